@@ -1,0 +1,59 @@
+"""Names of the dimensions and coordinates that every other module uses; it imports nothing of the package.
+
+A recording has the dims ``(presentation, time_step, neuroid)``. The names are Brain-Score's where Brain-Score has one;
+``time_step`` is an integer count of model steps and never milliseconds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+PRESENTATION = "presentation"
+TIME_STEP = "time_step"
+NEUROID = "neuroid"
+CONDITION = "condition"  # the first dim of a reduced recording: one entry a group of presentations
+
+ACTIVATION = "activation"
+
+# Coordinates of a presentation: one phase of one stimulus.
+STIMULUS_ID = "stimulus_id"
+PHASE = "phase"
+CUED = "cued"
+ATTENDED = "attended"
+ATTENDED_UNCONSTRAINED = "attended_unconstrained"
+ATTENDED_LABEL = "attended_label"
+UNATTENDED_LABEL = "unattended_label"
+CONFIRMED = "confirmed"  # the unconstrained choice is the expected object in every presentation of the stimulus
+PREDICTED = "predicted"
+CORRECT = "correct"
+LOCATION = "location"
+SEED = "seed"
+
+# Coordinates of a neuroid, the same for every layer.
+NEUROID_ID = "neuroid_id"
+MODEL = "model"
+LAYER = "layer"
+AREA = "area"
+CHANNEL = "channel"
+CHANNEL_Y = "channel_y"
+CHANNEL_X = "channel_x"
+
+# Orientations are axial: 0 and 180 degrees are the same bar.
+PERIOD_DEGREES = 180.0
+
+
+def require_dims(array: xr.DataArray | xr.Dataset, *dims: str) -> None:
+    """Raise unless `array` has all of `dims`.
+
+    Raises
+    ------
+    ValueError
+        Naming the missing dims and those that are there.
+    """
+    missing = [dim for dim in dims if dim not in array.dims]
+    if missing:
+        there = ", ".join(map(str, array.dims))
+        raise ValueError(f"dims must include {', '.join(missing)}, got ({there}); pass a recording, not a part of it")

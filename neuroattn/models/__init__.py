@@ -1,0 +1,1 @@
+"""Gated networks: what a variable is, one step, one trial, and how weights are kept."""

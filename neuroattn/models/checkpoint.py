@@ -1,0 +1,221 @@
+"""Weights on disk: the project's safetensors with all they need to be understood, and the paper's published files.
+
+Nothing is ever unpickled except tensors (``weights_only=True``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import pickle
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from neuroattn.models.config import GatedConfig, digits_config, scenes_config
+from neuroattn.models.gated import GatedNetwork
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FORMAT = "neuroattn-checkpoint-1"
+_PACKAGE = Path(__file__).resolve().parents[1]
+# An installed package carries its checkpoints; in a source tree they lie beside it.
+_SHIPPED = next((p for p in (_PACKAGE / "checkpoints", _PACKAGE.parent / "checkpoints") if p.is_dir()), _PACKAGE)
+
+
+def shipped_models() -> list[str]:
+    """Return the names of the networks that travel with the package."""
+    return sorted(path.stem for path in _SHIPPED.glob("*.safetensors"))
+
+
+def load_model(name: str | Path, *, device: str | torch.device = "cpu", strength: float | None = None) -> GatedNetwork:
+    """Load a network.
+
+    Parameters
+    ----------
+    name
+        A shipped name (`shipped_models`), or the path of a ``.safetensors`` file of this package or of a ``.pt`` file
+        published with the paper.
+    device
+        Where the weights go.
+    strength
+        Gate strength s in [0, 1] in place of the checkpoint's. Published files do not hold theirs; the paper's value
+        is taken (0.2 for digits, 0.3 for scenes).
+
+    Returns
+    -------
+    GatedNetwork
+        In evaluation mode.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or the file is not a checkpoint or is damaged.
+    """
+    path = _checkpoint_path(name)
+    network = _load_published(path) if path.suffix == ".pt" else _load_own(path)
+    if strength is not None:
+        network = network.with_strength(strength)
+    return network.to(device).eval()
+
+
+def save_model(
+    network: GatedNetwork, path: Path, *, training: Mapping[str, Any], provenance: Mapping[str, str]
+) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Parameters
+    ----------
+    network
+        Its weights, configuration, name and seed are kept.
+    path
+        Where to, ending in ``.safetensors``.
+    training
+        What JSON can hold of how the weights came about: options, data, metrics.
+    provenance
+        Code version, commit, library versions.
+    """
+    metadata = {
+        "format": FORMAT,
+        "name": network.name,
+        "seed": json.dumps(network.seed),
+        "config": network.config.to_json(),
+        "training": json.dumps(training),
+        "provenance": json.dumps(dict(provenance)),
+    }
+    state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
+    os.close(descriptor)
+    try:
+        save_file(state, temporary, metadata)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_metadata(name: str | Path) -> dict[str, Any]:
+    """Return what an own checkpoint says of itself: name, seed, config, training, provenance."""
+    path = _checkpoint_path(name)
+    with _opened(path) as file:
+        metadata = _own_metadata(path, file.metadata())
+    decoded = {key: json.loads(metadata[key]) for key in ("seed", "config", "training", "provenance")}
+    return {"name": metadata["name"], **decoded}
+
+
+def weights_hash(network: GatedNetwork) -> str:
+    """Return the SHA-256 of a network's weights: names, shapes and values, whatever file or device they are on."""
+    digest = hashlib.sha256()
+    for key, value in sorted(network.state_dict().items()):
+        digest.update(f"{key}{tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _checkpoint_path(name: str | Path) -> Path:
+    path = Path(name)
+    if path.suffix in {".safetensors", ".pt"}:
+        if not path.is_file():
+            raise ValueError(f"model must be a file that exists, got {str(name)!r}; check the path")
+        return path
+    shipped = shipped_models()
+    if str(name) not in shipped:
+        raise ValueError(
+            f"model must be a shipped name ({', '.join(shipped)}) or the path of a .safetensors or .pt file, "
+            f"got {str(name)!r}"
+        )
+    return _SHIPPED / f"{name}.safetensors"
+
+
+def _opened(path: Path) -> Any:
+    try:
+        return safe_open(path, framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise ValueError(
+            f"model {str(path)!r} is not a whole safetensors file ({error}); it may be cut off: copy it again"
+        ) from error
+
+
+def _own_metadata(path: Path, metadata: Mapping[str, str] | None) -> Mapping[str, str]:
+    if metadata is None or metadata.get("format") != FORMAT:
+        found = (metadata or {}).get("format", "none")
+        raise ValueError(
+            f"model {str(path)!r} is not a checkpoint of this package: its metadata says format {found!r}, "
+            f"expected {FORMAT!r}; load a file that neuroattn.training wrote"
+        )
+    return metadata
+
+
+def _load_own(path: Path) -> GatedNetwork:
+    with _opened(path) as file:
+        metadata = _own_metadata(path, file.metadata())
+        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 -- a safetensors file is no mapping
+    config = GatedConfig.from_json(metadata["config"])
+    network = GatedNetwork(config, name=metadata["name"], seed=json.loads(metadata["seed"]))
+    _fill(network, state, path)
+    return network
+
+
+def _load_published(path: Path) -> GatedNetwork:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, OSError) as error:
+        reason = str(error).split("\n", maxsplit=1)[0].split(". ", maxsplit=1)[0]
+        raise ValueError(
+            f"model {str(path)!r} is not a whole PyTorch state dict ({reason}); nothing but tensors is ever unpickled"
+        ) from error
+    if not isinstance(state, dict) or not state or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        raise ValueError(
+            f"model {str(path)!r} is not a state dict: expected names with tensors, got {type(state).__name__}; "
+            "load a file published with the paper or a .safetensors checkpoint"
+        )
+    stages = sorted(int(match[1]) for key in state if (match := re.fullmatch(r"conv(\d+)\.weight", key)))
+    named = {_own_key(key): value for key, value in state.items()}
+    if not stages or stages != list(range(1, len(stages) + 1)) or "readout.weight" not in named:
+        raise ValueError(
+            f"model {str(path)!r} is not one of the paper's files: expected conv1 …, linear_out and their _t twins, "
+            f"got {', '.join(list(state)[:4])} …"
+        )
+    network = GatedNetwork(_published_config(state, len(stages), path), name=path.stem)
+    _fill(network, named, path)
+    return network
+
+
+def _own_key(key: str) -> str:
+    """Return this package's name of a parameter in a published file."""
+    key = re.sub(r"^conv(\d+)_t\.", lambda match: f"stages.{int(match[1]) - 1}.top_down.deconv.", key)
+    key = re.sub(r"^conv(\d+)\.", lambda match: f"stages.{int(match[1]) - 1}.conv.", key)
+    return key.replace("linear_out_t.", "feedback.").replace("linear_out.", "readout.")
+
+
+def _published_config(state: Mapping[str, torch.Tensor], stages: int, path: Path) -> GatedConfig:
+    """Return the paper's configuration of the read-out's width, which is all the file tells of the image's size."""
+    width = state["linear_out.weight"].shape[1]
+    candidates = [scenes_config(), *(digits_config(n_objects=n) for n in range(2, 11))]
+    for config in candidates:
+        same = config.channels == tuple(state[f"conv{number}.weight"].shape[0] for number in range(1, stages + 1))
+        if same and math.prod(config.pooled_sizes[-1]) == width:
+            return config
+    raise ValueError(
+        f"model {str(path)!r} has neither the paper's digits nor its scenes architecture (read-out of {width} units); "
+        "only those two sizes can be recognised from a .pt file"
+    )
+
+
+def _fill(network: GatedNetwork, state: Mapping[str, torch.Tensor], path: Path) -> None:
+    try:
+        network.load_state_dict(dict(state))
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"model {str(path)!r} does not hold the weights its configuration needs: {reason}") from error
+    if not all(torch.isfinite(parameter).all() for parameter in network.parameters()):
+        raise ValueError(f"model {str(path)!r} holds weights that are not finite; its training went wrong")

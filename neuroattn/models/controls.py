@@ -1,0 +1,57 @@
+"""Networks in which attention cannot work, or not as it was learnt, to show beside one in which it does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from neuroattn.models.gated import GatedNetwork
+
+if TYPE_CHECKING:
+    from neuroattn.models.gated import Maps, Step
+
+# ``intact`` is the network itself on the stimuli of the controls, ``one_step`` the network before any feedback.
+CONTROLS = ("intact", "zero_strength", "one_step", "shuffled_gates", "untrained")
+
+
+def control(name: str, model: GatedNetwork, seed: int) -> GatedNetwork:
+    """Return the network that a control runs.
+
+    Parameters
+    ----------
+    name
+        One of `CONTROLS`. For ``one_step`` and ``intact`` it is the network itself; the former is recorded at step 0.
+    model
+        The network under study.
+    seed
+        Draws the weights of the untrained network.
+    """
+    if name == "zero_strength":
+        return model.with_strength(0.0)
+    if name == "shuffled_gates":
+        return ShuffledGates.of(model)
+    if name == "untrained":
+        generator = torch.Generator().manual_seed(seed)
+        twin = GatedNetwork(model.config, generator, name=model.name, seed=model.seed)
+        return twin.to(model.readout.weight.device).eval()
+    return model
+
+
+class ShuffledGates(GatedNetwork):
+    """A network in which every stimulus is gated by the gates of another one of its batch.
+
+    Gates keep their values and their statistics but not their stimulus. Present stimuli in random order, so that the
+    neighbour in the batch is no neighbour in the stimulus set; a batch of one cannot be shuffled.
+    """
+
+    @classmethod
+    def of(cls, model: GatedNetwork) -> ShuffledGates:
+        """Return the control of a network, with its weights."""
+        twin = cls(model.config, name=model.name, seed=model.seed)
+        twin.load_state_dict(model.state_dict())
+        return twin.to(model.readout.weight.device).eval()
+
+    def forward(self, image: torch.Tensor, gates: Maps, inhibition: Maps, *, top_down: bool = True) -> Step:
+        """Run one time step with the gates of the stimulus before; see `GatedNetwork`."""
+        return super().forward(image, [gate.roll(1, 0) for gate in gates], inhibition, top_down=top_down)

@@ -1,0 +1,236 @@
+r"""The gated network: a bottom-up stack whose every input is gated from the top.
+
+One time step takes the gates in force and returns the gates that follow; nothing is kept on the module between calls.
+With image x[1], gates g[l], gate strength s, and stages l = 1 … L:
+
+.. math::
+    z_l = x_l (1 - s\, g_l), \quad a_l = \mathrm{relu}(\mathrm{conv}_l(z_l)), \quad x_{l+1} = \mathrm{maxpool}(a_l)
+
+    \mathrm{logits} = \mathrm{readout}(x_{L+1}), \quad r_{L+1} = \tanh(\mathrm{feedback}(\mathrm{logits}))
+
+    r_l = \tanh(\mathrm{deconv}_l[\mathrm{resize}(r_{l+1}), \mathrm{resize}(x_{l+1})])
+
+The following gate is r[l], with 1 wherever inhibition is imposed; r[l] itself goes on down. A positive gate inhibits.
+
+Source: Lei, Benjamin & Kording (2021), arXiv:2106.04540.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from neuroattn.models.probe import Probe
+
+if TYPE_CHECKING:
+    from neuroattn.models.config import GatedConfig
+
+Maps = list[torch.Tensor]
+
+
+class Step(NamedTuple):
+    """What one time step gives.
+
+    Attributes
+    ----------
+    logits
+        (batch, class).
+    gated_image
+        z[1], (batch, channel, y, x).
+    gates
+        g[l] after the step, inhibition applied, one tensor a stage of its input's shape; empty if the top-down
+        sweep was left out.
+    """
+
+    logits: torch.Tensor
+    gated_image: torch.Tensor
+    gates: Maps
+
+
+class TopDown(nn.Module):
+    """A transposed convolution over two resized maps, computed before the resize.
+
+    Resizing and the transposed convolution are both linear. So channels are mixed first, at the low resolution, once
+    for every kernel offset (i, j), and the rows and columns of the result are then placed by two constant matrices
+    that hold resize and shift together. That takes a fraction of the multiplications of the textbook order, and the
+    result is the same to rounding.
+
+    Parameters
+    ----------
+    source
+        (channel, y, x) of the pooled map, and of the top-down map that is concatenated before it.
+    response
+        (channel, y, x) of the response whose size both maps are resized to.
+    gates
+        Channels of the output.
+    config
+        For kernel and resize mode.
+
+    Shapes: two maps (batch, channel, y, x) in; (batch, gates, y + kernel − 1, x + kernel − 1) of the response out.
+    """
+
+    rows: torch.Tensor
+    columns: torch.Tensor
+
+    def __init__(
+        self, source: tuple[int, int, int], response: tuple[int, int, int], gates: int, config: GatedConfig
+    ) -> None:
+        super().__init__()
+        self.kernel = config.kernel
+        self.deconv = nn.utils.skip_init(nn.ConvTranspose2d, 2 * source[0], gates, config.kernel)
+        self.register_buffer("rows", _placement(source[1], response[1], config), persistent=False)
+        self.register_buffer("columns", _placement(source[2], response[2], config), persistent=False)
+
+    def forward(self, top_down: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
+        """Return the transposed convolution of both maps, resized; see the class."""
+        weight, k = self.deconv.weight, self.kernel
+        batch, _, height, width = pooled.shape
+        gates = weight.shape[1]
+        # One 1 × 1 convolution gives the contribution of every kernel offset: channels are (gate, i, j).
+        mixing = weight.permute(1, 2, 3, 0).reshape(gates * k * k, -1, 1, 1)
+        offsets = F.conv2d(torch.cat([top_down, pooled], 1), mixing)
+        offsets = offsets.reshape(batch, gates, k, k, height, width).transpose(3, 4)
+        placed = offsets.reshape(batch, gates, k * height, k * width) @ self.columns
+        bias = self.deconv.bias
+        return self.rows.T @ placed + (0 if bias is None else bias.reshape(-1, 1, 1))
+
+
+def _placement(source: int, target: int, config: GatedConfig) -> torch.Tensor:
+    """Return the (kernel · source, target + kernel − 1) matrix that resizes a line and shifts it by each offset."""
+    options = {} if config.resize == "nearest" else {"align_corners": False}
+    identity = torch.eye(source).reshape(1, source, source, 1)
+    resize = F.interpolate(identity, size=(target, 1), mode=config.resize, **options).reshape(source, target)
+    shifted = [F.pad(resize, (offset, config.kernel - 1 - offset)) for offset in range(config.kernel)]
+    return torch.cat(shifted)
+
+
+def _channels_last(maps: torch.Tensor) -> torch.Tensor:
+    """Return the maps with channels innermost in memory, which makes convolution and pooling several times faster."""
+    if maps.shape[1] > 1:
+        return maps.contiguous(memory_format=torch.channels_last)
+    # With a single channel both layouts hold the same bytes; only the strides tell torch which of them is meant.
+    _, _, height, width = maps.shape
+    return maps.contiguous().as_strided(maps.shape, (height * width, 1, width, 1))
+
+
+class GatedStage(nn.Module):
+    """One stage: bottom-up (gate, convolve, rectify, pool) and top-down (mix, place, tanh); see the module's text."""
+
+    def __init__(self, number: int, config: GatedConfig) -> None:
+        super().__init__()
+        size, response = config.input_sizes[number - 1], config.response_sizes[number - 1]
+        # The image has a single gate map, which all its channels (RGB) share.
+        gates = 1 if number == 1 else size[0]
+        self.size = size
+        self.conv = nn.utils.skip_init(nn.Conv2d, size[0], response[0], config.kernel)
+        self.top_down = TopDown(config.pooled_sizes[number - 1], response, gates, config)
+        self.gated_input = Probe(f"stage{number}/gated_input")
+        self.response = Probe(f"stage{number}/response")
+        self.pooled = Probe(f"stage{number}/pooled")
+        self.gate = Probe(f"stage{number}/gate")
+
+    def bottom_up(self, x: torch.Tensor, gate: torch.Tensor, strength: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the gated input z[l] and the pooled response x[l+1]."""
+        z = self.gated_input(x * (1 - strength * gate))
+        response = self.response(torch.relu(self.conv(_channels_last(z))))
+        return z, self.pooled(F.max_pool2d(response, 2))
+
+    def following_gate(self, signal: torch.Tensor, inhibition: torch.Tensor) -> torch.Tensor:
+        """Return g[l] of the shape of the stage's input: the top-down signal r[l], 1 where inhibition is imposed."""
+        gate = torch.where(inhibition, 1.0, signal.expand(-1, *self.size))
+        following: torch.Tensor = self.gate(gate)
+        return following
+
+
+class GatedNetwork(nn.Module):
+    """A stack of gated stages with a read-out; see the module's text for equations and source.
+
+    Parameters
+    ----------
+    config
+        Architecture.
+    generator
+        Draws the initial weights (uniform within ±1/√fan-in). Without it the weights are left unset, to be loaded.
+    name
+        What recordings and tables call the network.
+    seed
+        The seed it was trained from, None where that is not known.
+    """
+
+    def __init__(
+        self,
+        config: GatedConfig,
+        generator: torch.Generator | None = None,
+        *,
+        name: str = "gated",
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.config, self.name, self.seed = config, name, seed
+        self.stages = nn.ModuleList(GatedStage(number, config) for number in range(1, len(config.channels) + 1))
+        self.top_size = config.pooled_sizes[-1]
+        units = math.prod(self.top_size)
+        self.readout = nn.utils.skip_init(nn.Linear, units, config.classes)
+        self.feedback = nn.utils.skip_init(nn.Linear, config.classes, units)
+        self.logits_probe = Probe("readout/logits")
+        self.feedback_probe = Probe("readout/feedback")
+        if generator is not None:
+            self._draw_weights(generator)
+
+    @torch.no_grad()
+    def _draw_weights(self, generator: torch.Generator) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+                bound = 1 / math.sqrt(math.prod(module.weight.shape[1:]))
+                for parameter in (module.weight, module.bias):
+                    parameter.uniform_(-bound, bound, generator=generator)
+
+    def with_strength(self, strength: float) -> GatedNetwork:
+        """Return a network that shares these weights and gates with another strength s in [0, 1]."""
+        config = dataclasses.replace(self.config, strength=strength)
+        twin = GatedNetwork(config, name=self.name, seed=self.seed)
+        twin.load_state_dict(self.state_dict(), assign=True)
+        return twin.train(self.training)
+
+    def open_gates(self, batch: int) -> Maps:
+        """Return gates of 0, as at the start of every phase: one (batch, channel, y, x) tensor a stage."""
+        weight = self.readout.weight
+        return [torch.zeros(batch, *size, dtype=weight.dtype, device=weight.device) for size in self.config.input_sizes]
+
+    def no_inhibition(self, batch: int) -> Maps:
+        """Return masks that impose nothing: one boolean (batch, channel, y, x) tensor a stage."""
+        return [torch.zeros_like(gate, dtype=torch.bool) for gate in self.open_gates(batch)]
+
+    def forward(self, image: torch.Tensor, gates: Maps, inhibition: Maps, *, top_down: bool = True) -> Step:
+        """Run one time step.
+
+        Parameters
+        ----------
+        image
+            (batch, channel, y, x), values in [0, 1].
+        gates, inhibition
+            One tensor a stage, of the shape of the stage's input; inhibition is boolean.
+        top_down
+            False leaves out the top-down sweep where nobody needs the gates that follow.
+        """
+        x, gated, pooled = image, [], []
+        for stage, gate in zip(self.stages, gates, strict=True):
+            z, x = stage.bottom_up(x, gate, self.config.strength)
+            gated.append(z)
+            pooled.append(x)
+        logits = self.logits_probe(self.readout(x.flatten(1)))
+        following = self._top_down(logits, pooled, inhibition) if top_down else []
+        return Step(logits, gated[0], following)
+
+    def _top_down(self, logits: torch.Tensor, pooled: Maps, inhibition: Maps) -> Maps:
+        signal = self.feedback_probe(torch.tanh(self.feedback(logits)).reshape(-1, *self.top_size))
+        following = []
+        for stage, lateral, mask in zip(reversed(self.stages), reversed(pooled), reversed(inhibition), strict=True):
+            signal = torch.tanh(stage.top_down(signal, lateral))
+            following.append(stage.following_gate(signal, mask))
+        return following[::-1]

@@ -1,0 +1,176 @@
+"""A trial: phases of time steps, the inhibition that carries over, and which object is attended.
+
+A free trial is the paper's: one phase an object, each with the inhibition that the phases before it left. A cued trial
+imposes the inhibition of one object alone in a fresh single phase, so that both states of a stimulus share phase,
+pixels and the number of inhibited objects.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from neuroattn.models.gated import GatedNetwork, Maps
+
+GATE_THRESHOLD = 0.5  # a gate below it passes its place, which is inhibited in the phases that follow
+
+
+class Phase(NamedTuple):
+    """One phase of a trial.
+
+    Attributes
+    ----------
+    logits
+        (batch, class) of the last step: the phase's decision.
+    gated_image
+        z[1] of the last step, (batch, channel, y, x).
+    gates
+        g[l] after step T − 1, those that gate the last step; one tensor a stage.
+    inhibition
+        Boolean masks for the next phase, one tensor a stage.
+    """
+
+    logits: torch.Tensor
+    gated_image: torch.Tensor
+    gates: Maps
+    inhibition: Maps
+
+
+def run_phase(network: GatedNetwork, image: torch.Tensor, inhibition: Maps, *, last_gates: bool = False) -> Phase:
+    """Run the T steps of one phase, starting from open gates.
+
+    Parameters
+    ----------
+    network, image
+        The network and its images (batch, channel, y, x).
+    inhibition
+        Boolean masks in force during the phase, one a stage.
+    last_gates
+        Also make the gates after the last step. Nothing of the trial needs them; a recording may.
+    """
+    gates = network.open_gates(len(image))
+    for _ in range(network.config.steps - 1):
+        gates = network(image, gates, inhibition).gates
+    decision = network(image, gates, inhibition, top_down=last_gates)
+    return Phase(decision.logits, decision.gated_image, gates, inhibited_next(gates, inhibition))
+
+
+def inhibited_next(gates: Maps, inhibition: Maps) -> Maps:
+    """Return the next phase's masks: what is inhibited already, and every place whose gate let it pass."""
+    return [mask | (gate.detach() < GATE_THRESHOLD) for gate, mask in zip(gates, inhibition, strict=True)]
+
+
+def free_trial(network: GatedNetwork, image: torch.Tensor, phases: int, *, last_gates: bool = False) -> Iterator[Phase]:
+    """Yield the `phases` phases of a trial in the network's own order."""
+    inhibition = network.no_inhibition(len(image))
+    for _ in range(phases):
+        phase = run_phase(network, image, inhibition, last_gates=last_gates)
+        yield phase
+        inhibition = phase.inhibition
+
+
+class Cues(NamedTuple):
+    """Inhibition masks that cue an object, from a free trial of two phases.
+
+    Attributes
+    ----------
+    first
+        Imposed alone, they send attention to the object that the free trial attended first: what phase 2 inhibited.
+    second
+        The same for the object attended second: what phase 1 inhibited.
+    gated_images
+        z[1] of the decisions of both phases, which tell which objects those were.
+    """
+
+    first: Maps
+    second: Maps
+    gated_images: tuple[torch.Tensor, torch.Tensor]
+
+
+@torch.no_grad()
+def cues(network: GatedNetwork, image: torch.Tensor) -> Cues:
+    """Return the masks that cue either object of each image (batch, channel, y, x)."""
+    phase_1, phase_2 = free_trial(network, image, 2)
+    after_1, after_2 = phase_1.inhibition, phase_2.inhibition
+    only_2 = [both & ~mask for both, mask in zip(after_2, after_1, strict=True)]
+    return Cues(only_2, after_1, (phase_1.gated_image, phase_2.gated_image))
+
+
+def target_images(image: torch.Tensor, objects: torch.Tensor, strength: float) -> torch.Tensor:
+    """Return each object's target image (1 − s)·image + s·object: the gated image when that object alone is spared.
+
+    Parameters
+    ----------
+    image
+        (batch, channel, y, x).
+    objects
+        (batch, object, channel, y, x), each object alone on black.
+    strength
+        Gate strength s.
+
+    Returns
+    -------
+    torch.Tensor
+        (batch, object, channel, y, x).
+    """
+    return (1 - strength) * image[:, None] + strength * objects
+
+
+class Choice(NamedTuple):
+    """Which object a phase attends.
+
+    Attributes
+    ----------
+    attended
+        (batch,) index of the object of least error among those not attended before in the trial.
+    unconstrained
+        (batch,) index of the object of least error among all of them.
+    used
+        (batch, object) boolean: attended so far, this phase included.
+    """
+
+    attended: torch.Tensor
+    unconstrained: torch.Tensor
+    used: torch.Tensor
+
+
+def choose(gated_image: torch.Tensor, targets: torch.Tensor, used: torch.Tensor) -> Choice:
+    """Return the attended object: that whose target image is nearest to the gated image.
+
+    Parameters
+    ----------
+    gated_image
+        z[1] of the phase's last step, (batch, channel, y, x).
+    targets
+        `target_images`, (batch, object, channel, y, x).
+    used
+        (batch, object) boolean: attended earlier in the trial.
+    """
+    errors = (gated_image.detach()[:, None] - targets).square().sum((2, 3, 4))
+    attended = errors.masked_fill(used, torch.inf).argmin(1)
+    now = torch.nn.functional.one_hot(attended, errors.shape[1]).bool()
+    return Choice(attended, errors.argmin(1), used | now)
+
+
+def attend(network: GatedNetwork, image: torch.Tensor, objects: torch.Tensor) -> Iterator[tuple[Phase, Choice]]:
+    """Yield each phase of a free trial, one an object, with the object that it attends.
+
+    The next phase is run when it is asked for: what a caller does to the weights in between holds for it.
+
+    Parameters
+    ----------
+    image
+        (batch, channel, y, x).
+    objects
+        (batch, object, channel, y, x), each object alone on black.
+    """
+    targets = target_images(image, objects, network.config.strength)
+    used = torch.zeros(objects.shape[:2], dtype=torch.bool, device=image.device)
+    for phase in free_trial(network, image, objects.shape[1]):
+        choice = choose(phase.gated_image, targets, used)
+        used = choice.used
+        yield phase, choice

@@ -1,0 +1,38 @@
+"""What made a file: versions, commit, machine. Recorded beside every result."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import neuroattn
+
+_LIBRARIES = ("torch", "numpy", "scipy", "pandas", "xarray", "zarr", "statsmodels")
+
+
+@cache
+def git_commit() -> str:
+    """Return the commit of the source tree, with ``-dirty`` if it was changed, or "" outside one."""
+    root = Path(neuroattn.__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return ""
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the package, its commit, Python, the platform, and the libraries that make numbers."""
+    libraries = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    return {
+        "neuroattn": neuroattn.__version__,
+        "git_commit": git_commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **libraries,
+    }

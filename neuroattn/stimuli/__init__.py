@@ -1,0 +1,1 @@
+"""Pictures that the networks are shown, each family in a file of its own."""

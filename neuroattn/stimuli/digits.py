@@ -1,0 +1,198 @@
+"""Composites of handwritten digits: several side by side, overlapping by half their width."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from neuroattn.stimuli.mnist import SIDE, Digits
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from neuroattn.stimuli.stimulus_set import StimulusSet
+
+SHIFT = SIDE // 2
+"""How many pixels a digit stands to the right of the one before it."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Composites:
+    """Composites of n digits, on the device that they were asked for on.
+
+    Objects are in the order of their places: object 0 is the leftmost.
+
+    Parameters
+    ----------
+    images
+        (composite, 1, 28, 28 + 14·(n − 1)) float32 in [0, 1], noise included.
+    objects
+        (composite, object, 1, y, x) float32, each digit alone on black, at its place.
+    labels
+        (composite, object) int64, 0–9.
+    digit
+        (composite, object) int64, index into the set that the digits were taken from.
+    """
+
+    images: torch.Tensor
+    objects: torch.Tensor
+    labels: torch.Tensor
+    digit: torch.Tensor
+
+    def __len__(self) -> int:
+        """Count the composites."""
+        return len(self.images)
+
+
+def composites(
+    digits: Digits,
+    first: NDArray[np.int64] | torch.Tensor,
+    *,
+    n_objects: int = 2,
+    noise: float = 0.3,
+    resample: bool = True,
+    generator: torch.Generator,
+    device: str | torch.device = "cpu",
+) -> Composites:
+    """Put each digit of `first` beside others drawn at random.
+
+    The n digits of a composite are put in random order; the one at place k is shifted right by 14·k pixels; they are
+    summed, the sum clamped to [0, 1], and uniform noise in [0, noise) put where the composite is exactly 0.
+
+    All random numbers are drawn on the CPU, in the same number whatever `noise` is, and then moved: the same seed gives
+    the same composites on every device, and the same digits under every noise.
+
+    Parameters
+    ----------
+    digits
+        The set to draw from.
+    first
+        (composite,) indices into `digits`: the digit that each composite surely holds.
+    n_objects
+        Digits a composite, at least 2.
+    noise
+        Upper end of the background noise, in [0, 1].
+    resample
+        Whether a label may occur twice in a composite. If not, each further digit is drawn uniformly from all digits of
+        the classes that the composite does not hold yet.
+    generator
+        A generator on the CPU.
+    device
+        Where the composites are wanted.
+
+    Raises
+    ------
+    ValueError
+        If an argument lies outside its range, or `digits` has fewer classes than different labels are needed.
+
+    References
+    ----------
+    Lei, Benjamin & Kording (2021), Object Based Attention Through Internal Gating, arXiv:2106.04540.
+    """
+    import torch
+
+    _check(digits, n_objects, noise, resample, generator)
+    start = _checked_first(first, len(digits))
+    draw = _any_digits if resample else _digits_of_other_classes
+    digit = torch.cat([start[:, None], draw(digits, start, n_objects - 1, generator)], dim=1)
+    places = torch.rand(digit.shape, generator=generator).argsort(dim=1)
+    digit = digit.gather(1, places).to(device)
+
+    images, labels = digits.tensors(device)
+    n, width = len(digit), SIDE + SHIFT * (n_objects - 1)
+    objects = torch.zeros(n, n_objects, 1, SIDE, width, device=device)
+    for k in range(n_objects):
+        objects[:, k, 0, :, SHIFT * k : SHIFT * k + SIDE] = images[digit[:, k]]
+    objects /= 255
+    composite = objects.sum(dim=1).clamp_(max=1)
+    background = torch.rand(composite.shape, generator=generator).mul_(noise).to(device)
+    return Composites(
+        images=torch.where(composite == 0, background, composite), objects=objects, labels=labels[digit], digit=digit
+    )
+
+
+def stimulus_set(composites: Composites) -> StimulusSet:
+    """Return the composites as stimuli.
+
+    The table has ``label_k``, ``location_k`` and ``digit_k`` for every object k; ``digit_k`` is the index into the set
+    that the composites were made from.
+    """
+    import pandas as pd
+
+    from neuroattn.stimuli.stimulus_set import StimulusSet
+
+    labels, digit = composites.labels.cpu().numpy(), composites.digit.cpu().numpy()
+    n_objects = labels.shape[1]
+    table = pd.DataFrame(
+        {"stimulus_id": range(len(labels))}
+        | {f"label_{k}": labels[:, k] for k in range(n_objects)}
+        | {f"location_{k}": k for k in range(n_objects)}
+        | {f"digit_{k}": digit[:, k] for k in range(n_objects)}
+    )
+    return StimulusSet(composites.images, composites.objects, table)
+
+
+def _check(digits: Digits, n_objects: int, noise: float, resample: bool, generator: torch.Generator) -> None:
+    if n_objects < 2:
+        raise ValueError(f"n_objects must be at least 2, got {n_objects}")
+    if not 0 <= noise <= 1:
+        raise ValueError(f"noise must be in [0, 1], got {noise}")
+    if generator.device.type != "cpu":
+        raise ValueError(
+            f"generator must be on the CPU, got one on {generator.device}; composites are moved to `device` afterwards"
+        )
+    n_classes = int((digits.class_counts > 0).sum())
+    if not resample and n_objects > n_classes:
+        raise ValueError(
+            f"n_objects must be at most {n_classes} with resample=False, the number of classes among the digits, "
+            f"got {n_objects}; take fewer objects or resample=True"
+        )
+
+
+def _checked_first(first: NDArray[np.int64] | torch.Tensor, n_digits: int) -> torch.Tensor:
+    import torch
+
+    start = torch.as_tensor(first).cpu()
+    if start.ndim != 1 or len(start) == 0:
+        raise ValueError(f"first must be one-dimensional and hold at least one index, got shape {tuple(start.shape)}")
+    if start.is_floating_point() or start.dtype == torch.bool:
+        raise ValueError(f"first must hold integer indices, got {start.dtype}")
+    low, high = int(start.min()), int(start.max())
+    if low < 0 or high >= n_digits:
+        raise ValueError(f"first must be in 0–{n_digits - 1}, the indices of the digits, got {low} to {high}")
+    return start.long()
+
+
+def _any_digits(digits: Digits, start: torch.Tensor, n_further: int, generator: torch.Generator) -> torch.Tensor:
+    import torch
+
+    return torch.randint(len(digits), (len(start), n_further), generator=generator)
+
+
+def _digits_of_other_classes(
+    digits: Digits, start: torch.Tensor, n_further: int, generator: torch.Generator
+) -> torch.Tensor:
+    """Draw (composite, n_further) digits so that no label occurs twice, without drawing in vain.
+
+    A rank is drawn among the digits that are still allowed. In the list ordered by class, the allowed digits of rank r
+    lie behind the forbidden classes that come before them; the cumulative counts say which class that is.
+    """
+    import torch
+
+    labels, by_class = digits.tensors()[1], torch.tensor(digits.by_class)
+    counts = torch.tensor(digits.class_counts)
+    class_start = counts.cumsum(0) - counts
+    allowed = counts.expand(len(start), -1).clone()
+    allowed.scatter_(1, labels[start][:, None], 0)
+    further = []
+    for _ in range(n_further):
+        ends = allowed.cumsum(1)
+        chance = torch.rand(len(start), 1, generator=generator, dtype=torch.float64)
+        rank = (chance * ends[:, -1:]).long().clamp_(max=ends[:, -1:] - 1)
+        chosen = torch.searchsorted(ends, rank, right=True)
+        within = rank - (ends - allowed).gather(1, chosen)
+        further.append(by_class[class_start[chosen] + within])
+        allowed.scatter_(1, chosen, 0)
+    return torch.cat(further, dim=1)

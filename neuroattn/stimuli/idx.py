@@ -1,0 +1,93 @@
+"""The IDX file format, in which MNIST is distributed.
+
+Two zero bytes, a byte for the type of the elements, a byte for the number of dimensions, each dimension as a big-endian
+32-bit integer, then the elements in C order. Source: http://yann.lecun.com/exdb/mnist/ (section "The IDX file format").
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_TYPES = {0x08: "uint8", 0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
+_UNSIGNED_BYTES = 0x08
+_GZIP_MAGIC = b"\x1f\x8b"
+_MOST_DIMENSIONS = 64  # NumPy's own limit
+
+
+def read_idx(path: str | Path) -> NDArray[np.uint8]:
+    """Read an IDX file of unsigned bytes, gzipped or not.
+
+    Parameters
+    ----------
+    path
+        The file. Whether it is gzipped is read from its first bytes, not from its name.
+
+    Returns
+    -------
+    array
+        Of the shape that the header says; read-only.
+
+    Raises
+    ------
+    FileNotFoundError
+        If `path` is not a file.
+    ValueError
+        If it is empty, cut, too long, damaged, no IDX file, or holds another type than unsigned bytes.
+    """
+    path = Path(path)
+    content = _content(path)
+    shape, start = _header(path, content)
+    expected, found = math.prod(shape), len(content) - start
+    if found != expected:
+        what = "cut" if found < expected else "too long"
+        raise ValueError(f"{path} is {what}: {expected} bytes expected after the header, {found} found; fetch it again")
+    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
+
+
+def _content(path: Path) -> bytes:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not a file; give the path of an IDX file")
+    content = path.read_bytes()
+    if not content:
+        raise ValueError(f"{path} is empty; fetch it again")
+    if not content.startswith(_GZIP_MAGIC):
+        return content
+    try:
+        content = gzip.decompress(content)
+    except EOFError:
+        raise ValueError(f"{path} is cut: its gzip stream ends early; fetch it again") from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path} is damaged: {error}; fetch it again") from None
+    if not content:
+        raise ValueError(f"{path} is empty once unpacked; fetch it again")
+    return content
+
+
+def _header(path: Path, content: bytes) -> tuple[tuple[int, ...], int]:
+    """Return the shape and where the elements start."""
+    if len(content) < 4:
+        raise ValueError(f"{path} is cut: 4 bytes expected for its type, {len(content)} found; fetch it again")
+    zeros, kind, ndim = content[:2], content[2], content[3]
+    if zeros != b"\0\0" or kind not in _TYPES:
+        raise ValueError(f"{path} is not an IDX file: it starts with {content[:4].hex(' ')}, not with 00 00 08")
+    if kind != _UNSIGNED_BYTES:
+        raise ValueError(f"{path} must hold unsigned bytes, got {_TYPES[kind]}; convert it")
+    if not 1 <= ndim <= _MOST_DIMENSIONS:
+        raise ValueError(f"{path} must have 1 to {_MOST_DIMENSIONS} dimensions, got {ndim}")
+    start = 4 + 4 * ndim
+    if len(content) < start:
+        raise ValueError(f"{path} is cut: {start} bytes expected for its header, {len(content)} found; fetch it again")
+    shape: tuple[Any, ...] = struct.unpack(f">{ndim}I", content[4:start])
+    if 0 in shape:
+        raise ValueError(f"{path} must hold at least one element, got shape {shape}")
+    return shape, start

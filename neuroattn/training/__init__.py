@@ -1,0 +1,1 @@
+"""Training: options, loss, and the loop in one visible piece."""

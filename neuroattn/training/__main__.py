@@ -1,0 +1,77 @@
+"""``python -m neuroattn.training digits``: train a network and keep its weights and its metrics."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from neuroattn.command_line import read_options, run_command, stop
+from neuroattn.training.config import DigitsConfig
+
+PROG = "python -m neuroattn.training"
+DESCRIPTION = """Train a gated network on composites of MNIST digits. The digits that travel with the package are left
+out, so that they are a clean test set. The folder of the run gets NAME.safetensors and metrics.csv."""
+
+
+def main(argv: list[str]) -> None:
+    """Run the command with the arguments after the program's name."""
+    if argv[:1] in (["-h"], ["--help"], []):
+        print(f"usage: {PROG} digits [options]\n\n  digits  {DESCRIPTION}\n\nSee {PROG} digits --help.")
+        raise SystemExit(0 if argv else 2)
+    if argv[0] != "digits":
+        stop(f"what to train must be digits, got {argv[0]!r}")
+    config = read_options(DigitsConfig, argv[1:], prog=f"{PROG} digits", description=DESCRIPTION)
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")  # noqa: DTZ005 -- the user's own clock names the folder
+    folder = Path(config.out or f"runs/training-{config.name}-{stamp}")
+    run_command(lambda: train_digits(config, folder), interrupted=lambda: _kept(folder, config.name))
+
+
+def train_digits(config: DigitsConfig, folder: Path) -> None:
+    """Train on MNIST without the embedded digits; write the weights and the metrics of every epoch into `folder`.
+
+    Raises
+    ------
+    ValueError
+        If `folder` holds anything already, or the digits cannot be had.
+    """
+    from neuroattn.device import choose_device
+    from neuroattn.models.checkpoint import save_model
+    from neuroattn.provenance import versions
+    from neuroattn.stimuli.mnist import load, without_embedded
+    from neuroattn.training.loop import train
+
+    device = choose_device(config.device)
+    digits = without_embedded(load(config.data, "train"))
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"out must be a folder that is empty or does not exist, got {str(folder)!r}")
+    folder.mkdir(parents=True, exist_ok=True)
+    options = {key: value for key, value in dataclasses.asdict(config).items() if key not in {"data", "out"}}
+    record = {"options": options, "digits": digits.source, "n_digits": len(digits), "device": str(device), "epochs": []}
+    for network, metrics in train(config, digits, device):
+        record["epochs"].append(metrics)
+        save_model(network, folder / f"{config.name}.safetensors", training=record, provenance=versions())
+        _write_metrics(record["epochs"], folder / "metrics.csv")
+        print(
+            f"epoch {metrics['epoch']:3d}/{config.epochs}  validation accuracy {metrics['validation_accuracy']:.4f}  "
+            f"training accuracy {metrics['training_accuracy']:.4f}  {metrics['composites_per_second']:.0f} composites/s"
+        )
+    print(f"weights in {folder / config.name}.safetensors, metrics in {folder / 'metrics.csv'}")
+
+
+def _write_metrics(epochs: list[dict[str, float]], path: Path) -> None:
+    import pandas as pd
+
+    pd.DataFrame(epochs).to_csv(path, index=False)
+
+
+def _kept(folder: Path, name: str) -> str:
+    weights = folder / f"{name}.safetensors"
+    if weights.exists():
+        return f"the weights and metrics after the last whole epoch are kept in {folder}"
+    return "no epoch was complete, so nothing was kept"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

