@@ -19,8 +19,8 @@ if typing.TYPE_CHECKING:
 
 Config = TypeVar("Config")
 
-# What a user can get wrong: a value, a file, a place to write, a download.
-USER_ERRORS = (ValueError, OSError)
+# What a user can get wrong: a value, a file, a place to write, a download, options under which training diverges.
+USER_ERRORS = (ValueError, OSError, FloatingPointError)
 
 
 class _Parser(jsonargparse.ArgumentParser):
@@ -102,5 +102,5 @@ def _add_option(parser: _Parser, field: dataclasses.Field[Any], hint: Any) -> No
     notes = [note for note in (field.metadata.get("unit"), allowed(field)) if note]
     text = field.metadata["description"] + (f" [{'; '.join(notes)}]" if notes else "")
     extra: dict[str, Any] = {"nargs": "+"} if several else {}
-    default = list(field.default) if several else field.default
-    parser.add_argument(f"--{field.name}", type=kind, default=default, help=text, **extra)
+    default: Any = field.default
+    parser.add_argument(f"--{field.name}", type=kind, default=list(default) if several else default, help=text, **extra)

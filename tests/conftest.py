@@ -12,7 +12,7 @@ REFERENCE = Path(os.environ.get("NEUROATTN_REFERENCE", Path(__file__).resolve().
 
 @pytest.fixture(scope="session")
 def reference() -> Path:
-    """The folder with the published weights, the golden arrays and MNIST; tests that need it skip where it is absent."""
+    """The folder with the published weights, the golden arrays and MNIST; without it, tests that need it skip."""
     if not REFERENCE.is_dir():
         pytest.skip(f"no reference data at {REFERENCE}; set NEUROATTN_REFERENCE to the folder that holds them")
     return REFERENCE

@@ -9,9 +9,9 @@ import hashlib
 import json
 import math
 import os
-import pickle
 import re
 import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,9 +107,7 @@ def read_metadata(name: str | Path) -> dict[str, Any]:
     """Return what an own checkpoint says of itself: name, seed, config, training, provenance."""
     path = _checkpoint_path(name)
     with _opened(path) as file:
-        metadata = _own_metadata(path, file.metadata())
-    decoded = {key: json.loads(metadata[key]) for key in ("seed", "config", "training", "provenance")}
-    return {"name": metadata["name"], **decoded}
+        return _own_metadata(path, file.metadata())
 
 
 def weights_hash(network: GatedNetwork) -> str:
@@ -145,42 +143,54 @@ def _opened(path: Path) -> Any:
         ) from error
 
 
-def _own_metadata(path: Path, metadata: Mapping[str, str] | None) -> Mapping[str, str]:
+def _own_metadata(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
     if metadata is None or metadata.get("format") != FORMAT:
         found = (metadata or {}).get("format", "none")
         raise ValueError(
             f"model {str(path)!r} is not a checkpoint of this package: its metadata says format {found!r}, "
             f"expected {FORMAT!r}; load a file that neuroattn.training wrote"
         )
-    return metadata
+    try:
+        decoded = {key: json.loads(metadata[key]) for key in ("seed", "config", "training", "provenance")}
+        return {"name": metadata["name"], **decoded}
+    except (KeyError, json.JSONDecodeError) as error:
+        raise ValueError(f"model {str(path)!r} has damaged metadata ({error}); copy it again") from error
 
 
 def _load_own(path: Path) -> GatedNetwork:
     with _opened(path) as file:
         metadata = _own_metadata(path, file.metadata())
         state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 -- a safetensors file is no mapping
-    config = GatedConfig.from_json(metadata["config"])
-    network = GatedNetwork(config, name=metadata["name"], seed=json.loads(metadata["seed"]))
+    try:
+        config = GatedConfig.from_json(json.dumps(metadata["config"]))
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"model {str(path)!r} has a configuration of another version ({error})") from error
+    network = GatedNetwork(config, name=metadata["name"], seed=metadata["seed"])
     _fill(network, state, path)
     return network
 
 
 def _load_published(path: Path) -> GatedNetwork:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, OSError) as error:
-        reason = str(error).split("\n", maxsplit=1)[0].split(". ", maxsplit=1)[0]
+        with warnings.catch_warnings(action="ignore"):  # of a file that is refused anyway
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged bytes make torch raise anything: KeyError, IndexError, AssertionError
+        reason = str(error).split("\n", maxsplit=1)[0].split(". ", maxsplit=1)[0] or type(error).__name__
         raise ValueError(
             f"model {str(path)!r} is not a whole PyTorch state dict ({reason}); nothing but tensors is ever unpickled"
         ) from error
-    if not isinstance(state, dict) or not state or not all(isinstance(v, torch.Tensor) for v in state.values()):
+    if not (
+        isinstance(state, dict)
+        and state
+        and all(isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items())
+    ):
         raise ValueError(
             f"model {str(path)!r} is not a state dict: expected names with tensors, got {type(state).__name__}; "
             "load a file published with the paper or a .safetensors checkpoint"
         )
     stages = sorted(int(match[1]) for key in state if (match := re.fullmatch(r"conv(\d+)\.weight", key)))
     named = {_own_key(key): value for key, value in state.items()}
-    if not stages or stages != list(range(1, len(stages) + 1)) or "readout.weight" not in named:
+    if not stages or stages != list(range(1, len(stages) + 1)) or "linear_out.weight" not in state:
         raise ValueError(
             f"model {str(path)!r} is not one of the paper's files: expected conv1 …, linear_out and their _t twins, "
             f"got {', '.join(list(state)[:4])} …"
@@ -199,11 +209,11 @@ def _own_key(key: str) -> str:
 
 def _published_config(state: Mapping[str, torch.Tensor], stages: int, path: Path) -> GatedConfig:
     """Return the paper's configuration of the read-out's width, which is all the file tells of the image's size."""
-    width = state["linear_out.weight"].shape[1]
+    width = math.prod(state["linear_out.weight"].shape[1:])
+    channels = tuple(side for number in range(1, stages + 1) for side in state[f"conv{number}.weight"].shape[:1])
     candidates = [scenes_config(), *(digits_config(n_objects=n) for n in range(2, 11))]
     for config in candidates:
-        same = config.channels == tuple(state[f"conv{number}.weight"].shape[0] for number in range(1, stages + 1))
-        if same and math.prod(config.pooled_sizes[-1]) == width:
+        if config.channels == channels and math.prod(config.pooled_sizes[-1]) == width:
             return config
     raise ValueError(
         f"model {str(path)!r} has neither the paper's digits nor its scenes architecture (read-out of {width} units); "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
+from typing import Any
 
 RESIZE_MODES = ("nearest", "bicubic")
 
@@ -87,8 +88,9 @@ class GatedConfig:
     @classmethod
     def from_json(cls, text: str) -> GatedConfig:
         """Return the configuration that `to_json` wrote."""
-        values = json.loads(text)
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        values: dict[str, Any] = json.loads(text)
+        given: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+        return cls(**given)
 
 
 def digits_config(*, n_objects: int = 2, strength: float = 0.2) -> GatedConfig:

@@ -26,7 +26,14 @@ def control(name: str, model: GatedNetwork, seed: int) -> GatedNetwork:
         The network under study.
     seed
         Draws the weights of the untrained network.
+
+    Raises
+    ------
+    ValueError
+        If the name is none of `CONTROLS`.
     """
+    if name not in CONTROLS:
+        raise ValueError(f"control must be one of {', '.join(CONTROLS)}, got {name!r}")
     if name == "zero_strength":
         return model.with_strength(0.0)
     if name == "shuffled_gates":
@@ -34,7 +41,7 @@ def control(name: str, model: GatedNetwork, seed: int) -> GatedNetwork:
     if name == "untrained":
         generator = torch.Generator().manual_seed(seed)
         twin = GatedNetwork(model.config, generator, name=model.name, seed=model.seed)
-        return twin.to(model.readout.weight.device).eval()
+        return twin.to(model.readout.weight).eval()
     return model
 
 
@@ -42,16 +49,22 @@ class ShuffledGates(GatedNetwork):
     """A network in which every stimulus is gated by the gates of another one of its batch.
 
     Gates keep their values and their statistics but not their stimulus. Present stimuli in random order, so that the
-    neighbour in the batch is no neighbour in the stimulus set; a batch of one cannot be shuffled.
+    neighbour in the batch is no neighbour in the stimulus set.
     """
 
     @classmethod
     def of(cls, model: GatedNetwork) -> ShuffledGates:
         """Return the control of a network, with its weights."""
         twin = cls(model.config, name=model.name, seed=model.seed)
-        twin.load_state_dict(model.state_dict())
-        return twin.to(model.readout.weight.device).eval()
+        twin.load_state_dict(model.state_dict(), assign=True)
+        return twin.to(model.readout.weight).eval()
+
+    def with_strength(self, strength: float) -> ShuffledGates:
+        """Return the control, still shuffled, with another strength; see `GatedNetwork`."""
+        return ShuffledGates.of(super().with_strength(strength))
 
     def forward(self, image: torch.Tensor, gates: Maps, inhibition: Maps, *, top_down: bool = True) -> Step:
         """Run one time step with the gates of the stimulus before; see `GatedNetwork`."""
+        if len(image) < 2:
+            raise ValueError("batch_size must leave no batch with a single stimulus, whose gates cannot be shuffled")
         return super().forward(image, [gate.roll(1, 0) for gate in gates], inhibition, top_down=top_down)

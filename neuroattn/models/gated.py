@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -82,7 +82,7 @@ class TopDown(nn.Module):
     ) -> None:
         super().__init__()
         self.kernel = config.kernel
-        self.deconv = nn.utils.skip_init(nn.ConvTranspose2d, 2 * source[0], gates, config.kernel)
+        self.deconv = nn.utils.skip_init(nn.ConvTranspose2d, 2 * source[0], gates, config.kernel)  # type: ignore[no-untyped-call]
         self.register_buffer("rows", _placement(source[1], response[1], config), persistent=False)
         self.register_buffer("columns", _placement(source[2], response[2], config), persistent=False)
 
@@ -127,7 +127,7 @@ class GatedStage(nn.Module):
         # The image has a single gate map, which all its channels (RGB) share.
         gates = 1 if number == 1 else size[0]
         self.size = size
-        self.conv = nn.utils.skip_init(nn.Conv2d, size[0], response[0], config.kernel)
+        self.conv = nn.utils.skip_init(nn.Conv2d, size[0], response[0], config.kernel)  # type: ignore[no-untyped-call]
         self.top_down = TopDown(config.pooled_sizes[number - 1], response, gates, config)
         self.gated_input = Probe(f"stage{number}/gated_input")
         self.response = Probe(f"stage{number}/response")
@@ -175,8 +175,8 @@ class GatedNetwork(nn.Module):
         self.stages = nn.ModuleList(GatedStage(number, config) for number in range(1, len(config.channels) + 1))
         self.top_size = config.pooled_sizes[-1]
         units = math.prod(self.top_size)
-        self.readout = nn.utils.skip_init(nn.Linear, units, config.classes)
-        self.feedback = nn.utils.skip_init(nn.Linear, config.classes, units)
+        self.readout = nn.utils.skip_init(nn.Linear, units, config.classes)  # type: ignore[no-untyped-call]
+        self.feedback = nn.utils.skip_init(nn.Linear, config.classes, units)  # type: ignore[no-untyped-call]
         self.logits_probe = Probe("readout/logits")
         self.feedback_probe = Probe("readout/feedback")
         if generator is not None:
@@ -187,7 +187,7 @@ class GatedNetwork(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
                 bound = 1 / math.sqrt(math.prod(module.weight.shape[1:]))
-                for parameter in (module.weight, module.bias):
+                for parameter in module.parameters():
                     parameter.uniform_(-bound, bound, generator=generator)
 
     def with_strength(self, strength: float) -> GatedNetwork:
@@ -195,7 +195,8 @@ class GatedNetwork(nn.Module):
         config = dataclasses.replace(self.config, strength=strength)
         twin = GatedNetwork(config, name=self.name, seed=self.seed)
         twin.load_state_dict(self.state_dict(), assign=True)
-        return twin.train(self.training)
+        # The weights are where they should be; the matrices that place maps were made anew, in float32 on the CPU.
+        return twin.to(self.readout.weight).train(self.training)
 
     def open_gates(self, batch: int) -> Maps:
         """Return gates of 0, as at the start of every phase: one (batch, channel, y, x) tensor a stage."""
@@ -219,7 +220,7 @@ class GatedNetwork(nn.Module):
             False leaves out the top-down sweep where nobody needs the gates that follow.
         """
         x, gated, pooled = image, [], []
-        for stage, gate in zip(self.stages, gates, strict=True):
+        for stage, gate in zip(cast("list[GatedStage]", self.stages), gates, strict=True):
             z, x = stage.bottom_up(x, gate, self.config.strength)
             gated.append(z)
             pooled.append(x)
@@ -229,8 +230,8 @@ class GatedNetwork(nn.Module):
 
     def _top_down(self, logits: torch.Tensor, pooled: Maps, inhibition: Maps) -> Maps:
         signal = self.feedback_probe(torch.tanh(self.feedback(logits)).reshape(-1, *self.top_size))
-        following = []
-        for stage, lateral, mask in zip(reversed(self.stages), reversed(pooled), reversed(inhibition), strict=True):
+        following, stages = [], cast("list[GatedStage]", self.stages)
+        for stage, lateral, mask in zip(reversed(stages), reversed(pooled), reversed(inhibition), strict=True):
             signal = torch.tanh(stage.top_down(signal, lateral))
             following.append(stage.following_gate(signal, mask))
         return following[::-1]

@@ -51,4 +51,5 @@ def sees(config: GatedConfig, stage: int, mask: NDArray[np.bool_]) -> NDArray[np
     spacing, side = response_field(config, stage)
     _, height, width = config.response_sizes[stage - 1]
     windows = np.lib.stride_tricks.sliding_window_view(mask, (side, side))[::spacing, ::spacing]
-    return windows[:height, :width].any((2, 3))
+    seen: NDArray[np.bool_] = np.any(windows[:height, :width], axis=(2, 3))
+    return seen

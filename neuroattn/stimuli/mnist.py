@@ -5,6 +5,7 @@ Source: LeCun, Bottou, Bengio & Haffner (1998), Gradient-based learning applied 
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -94,6 +95,10 @@ class Digits:
                 torch.tensor(self.labels, device=device),
             )
         return self._on_device[key]
+
+    def identity(self) -> str:
+        """Return the SHA-256 of images and labels, in their order."""
+        return hashlib.sha256(self.images.tobytes() + self.labels.tobytes()).hexdigest()
 
     @cached_property
     def class_counts(self) -> NDArray[np.int64]:

@@ -48,15 +48,20 @@ def train_digits(config: DigitsConfig, folder: Path) -> None:
         raise ValueError(f"out must be a folder that is empty or does not exist, got {str(folder)!r}")
     folder.mkdir(parents=True, exist_ok=True)
     options = {key: value for key, value in dataclasses.asdict(config).items() if key not in {"data", "out"}}
-    record = {"options": options, "digits": digits.source, "n_digits": len(digits), "device": str(device), "epochs": []}
+    # Whose folder the digits came from is nobody's business; which digits they were is.
+    seen = {"what": "training set without the embedded digits", "n": len(digits), "sha256": digits.identity()}
+    about = {"options": options, "digits": seen, "device": str(device)}
+    epochs: list[dict[str, float]] = []
     for network, metrics in train(config, digits, device):
-        record["epochs"].append(metrics)
-        save_model(network, folder / f"{config.name}.safetensors", training=record, provenance=versions())
-        _write_metrics(record["epochs"], folder / "metrics.csv")
-        print(
+        epochs.append(metrics)
+        training = {**about, "epochs": epochs}
+        save_model(network, folder / f"{config.name}.safetensors", training=training, provenance=versions())
+        _write_metrics(epochs, folder / "metrics.csv")
+        line = (
             f"epoch {metrics['epoch']:3d}/{config.epochs}  validation accuracy {metrics['validation_accuracy']:.4f}  "
             f"training accuracy {metrics['training_accuracy']:.4f}  {metrics['composites_per_second']:.0f} composites/s"
         )
+        print(line, flush=True)  # a log file shows it at once, too
     print(f"weights in {folder / config.name}.safetensors, metrics in {folder / 'metrics.csv'}")
 
 

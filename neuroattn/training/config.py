@@ -21,7 +21,7 @@ class DigitsConfig:
     learning_rate: float = option(1e-3, "learning rate of Adam", low=0, high=1)
     phi: float = option(1000.0, "weight φ of the attention loss beside the classification loss", low=0)
     validation: float = option(0.3, "fraction of the digits held out for validation", low=0.01, high=0.9)
-    seed: int = option(0, "seed of the weights, the split, the order and the composites", low=0)
+    seed: int = option(0, "seed of the weights, the split, the order and the composites", low=0, high=2**32 - 1)
     data: str | None = option(
         None, "folder with MNIST's four IDX files, or 'download'; without it, the folder in NEUROATTN_DATA"
     )

@@ -59,7 +59,7 @@ def train(config: DigitsConfig, digits: Digits, device: torch.device) -> Iterato
     fixed = _draw(config, digits, held_out, validation, device)
     for number in range(1, config.epochs + 1):
         started = time.perf_counter()
-        batches = kept[torch.randperm(len(kept), generator=order)].split(config.batch_size)
+        batches = kept[torch.randperm(len(kept), generator=order)].split(config.batch_size)  # type: ignore[no-untyped-call]
         drawn = (_draw(config, digits, batch, training, device) for batch in batches)
         sums = torch.zeros(3)
         progress = tqdm(
@@ -69,6 +69,9 @@ def train(config: DigitsConfig, digits: Digits, device: torch.device) -> Iterato
             sums += train_trial(network, batch, optimiser, config.phi)
             if not math.isfinite(float(sums[0])):
                 raise FloatingPointError(f"the loss is not finite in epoch {number}; lower learning_rate or phi")
+        # A step can spoil the weights under a loss that is still finite.
+        if not all(torch.isfinite(parameter).all() for parameter in network.parameters()):
+            raise FloatingPointError(f"weights are not finite after epoch {number}; lower learning_rate or phi")
         seconds = time.perf_counter() - started
         phases = len(kept) * config.n_objects
         metrics = {
@@ -97,7 +100,7 @@ def train_trial(network: GatedNetwork, batch: Composites, optimiser: torch.optim
         label, target = batch.labels[rows, choice.attended], targets[rows, choice.attended]
         loss = phase_loss(phase.logits, label, phase.gated_image, target, phi)
         optimiser.zero_grad()
-        loss.total.backward()
+        loss.total.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         correct = (phase.logits.argmax(1) == label).float().mean()
         sums += torch.stack([loss.classification, loss.attention, correct]).detach().cpu() * len(rows)

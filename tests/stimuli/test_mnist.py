@@ -261,3 +261,11 @@ def test_heavy_packages_are_imported_only_when_needed():
     )
     answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert answer.stdout.strip() == ""
+
+
+def test_identity_tells_digits_apart_by_content_alone() -> None:
+    digits = embedded()
+    assert digits.identity() == digits.select(slice(None), "another name").identity()
+    assert digits.select(slice(0, 7)).identity() != digits.select(slice(1, 8)).identity()
+    relabelled = Digits(images=digits.images, labels=(digits.labels + 1) % 10, source="relabelled")
+    assert relabelled.identity() != digits.identity()

@@ -1,0 +1,33 @@
+"""Stimuli for a planted subject: a bar's orientation, as a luminance, beside a distractor of full luminance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from neuroattn.stimuli.stimulus_set import StimulusSet
+
+
+def coded_bars(n_orientations: int, n_repeats: int) -> StimulusSet:
+    """Return pictures of 2 × 2 px that a `neuroattn.models.planted.PlantedSubject` understands.
+
+    Parameters
+    ----------
+    n_orientations
+        Equally spaced on [0°, 180°).
+    n_repeats
+        Presentations of an orientation in each half.
+
+    Returns
+    -------
+    StimulusSet
+        The left column of an image is 1/2 + θ/360°, the right one 1; they are objects 0 and 1. The table has the
+        columns ``orientation`` (degrees), ``half`` (0, 1) and ``for_controls``.
+    """
+    orientation, half, _ = (index.ravel() for index in np.indices((n_orientations, 2, n_repeats)))
+    degrees = orientation * (180 / n_orientations)
+    objects = np.zeros((len(degrees), 2, 1, 2, 2), dtype=np.float32)
+    objects[:, 0, 0, :, 0] = (0.5 + degrees / 360)[:, None]
+    objects[:, 1, 0, :, 1] = 1
+    table = pd.DataFrame({"orientation": degrees, "half": half, "for_controls": False})
+    return StimulusSet(objects.sum(1), objects, table)

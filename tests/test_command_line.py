@@ -1,0 +1,192 @@
+"""From options to commands: help, recipes, errors and exit statuses."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from neuroattn.command_line import read_options, run_command, stop
+from neuroattn.options import check_options, option
+
+ENVIRONMENT = dict(os.environ) | {"PYTHONPATH": str(Path(__file__).resolve().parents[1]), "COLUMNS": "200"}
+COMMANDS = {
+    "neuroattn.training digits": ("neuroattn.training.config", "DigitsConfig"),
+    "neuroattn.evaluation digits": ("neuroattn.evaluation.config", "DigitsConfig"),
+    "neuroattn.experiments.tuning": ("neuroattn.experiments.tuning", "Config"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Options of a command that does not exist."""
+
+    strength: float = option(0.25, "how strong", unit="luminance", low=0, high=1)
+    names: tuple[str, ...] = option(("a", "b"), "which ones")
+    counts: tuple[int, ...] = option((3, 5), "how many", low=1)
+    number: int | None = option(None, "perhaps a number", low=2)
+    switch: bool = option(True, "on or off")
+    colour: str = option("red", "a colour, 100 % of it", choices=("red", "blue"))
+
+    def __post_init__(self):
+        check_options(self)
+
+
+def read(*argv):
+    return read_options(Config, argv, prog="python -m test", description="Test 100 % of it.")
+
+
+def refused(capsys, *argv):
+    """Return what is printed on standard error by a command line that is refused."""
+    with pytest.raises(SystemExit) as left:
+        read(*argv)
+    out, err = capsys.readouterr()
+    assert (left.value.code, out) == (2, "")
+    return err
+
+
+def test_defaults_and_options():
+    assert read() == Config()
+    found = read("--strength", "0.5", "--names", "x", "--counts", "7", "11", "--number", "2", "--switch", "false")
+    assert found == Config(strength=0.5, names=("x",), counts=(7, 11), number=2, switch=False)
+    assert read("--strength=1e-3").strength == 0.001
+
+
+def test_a_recipe_and_later_options(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("strength: 0.75\nnames: [x, y]\nnumber: 3\n")
+    assert read("--config", str(path)) == Config(strength=0.75, names=("x", "y"), number=3)
+    assert read("--config", str(path), "--strength", "0", "--names", "z").names == ("z",)
+    assert read("--strength", "0", "--config", str(path)).strength == 0.75
+
+
+def test_what_is_printed_can_be_read_again(capsys, tmp_path):
+    options = ["--strength", "0.125", "--names", "x", "--counts", "7", "11", "--switch", "false", "--colour", "blue"]
+    with pytest.raises(SystemExit) as left:
+        read(*options, "--print_config")
+    printed, err = capsys.readouterr()
+    assert (left.value.code, err) == (0, "")
+    assert "#" not in printed
+    path = tmp_path / "recipe.yaml"
+    path.write_text(printed)
+    assert read("--config", str(path)) == read(*options) != Config()
+
+
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        (["--strength", "1.5"], "strength must be in [0, 1], got 1.5"),
+        (["--strength", ".nan"], "strength must be in [0, 1], got nan"),
+        (["--counts", "3", "0"], "counts must be at least 1, got 0"),
+        (["--colour", "green"], "colour must be one of red, blue, got green"),
+        (["--shape", "round"], "unrecognized arguments: --shape round (see --help)"),
+        (["3"], "unrecognized arguments: 3 (see --help)"),
+        (["--counts"], "argument --counts: expected at least one argument (see --help)"),
+        (["--config", "/no/such.yaml"], "Parser key \"config\": File does not exist: '/no/such.yaml' (see --help)"),
+    ],
+)
+def test_errors(capsys, argv, text):
+    assert refused(capsys, *argv) == f"error: {text}\n"
+
+
+@pytest.mark.parametrize(
+    "content", ["strength: [1\n b", "- 3", "strength:\n  deep: 3", "\t", "strength: !!python/none x"]
+)
+def test_a_damaged_recipe_is_one_line(capsys, tmp_path, content):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(content)
+    err = refused(capsys, "--config", str(path))
+    assert re.fullmatch(r"error: .+ \(see --help\)\n", err)
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "text"),
+    [
+        (ValueError("a must be b,\n  got c"), 2, "error: a must be b, got c\n"),
+        (
+            FileNotFoundError(2, "No such file or directory", "x"),
+            2,
+            "error: [Errno 2] No such file or directory: 'x'\n",
+        ),
+        (FloatingPointError("the loss is not finite"), 2, "error: the loss is not finite\n"),
+        (ConnectionError("no mirror"), 2, "error: no mirror\n"),
+        (KeyboardInterrupt(), 130, "interrupted: half is kept\n"),
+        (None, 0, ""),
+    ],
+)
+def test_exit_statuses(capsys, error, status, text):
+    def command():
+        if error is not None:
+            raise error
+
+    with pytest.raises(SystemExit) as left:
+        run_command(command, interrupted=lambda: "half is kept")
+    assert left.value.code == status
+    assert capsys.readouterr() == ("", text)
+
+
+def test_a_mistake_of_ours_is_not_hidden():
+    def command():
+        raise KeyError("ours")
+
+    with pytest.raises(KeyError, match=r"^'ours'$"):
+        run_command(command, interrupted=str)
+
+
+def test_a_stop_is_one_line(capsys):
+    with pytest.raises(SystemExit) as left:
+        stop("a\n  b")
+    assert left.value.code == 2
+    assert capsys.readouterr() == ("", "error: a b\n")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_quick_and_lists_every_option(command):
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-m", *command.split(), "--help"],
+            env=ENVIRONMENT,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        times.append(time.perf_counter() - start)
+    assert done.stderr == ""
+    assert min(times) < 1.5
+    text = " ".join(done.stdout.split())
+    module, name = COMMANDS[command]
+    for field in dataclasses.fields(getattr(importlib.import_module(module), name)):
+        entry = text[text.index(f" --{field.name} ", text.index("options:")) :]
+        entry = entry[: entry.find(" --", 1)] if " --" in entry[1:] else entry
+        assert " ".join(field.metadata["description"].split())[:60] in entry
+        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        assert entry.endswith(f"default: {'null' if default is None else default})"), field.name
+        if field.metadata["unit"]:
+            assert f"[{field.metadata['unit']}" in entry
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_recipe_of_a_command_is_its_defaults(command, tmp_path):
+    printed = subprocess.run(
+        [sys.executable, "-m", *command.split(), "--print_config"],
+        env=ENVIRONMENT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    path = tmp_path / "recipe.yaml"
+    path.write_text(printed)
+    module, name = COMMANDS[command]
+    config = getattr(importlib.import_module(module), name)
+    assert read_options(config, ["--config", str(path)], prog="test", description="test") == config()

@@ -1,0 +1,70 @@
+"""What ``import neuroattn`` gives, and that it costs next to nothing."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import neuroattn
+
+ENVIRONMENT = dict(os.environ) | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+
+
+def python(code):
+    done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_it_is_quick_and_loads_no_library():
+    code = """
+import sys, time
+start = time.perf_counter()
+import neuroattn
+taken = time.perf_counter() - start
+heavy = {'torch', 'numpy', 'scipy', 'pandas', 'xarray', 'zarr', 'matplotlib', 'jsonargparse'}
+print(taken, *(heavy & set(sys.modules)))
+"""
+    answers = [python(code).split() for _ in range(3)]
+    assert [answer[1:] for answer in answers] == [[], [], []]
+    assert min(float(answer[0]) for answer in answers) < 0.3
+
+
+@pytest.mark.parametrize("name", neuroattn.__all__)
+def test_every_public_name_resolves(name):
+    value = getattr(neuroattn, name)
+    assert name in dir(neuroattn)
+    if name != "__version__":
+        assert value.__name__ == name
+        assert inspect.getdoc(value)
+        assert getattr(importlib.import_module(value.__module__), name) is value
+
+
+def test_the_version_is_that_of_the_project():
+    text = (Path(__file__).resolve().parents[1] / "pyproject.toml").read_text()
+    assert f'\nversion = "{neuroattn.__version__}"\n' in text
+
+
+def test_a_name_that_is_not_there():
+    with pytest.raises(AttributeError, match=r"^module 'neuroattn' has no attribute 'no_such_name'$"):
+        _ = neuroattn.no_such_name
+
+
+def test_documents_of_every_public_function_and_class():
+    """Every module, and every public class and function in one, says what it is."""
+    package = Path(neuroattn.__file__).parent
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package.parent).with_suffix("").parts
+        if parts[-1] == "__main__":
+            continue
+        module = importlib.import_module(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+        assert module.__doc__, module.__name__
+        for name, value in vars(module).items():
+            own = getattr(value, "__module__", None) == module.__name__
+            if own and not name.startswith("_") and (inspect.isclass(value) or inspect.isfunction(value)):
+                assert inspect.getdoc(value), f"{module.__name__}.{name}"

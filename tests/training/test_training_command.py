@@ -1,0 +1,223 @@
+"""``python -m neuroattn.training digits`` as its users meet it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from neuroattn.models.checkpoint import load_model, read_metadata, weights_hash
+from neuroattn.stimuli.mnist import from_folder, without_embedded
+from neuroattn.training import loop
+from neuroattn.training.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in {"NEUROATTN_DATA", "PYTHONUNBUFFERED"}} | {
+    "PYTHONPATH": str(ROOT),
+    "PYTHONWARNINGS": "error",
+}
+
+
+def started(*arguments, cwd):
+    command = [sys.executable, "-m", "neuroattn.training", *map(str, arguments)]
+    return subprocess.Popen(
+        command, cwd=cwd, env=ENVIRONMENT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def run_here(capsys, *arguments):
+    """Return exit status, standard output and standard error of the command, run in this process."""
+    with pytest.raises(SystemExit) as left:
+        main(list(map(str, arguments)))
+    out, err = capsys.readouterr()
+    return left.value.code, out, err
+
+
+def test_a_whole_training(folder, tmp_path):
+    command = started("digits", "--data", folder, "--epochs", 2, "--name", "a", "--batch_size", 23, cwd=tmp_path)
+    out, err = command.communicate(timeout=120)
+    assert (command.returncode, err) == (0, "")
+    (run,) = (tmp_path / "runs").iterdir()
+    assert re.fullmatch(r"training-a-\d{8}-\d{6}", run.name)
+    assert sorted(path.name for path in run.iterdir()) == ["a.safetensors", "metrics.csv"]
+    lines = out.splitlines()
+    assert len(lines) == 3
+    for number, line in enumerate(lines[:2], 1):
+        pattern = rf"epoch   {number}/2  validation accuracy 0\.\d{{4}}  training accuracy 0\.\d{{4}}  \d+ composites/s"
+        assert re.fullmatch(pattern, line)
+    weights, metrics = Path("runs", run.name, "a.safetensors"), Path("runs", run.name, "metrics.csv")
+    assert lines[2] == f"weights in {weights}, metrics in {metrics}"
+    table = pd.read_csv(run / "metrics.csv")
+    assert table["epoch"].tolist() == [1, 2]
+    about = read_metadata(run / "a.safetensors")
+    assert (about["name"], about["seed"]) == ("a", 0)
+    assert about["training"]["options"] == {
+        "name": "a",
+        "n_objects": 2,
+        "strength": 0.2,
+        "noise": 0.3,
+        "resample": True,
+        "epochs": 2,
+        "batch_size": 23,
+        "learning_rate": 0.001,
+        "phi": 1000.0,
+        "validation": 0.3,
+        "seed": 0,
+        "device": "auto",
+    }
+    seen = without_embedded(from_folder(folder, "train")).identity()
+    assert about["training"]["digits"] == {"what": "training set without the embedded digits", "n": 67, "sha256": seen}
+    assert about["training"]["device"] in {"cpu", "cuda"}
+    np.testing.assert_allclose(
+        [epoch["validation_accuracy"] for epoch in about["training"]["epochs"]], table["validation_accuracy"]
+    )
+    assert {"neuroattn", "git_commit", "python", "platform", "torch", "numpy"} <= about["provenance"].keys()
+    assert about["provenance"]["torch"] == torch.__version__
+
+
+def test_options_reach_the_network_and_the_seed_decides(folder, tmp_path, capsys):
+    options = ["digits", "--data", folder, "--epochs", 1, "--n_objects", 3, "--strength", 0.45, "--resample", "false"]
+    for name, seed in (("one", 7), ("same", 7), ("other", 8)):
+        status, _, err = run_here(capsys, *options, "--seed", seed, "--out", tmp_path / name)
+        assert (status, err) == (0, "")
+    one, same, other = (load_model(tmp_path / name / "digits.safetensors") for name in ("one", "same", "other"))
+    assert (one.config.size, one.config.strength, one.seed) == ((1, 28, 56), 0.45, 7)
+    assert weights_hash(one) == weights_hash(same) != weights_hash(other)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["scenery"], "what to train must be digits, got 'scenery'"),
+        (["digits", "--strength", "1.5"], "strength must be in [0, 1], got 1.5"),
+        (["digits", "--noise", ".nan"], "noise must be in [0, 1], got nan"),
+        (["digits", "--noise", "-0.1"], "noise must be in [0, 1], got -0.1"),
+        (["digits", "--n_objects", "1"], "n_objects must be in [2, 10], got 1"),
+        (["digits", "--epochs", "0"], "epochs must be at least 1, got 0"),
+        (["digits", "--device", "tpu"], "device must be one of auto, cpu, cuda, got tpu"),
+        (["digits", "--name", "a/b"], "name must consist of letters, digits, '-', '_' and '.', got 'a/b'"),
+        (["digits", "--name", ""], "name must consist of letters, digits, '-', '_' and '.', got ''"),
+        (["digits", "--steps", "3"], "unrecognized arguments: --steps 3 (see --help)"),
+        (
+            ["digits", "--strength", "much"],
+            """Parser key "strength": Expected a <class 'float'>. Got value: much (see --help)""",
+        ),
+        (["digits"], None),
+        (["digits", "--data", "embedded"], None),
+        (
+            ["digits", "--data", "nowhere"],
+            "folder must exist, got nowhere; give the one that holds the IDX files of MNIST",
+        ),
+    ],
+)
+def test_what_a_user_gets_wrong(capsys, monkeypatch, tmp_path, arguments, text):
+    monkeypatch.delenv("NEUROATTN_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(loop, "train", None)  # nothing may get as far as that
+    text = (
+        text
+        or {
+            1: (
+                "split 'train' needs a source of digits, got none: name a folder with the IDX files of MNIST, "
+                "set NEUROATTN_DATA to one, use 'download', or ask for the split 'embedded'"
+            ),
+            3: (
+                "split must be 'embedded' for the source 'embedded', and 'train' or 'test' for any other, "
+                "got split 'train' of 'embedded'"
+            ),
+        }[len(arguments)]
+    )
+    assert run_here(capsys, *arguments) == (2, "", f"error: {text}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_gpu_that_is_not_there(capsys, folder):
+    text = "error: device must be auto or cpu on a machine without a CUDA device, got cuda\n"
+    assert run_here(capsys, "digits", "--data", folder, "--device", "cuda") == (2, "", text)
+
+
+def test_the_real_command_fails_in_one_line(tmp_path):
+    command = started("digits", "--strength", 2, cwd=tmp_path)
+    out, err = command.communicate(timeout=60)
+    assert (command.returncode, out, err) == (2, "", "error: strength must be in [0, 1], got 2.0\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("steps: 3\n", "Option 'steps' is not accepted (see --help)"),
+        ("strength: 1.5\n", "strength must be in [0, 1], got 1.5"),
+        (None, "Parser key \"config\": File does not exist: '{place}/no.yaml' (see --help)"),
+    ],
+)
+def test_a_configuration_file_with_an_error(capsys, tmp_path, monkeypatch, content, text):
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        Path("no.yaml").write_text(content)
+    assert run_here(capsys, "digits", "--config", "no.yaml") == (2, "", f"error: {text.format(place=tmp_path)}\n")
+
+
+def test_a_folder_that_holds_something_is_refused_before_training(capsys, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "train", None)
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for out in (folder, file):
+        text = f"error: out must be a folder that is empty or does not exist, got {str(out)!r}\n"
+        assert run_here(capsys, "digits", "--data", folder, "--out", out) == (2, "", text)
+    assert file.read_text() == "mine"
+
+
+def test_a_training_that_diverges(capsys, folder, tmp_path):
+    arguments = ["digits", "--data", folder, "--phi", "1e40", "--out", tmp_path / "run"]
+    text = "error: the loss is not finite in epoch 1; lower learning_rate or phi\n"
+    assert run_here(capsys, *arguments) == (2, "", text)
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_no_or_general_help(capsys):
+    status, out, err = run_here(capsys)
+    assert (status, err) == (2, "")
+    assert out.startswith("usage: python -m neuroattn.training digits [options]\n")
+    assert run_here(capsys, "--help") == (0, out, "")
+
+
+def test_an_interrupt_keeps_the_last_whole_epoch(folder, tmp_path):
+    run = tmp_path / "run"
+    command = started("digits", "--data", folder, "--epochs", 100_000, "--out", run, cwd=tmp_path)
+    first_line = command.stdout.readline()  # it comes as soon as the epoch is kept
+    command.send_signal(signal.SIGINT)
+    _, err = command.communicate(timeout=60)
+    assert first_line.startswith("epoch   1/100000  validation accuracy")
+    assert command.returncode == 130
+    assert err == f"interrupted: the weights and metrics after the last whole epoch are kept in {run}\n"
+    assert sorted(path.name for path in run.iterdir()) == ["digits.safetensors", "metrics.csv"]
+    n_epochs = len(read_metadata(run / "digits.safetensors")["training"]["epochs"])
+    assert n_epochs < 60  # a line that waited in a buffer would have come after some 80
+    assert len(pd.read_csv(run / "metrics.csv")) in {n_epochs - 1, n_epochs}
+
+
+def test_an_interrupt_before_the_first_epoch_is_over(capsys, folder, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "train_trial", interrupt)
+    arguments = ["digits", "--data", folder, "--out", tmp_path / "run"]
+    text = "interrupted: no epoch was complete, so nothing was kept\n"
+    assert run_here(capsys, *arguments) == (130, "", text)
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_wrong_options_are_told_at_once(tmp_path):
+    start = time.perf_counter()
+    started("digits", "--phi", -1, cwd=tmp_path).communicate(timeout=60)
+    assert time.perf_counter() - start < 1.5  # measured: 0.15 s; torch is not loaded for it
