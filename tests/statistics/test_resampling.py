@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from neuroattn.statistics.resampling import _draw, _Level, _weighted_median, hierarchical_bootstrap
+
+
+def width(interval):
+    return interval[1] - interval[0]
+
+
+def test_mean_of_independent_units_has_the_closed_form_interval():
+    values = np.random.default_rng(1).normal(3, 2, 401)
+    low, high = hierarchical_bootstrap(values, [], "mean", 8000, np.random.default_rng(2))
+    margin = 1.96 * values.std() / np.sqrt(len(values))
+    assert_allclose([low, high], [values.mean() - margin, values.mean() + margin], atol=0.06 * margin)
+
+
+def test_median_of_independent_units_has_the_order_statistic_interval():
+    values = np.random.default_rng(1).normal(size=401)
+    low, high = hierarchical_bootstrap(values, [], "median", 8000, np.random.default_rng(2))
+    half = 1.96 * np.sqrt(401) / 2
+    assert_allclose([low, high], np.sort(values)[np.round([200 - half, 200 + half]).astype(int)], atol=0.03)
+
+
+@pytest.mark.parametrize("statistic", ["mean", "median"])
+def test_interval_covers_the_truth_when_channels_vary(statistic):
+    covered, covered_flat = 0, 0
+    for seed in range(200):
+        generator = np.random.default_rng(seed)
+        channel = np.repeat(np.arange(23), 7)
+        values = generator.normal(size=23)[channel] + 0.3 * generator.normal(size=len(channel))
+        low, high = hierarchical_bootstrap(values, [channel], statistic, 300, generator)
+        covered += low < 0 < high
+        low, high = hierarchical_bootstrap(values, [], statistic, 300, generator)
+        covered_flat += low < 0 < high
+    assert covered > 0.88 * 200
+    assert covered_flat < 0.75 * 200
+
+
+def test_variance_of_the_top_level_widens_the_interval():
+    generator = np.random.default_rng(3)
+    model = np.repeat(["a", "b", "c", "d", "e"], 60)
+    channel = np.tile(np.repeat(np.arange(6), 10), 5)
+    values = generator.normal(size=300) + 2 * np.repeat(generator.normal(size=5), 60)
+    flat, channels, networks = (
+        hierarchical_bootstrap(values, clusters, "mean", 2000, np.random.default_rng(4))
+        for clusters in ([], [channel], [model, channel])
+    )
+    assert width(networks) > 4 * width(flat)
+    expected = 2 * 1.96 * values.reshape(5, 60).mean(axis=1).std() / np.sqrt(5)
+    assert_allclose(width(networks), expected, rtol=0.15)
+    assert width(channels) < width(networks)
+
+
+def test_one_network_is_kept_and_its_channels_resampled():
+    channel = np.repeat(np.arange(7), 5)
+    values = np.random.default_rng(5).normal(size=7)[channel]
+    one = hierarchical_bootstrap(values, [np.zeros(35, int), channel], "mean", 400, np.random.default_rng(6))
+    alone = hierarchical_bootstrap(values, [channel], "mean", 400, np.random.default_rng(6))
+    # The level of the one network spends random numbers, so that only the distributions agree.
+    assert_allclose(one, alone, atol=0.15)
+    assert width(one) > 0.3
+
+
+def test_labels_count_within_their_parent():
+    model = np.repeat([0, 1, 2], 20)
+    inner = np.tile(np.repeat([0, 1, 2, 3], 5), 3)
+    values = np.random.default_rng(7).normal(size=60)
+    shared, unique = (
+        hierarchical_bootstrap(values, [model, labels], "mean", 300, np.random.default_rng(8))
+        for labels in (inner, inner + 4 * model)
+    )
+    assert_array_equal(shared, unique)
+
+
+@pytest.mark.parametrize("statistic", ["mean", "median"])
+def test_order_of_units_only_matters_to_the_draws(statistic):
+    generator = np.random.default_rng(9)
+    channel = generator.integers(0, 11, 301)
+    values = generator.normal(size=301) + channel
+    shuffled = generator.permutation(301)
+    one = hierarchical_bootstrap(values, [channel], statistic, 4000, np.random.default_rng(1))
+    other = hierarchical_bootstrap(values[shuffled], [channel[shuffled]], statistic, 4000, np.random.default_rng(2))
+    assert_allclose(one, other, atol=0.3)
+
+
+def test_draws_follow_the_groups():
+    level = _Level(first=np.array([0, 3, 5]), size=np.array([3, 2, 7]))
+    groups = np.array([[2, 0, 1], [0, 3, 0], [1, 1, 1]])
+    counts = _draw(groups, level, np.random.default_rng(0))
+    drawn = np.stack([part.sum(axis=1) for part in np.split(counts, level.first[1:], axis=1)], axis=1)
+    assert_array_equal(drawn, groups * level.size)
+
+
+def test_members_are_drawn_alike():
+    level = _Level(first=np.array([0, 3]), size=np.array([3, 2]))
+    counts = _draw(np.ones((20011, 2), dtype=int), level, np.random.default_rng(0))
+    assert_allclose(counts.mean(axis=0), 1, atol=0.03)
+    assert_allclose(counts.var(axis=0), [2 / 3, 2 / 3, 2 / 3, 1 / 2, 1 / 2], atol=0.03)
+
+
+@pytest.mark.parametrize("total", [6, 7])
+def test_median_of_counts_is_the_median(total):
+    generator = np.random.default_rng(total)
+    values = np.sort(generator.normal(size=5))
+    counts = generator.multinomial(total, np.full(5, 0.2), size=31)
+    assert_allclose(_weighted_median(counts, values), [np.median(np.repeat(values, row)) for row in counts])
+
+
+def test_median_weighs_each_unit_by_its_own_draws():
+    """A quarter of the resamples hold the first channel only, and with it nothing but the largest value."""
+    values, channel = np.append(100.0, np.linspace(0, 1, 31)), np.append(0, np.ones(31, int))
+    assert hierarchical_bootstrap(values, [channel], "median", 400, np.random.default_rng(0))[1] == 100
+
+
+def test_chunks_do_not_change_the_distribution(monkeypatch):
+    values = np.random.default_rng(3).normal(size=101)
+    whole = hierarchical_bootstrap(values, [], "mean", 1000, np.random.default_rng(4))
+    monkeypatch.setattr("neuroattn.statistics.resampling._DRAWS_PER_CHUNK", 707)
+    assert_allclose(hierarchical_bootstrap(values, [], "mean", 1000, np.random.default_rng(4)), whole, rtol=1e-12)
+
+
+def test_a_wider_confidence_gives_a_wider_interval():
+    values = np.random.default_rng(3).normal(size=101)
+    wide, narrow = (
+        hierarchical_bootstrap(values, [], "mean", 2000, np.random.default_rng(4), confidence)
+        for confidence in (0.99, 0.5)
+    )
+    assert_allclose(width(wide) / width(narrow), 2.576 / 0.674, rtol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"values": [1.0, np.nan, 2.0]},
+            "values must be one row of finite numbers, got shape (3,) with 1 not finite; drop and count these first",
+        ),
+        (
+            {"values": []},
+            "values must be one row of finite numbers, got shape (0,) with 0 not finite; drop and count these first",
+        ),
+        (
+            {"clusters": [[0, 1, 2], [0, 1]]},
+            "clusters[1] must have one label a value, (3,), got (2,); pass the labels of the same units",
+        ),
+        ({"statistic": "mode"}, "statistic must be 'mean' or 'median', got 'mode'; choose one of these"),
+        ({"n_resamples": 0}, "n_resamples must be at least 1, got 0; 2000 are enough for a 95 % interval"),
+        ({"confidence": 95}, "confidence must be in (0, 1), got 95; 0.95 is usual"),
+    ],
+)
+def test_refuses(change, message):
+    arguments = {"values": [1.0, 2.0, 3.0], "clusters": [], "statistic": "mean", "n_resamples": 5}
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        hierarchical_bootstrap(**(arguments | change), generator=np.random.default_rng(0))

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.testing import assert_allclose
+
+from neuroattn.statistics.tuning import half_width, von_mises
+from neuroattn.statistics.tuning_examples import example_curves
+from neuroattn.statistics.tuning_summary import COLUMNS, adjusted, summarise
+from neuroattn.statistics.tuning_units import Criteria, Curves, tuning_units
+
+ORIENTATION = np.arange(0, 180, 9.0)
+
+
+def curve(baseline: float = 0.2, amplitude: float = 1.0, kappa: float = 2.0, preferred: float = 45.0) -> np.ndarray:
+    return von_mises(ORIENTATION, baseline, amplitude, kappa, preferred)
+
+
+def units_of(*pairs: tuple[np.ndarray, np.ndarray], seen: tuple[int, ...] = (), fits: bool = True) -> pd.DataFrame:
+    """Return the unit table of (attended, unattended) curves, the same for selection and measurement."""
+    curves = Curves(*(np.array(state) for state in zip(*pairs, strict=True)))
+    labels = pd.DataFrame(
+        {
+            "neuroid_id": [f"m.l.{number}" for number in range(len(pairs))],
+            "model": "m",
+            "layer": "stage1/response",
+            "channel": np.arange(len(pairs)) % 3,
+            "distractor_in_field": [number in seen for number in range(len(pairs))],
+        }
+    )
+    return tuning_units(labels, ORIENTATION, curves, {"maximum": curves}, Criteria(), fits=fits)
+
+
+def test_units_are_excluded_for_the_first_reason_that_holds() -> None:
+    flat, silent, noise = np.full(20, 0.7), np.zeros(20), 0.5 + 0.3 * (-1.0) ** np.arange(20)
+    table = units_of(
+        (curve(), curve()), (flat, flat), (silent, silent), (curve(), curve()), (noise, noise), seen=(3, 2)
+    )
+    assert table["excluded_by"].tolist() == [
+        "",
+        "not tuned",
+        "distractor in receptive field",
+        "distractor in receptive field",
+        "not tuned",
+    ]
+    assert table["gain_maximum"].notna().tolist() == [True, False, False, False, False]
+    assert table["slope_maximum"].isna().tolist() == [False, True, True, True, False]  # flat curves have no slope
+
+
+def test_selection_looks_at_the_average_of_the_states_only() -> None:
+    table = units_of((curve(), np.zeros(20)), (np.zeros(20), curve()))
+    assert table["tuned"].all()
+    assert_allclose(table["peak"].iloc[0], table["peak"].iloc[1])
+
+
+def test_a_tuned_unit_without_a_fit_says_why() -> None:
+    narrow = von_mises(ORIENTATION, 0.0, 1.0, 300.0, 45.0)
+    poor = curve() + 0.9 * np.sin(np.arange(20) * 2.5)
+    table = units_of((curve(), np.zeros(20)), (np.zeros(20), curve()), (narrow, narrow), (curve(), poor))
+    assert table["unfitted_by_maximum"].tolist() == [
+        "silent when unattended",
+        "silent when attended",
+        "too narrow to resolve",
+        "poor fit",
+    ]
+    assert table["gain_maximum"].isna().all()
+    assert table["modulation_index_maximum"].iloc[:2].tolist() == [1.0, -1.0]  # extreme, and kept
+
+
+def test_widths_at_the_broad_limit_are_not_compared_but_gain_is() -> None:
+    cosine = 1 + 0.5 * np.cos(np.deg2rad(2 * (ORIENTATION - 60)))
+    row = units_of((1.3 * cosine, cosine)).iloc[0]
+    assert_allclose(row["gain_maximum"], 1.3, rtol=1e-6)
+    assert_allclose(row["baseline_difference_maximum"], 0.3 * 0.5, atol=0.01)
+    assert_allclose(row["shift_maximum"], 0, atol=1e-4)
+    assert np.isnan(row["bandwidth_change_maximum"])
+
+
+def test_measures_of_known_curves() -> None:
+    attended, unattended = curve(0.5, 2.0, 3.0, 50.0), curve(0.2, 1.0, 2.0, 46.0)
+    row = units_of((attended, unattended)).iloc[0]
+    depth, floor = 1 - np.exp([-6.0, -4.0]), np.exp([-6.0, -4.0])
+    assert_allclose(row["gain_maximum"], 2 * depth[0] / depth[1], rtol=1e-6)
+    assert_allclose(row["baseline_difference_maximum"], 0.5 + 2 * floor[0] - 0.2 - floor[1], atol=1e-6)
+    assert_allclose(row["shift_maximum"], 4, atol=1e-4)
+    assert_allclose(row["absolute_shift_maximum"], 4, atol=1e-4)
+    assert_allclose(row["bandwidth_change_maximum"], half_width(3.0) - half_width(2.0), atol=1e-4)
+    assert_allclose(row["response_ratio_maximum"], attended.mean() / unattended.mean())
+    difference, total = attended.mean() - unattended.mean(), attended.mean() + unattended.mean()
+    assert_allclose(row["modulation_index_maximum"], difference / total)
+    assert_allclose(row["peak_ratio_maximum"], attended.max() / unattended.max())
+
+
+def test_without_fits_driven_units_suffice() -> None:
+    table = units_of((np.full(20, 0.7), np.full(20, 0.5)), (curve(), curve()), fits=False)
+    assert table["excluded_by"].tolist() == ["", ""]
+    assert "gain_maximum" not in table
+
+
+def test_a_table_without_a_driven_unit_can_be_summarised() -> None:
+    units = units_of((np.zeros(20), np.zeros(20)), (np.zeros(20), np.zeros(20)))
+    table = adjusted(
+        summarise(units, ("maximum",), bounds={"shift": 5.0}, generator=np.random.default_rng(0), n_resamples=100)
+    )
+    assert list(table.columns) == COLUMNS
+    gain = table[table["what"] == "gain"].iloc[0]
+    assert gain["n_units"] == 0
+    assert np.isnan(gain["estimate"])
+    assert table.set_index("what").loc["n_excluded: not driven", "estimate"] == 2
+
+
+def test_summary_counts_every_unit_and_says_what_was_left_out() -> None:
+    rng = np.random.default_rng(3)
+    pairs = [
+        (g * curve(preferred=p), curve(preferred=p))
+        for g, p in zip(rng.uniform(1, 2, 23), rng.uniform(0, 180, 23), strict=True)
+    ]
+    units = units_of(*pairs, (curve(), np.zeros(20)), (np.zeros(20), np.zeros(20)))
+    table = summarise(
+        units, ("maximum",), bounds={"shift": 5.0, "absolute_shift": 5.0}, generator=rng, n_resamples=100
+    ).set_index("what")
+    assert table.loc["n_recorded_units", "estimate"] == 25
+    assert table.loc["n_excluded: not driven", "estimate"] == 1
+    assert table.loc["n_unfitted: silent when unattended", "estimate"] == 1
+    assert table.loc["gain", ["n_units", "n_missing"]].tolist() == [23, 1]
+    assert_allclose(table.loc["gain", "estimate"], np.median(units["gain_maximum"].dropna()))
+    assert table.loc["share_best_model_gain", "estimate"] == 1  # a silent state is the limit of a gain
+    assert table.loc["absolute_shift", "test"] == "none; two one-sided t tests against ±5"
+    assert np.isnan(table.loc["absolute_shift", "p_within_network"])
+
+
+def test_examples_are_spread_over_the_gains_and_carry_data_and_fit() -> None:
+    gains = np.linspace(1, 2, 31)
+    units = units_of(*((g * curve(), curve()) for g in gains))
+    for state in ("attended", "unattended"):
+        units[f"curve_{state}_maximum"] = [g * curve() if state == "attended" else curve() for g in gains]
+    units["orientations"] = [ORIENTATION.tolist()] * len(units)
+    examples = example_curves(units, "maximum")
+    assert_allclose(examples.groupby("example")["gain"].first(), np.quantile(gains, [1 / 6, 1 / 2, 5 / 6]), atol=0.02)
+    middle = examples[(examples["example"] == 1) & (examples["state"] == "attended")]
+    data = middle[middle["kind"] == "data"]
+    fit = middle[middle["kind"] == "fit"].set_index("orientation")["response"]
+    assert_allclose(fit.loc[data["orientation"]], data["response"], rtol=1e-5)
+
+
+def test_no_example_is_an_empty_table() -> None:
+    units = units_of((np.zeros(20), np.zeros(20)))
+    assert "gain_maximum" not in units or example_curves(units, "maximum").empty
