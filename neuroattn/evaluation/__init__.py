@@ -1,0 +1,1 @@
+"""Evaluation: how well a network names what it attends, and what it lets through."""

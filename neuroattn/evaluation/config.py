@@ -1,0 +1,38 @@
+"""Options of evaluation on digits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from neuroattn.options import check_options, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class DigitsConfig:
+    """What networks are evaluated on; every field is an option of ``neuroattn.evaluation digits``."""
+
+    model: tuple[str, ...] = option(
+        ("digits-0",), "networks: shipped names, or paths of .safetensors or published .pt files"
+    )
+    digits: str = option(
+        "embedded",
+        "the 5,000 digits that travel with the package, or MNIST's official test set",
+        choices=("embedded", "test"),
+    )
+    data: str | None = option(
+        None, "folder with MNIST's IDX files, or 'download'; without it, the folder in NEUROATTN_DATA"
+    )
+    composites: int | None = option(None, "number of composites (default: one for every digit)", low=2)
+    noise: float = option(0.3, "upper bound of the uniform background noise", unit="luminance", low=0, high=1)
+    strength: float | None = option(None, "gate strength s in place of the checkpoint's", low=0, high=1)
+    seed: int = option(0, "seed of the composites", low=0, high=2**32 - 1)
+    device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
+    out: str | None = option(None, "CSV file for the table, which must not exist")
+
+    def __post_init__(self) -> None:
+        """Check every option."""
+        check_options(self)
+        if not self.model:
+            raise ValueError("model must name at least one network, got none")
+        if len(set(self.model)) < len(self.model):
+            raise ValueError(f"model must name different networks, got {', '.join(self.model)}")

@@ -1,0 +1,188 @@
+"""Accuracy, coverage and gating contrast of networks on composites of digits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
+from tqdm import tqdm
+
+from neuroattn.models.trial import attend, target_images
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from neuroattn.models.gated import GatedNetwork
+    from neuroattn.stimuli.digits import Composites
+
+
+def n_objects_of(model: GatedNetwork) -> int:
+    """Return how many digits a network's images hold.
+
+    Raises
+    ------
+    ValueError
+        If the images are not those of composites of digits.
+    """
+    channels, height, width = model.config.size
+    n_objects, rest = divmod(width - 14, 14)
+    if (channels, height) != (1, 28) or rest or n_objects < 2 or model.config.classes != 10:
+        raise ValueError(
+            f"model {model.name!r} must take composites of digits, (1, 28, 28 + 14·(n - 1)) px and 10 classes, "
+            f"got {model.config.size} px and {model.config.classes} classes"
+        )
+    return n_objects
+
+
+@torch.no_grad()
+def evaluate(model: GatedNetwork, composites: Composites, batch_size: int = 256) -> pd.DataFrame:
+    """Return what a network does with composites.
+
+    Parameters
+    ----------
+    model
+        The network, on the device of the composites.
+    composites
+        At least two, each of as many digits as the network takes.
+    batch_size
+        Composites at once.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row an estimate: ``model, what, estimate, interval_low, interval_high, sd, n, note``. Fractions have a 95 %
+        Wilson interval over trials (or phases); the gating contrast has a 95 % t interval over composites, and its
+        paired t and effect size dz are rows of their own.
+    """
+    rows: dict[str, list[NDArray[np.generic]]] = {"correct": [], "unconstrained": [], "attended": [], "gates": []}
+    starts = range(0, len(composites), batch_size)
+    for start in tqdm(starts, desc=f"evaluating {model.name}", unit="batch", leave=False, disable=None):
+        part = slice(start, start + batch_size)
+        for name, value in _trial(
+            model, composites.images[part], composites.objects[part], composites.labels[part]
+        ).items():
+            rows[name].append(value)
+    joined = {name: np.concatenate(values) for name, values in rows.items()}
+    table = pd.DataFrame(
+        [*_choices(joined["correct"], joined["unconstrained"], joined["attended"]), *_contrast(joined["gates"])]
+    )
+    table.insert(0, "model", model.name)
+    return table
+
+
+def _trial(
+    model: GatedNetwork, images: torch.Tensor, objects: torch.Tensor, labels: torch.Tensor
+) -> dict[str, NDArray[np.generic]]:
+    """Return (composite, phase) correct, unconstrained and attended, and (composite, 2) mean gates of a free trial."""
+    correct, unconstrained, attended, gates = [], [], [], []
+    for phase, choice in attend(model, images, objects):
+        correct.append(phase.logits.argmax(1) == labels.gather(1, choice.attended[:, None])[:, 0])
+        unconstrained.append(choice.unconstrained)
+        attended.append(choice.attended)
+        gates.append(gate_contrast(phase.gates[0], images, objects, choice.attended, model.config.strength))
+    return {
+        "correct": torch.stack(correct, 1).cpu().numpy(),
+        "unconstrained": torch.stack(unconstrained, 1).cpu().numpy(),
+        "attended": torch.stack(attended, 1).cpu().numpy(),
+        "gates": torch.stack(gates).mean(0).cpu().numpy(),
+    }
+
+
+def gate_contrast(
+    gate: torch.Tensor, images: torch.Tensor, objects: torch.Tensor, attended: torch.Tensor, strength: float
+) -> torch.Tensor:
+    """Return the mean gate of the image over the attended and the unattended pixels.
+
+    Unattended are the pixels that the attended object does not explain, background included:
+    (image − target + ε)/(image + ε)/s > 0.5 with ε = 1e-6 (arXiv:2106.04540); attended are the others.
+
+    Parameters
+    ----------
+    gate
+        g[1] after step T − 1, (batch, channel, y, x).
+    images, objects
+        (batch, channel, y, x) and (batch, object, channel, y, x).
+    attended
+        (batch,) index of the attended object.
+    strength
+        Gate strength s; with 0 there is no target to tell pixels apart, and both means are NaN.
+
+    Returns
+    -------
+    torch.Tensor
+        (batch, 2): attended, unattended; NaN where there is no such pixel.
+    """
+    if strength == 0:
+        return torch.full((len(gate), 2), torch.nan, device=gate.device)
+    rows = torch.arange(len(attended), device=attended.device)
+    target = target_images(images, objects, strength)[rows, attended]
+    reduced = ((images - target + 1e-6) / (images + 1e-6) / strength) > 0.5
+    means = [(gate * part).sum((1, 2, 3)) / part.sum((1, 2, 3)) for part in (~reduced, reduced)]
+    return torch.stack(means, 1)
+
+
+def _choices(
+    correct: NDArray[np.generic], unconstrained: NDArray[np.generic], attended: NDArray[np.generic]
+) -> list[dict[str, object]]:
+    """Return the fractions that (composite, phase) arrays give."""
+    n_objects = correct.shape[1]
+    every = [(unconstrained == k).any(1) for k in range(n_objects)]
+    covered: NDArray[np.bool_] = np.all(every, 0)
+    right: NDArray[np.bool_] = np.all(correct, 1)
+    rows = [_fraction("accuracy", correct.ravel(), "of all phases")]
+    rows += [_fraction(f"accuracy_phase_{p + 1}", correct[:, p], "") for p in range(n_objects)]
+    rows += [
+        _fraction("all_objects_right", right, "every phase of the trial is correct"),
+        _fraction("all_objects_covered", covered, "by the unconstrained choice"),
+    ]
+    place = ["left", "right"] if n_objects == 2 else [f"place {k + 1} from the left" for k in range(n_objects)]
+    return rows + [_fraction(f"attended_first_{k}", attended[:, 0] == k, place[k]) for k in range(n_objects)]
+
+
+def _fraction(what: str, hits: NDArray[np.generic], note: str) -> dict[str, object]:
+    low, high = proportion_confint(hits.sum(), hits.size, method="wilson")
+    return {
+        "what": what,
+        "estimate": hits.mean(),
+        "interval_low": low,
+        "interval_high": high,
+        "n": hits.size,
+        "note": note,
+    }
+
+
+def _contrast(gates: NDArray[np.generic]) -> list[dict[str, object]]:
+    """Return the gating contrast from (composite, 2) mean gates: attended, unattended."""
+    whole = gates[np.isfinite(gates).all(1)].astype(np.float64)
+    if len(whole) < 2:
+        return []
+    rows = [
+        _mean(f"gate_{name}", whole[:, i], "mean gate of the image after step T - 1; averaged over phases")
+        for i, name in enumerate(("attended", "unattended"))
+    ]
+    difference = whole[:, 1] - whole[:, 0]
+    rows.append(_mean("gate_difference", difference, "unattended - attended"))
+    spread = difference.std(ddof=1)
+    dz = difference.mean() / spread if spread > 0 else np.nan
+    note = "composites of one network: no population claim"
+    rows.append({"what": "gate_difference_dz", "estimate": dz, "n": len(whole), "note": note})
+    rows.append({"what": "gate_difference_t", "estimate": dz * np.sqrt(len(whole)), "n": len(whole), "note": note})
+    return rows
+
+
+def _mean(what: str, values: NDArray[np.float64], note: str) -> dict[str, object]:
+    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
+    mean = values.mean()
+    return {
+        "what": what,
+        "estimate": mean,
+        "interval_low": mean - half,
+        "interval_high": mean + half,
+        "sd": values.std(ddof=1),
+        "n": len(values),
+        "note": note,
+    }

