@@ -1,0 +1,1 @@
+"""Recording: hooks on named variables, labels, and reductions that run while the network does."""

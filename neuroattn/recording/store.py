@@ -1,0 +1,65 @@
+"""Recordings on disk: one Zarr v3 store, with a group a network."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+import zarr
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+def write_model(tree: xr.DataTree, store: Path, model: str) -> None:
+    """Add the recording of one network to a store, whole or not at all.
+
+    Parameters
+    ----------
+    tree
+        The recording.
+    store
+        Path of the store; made if it does not exist.
+    model
+        Name of the network, which becomes the group.
+
+    Raises
+    ------
+    ValueError
+        If the name cannot be a group's, or the store holds a recording of that name.
+    """
+    if "/" in model or not model.strip("."):
+        raise ValueError(f"model must have a name without a slash to be recorded, got {model!r}; rename it")
+    if (store / model).exists():
+        raise ValueError(f"store {str(store)!r} holds a recording of {model!r} already; write to another store")
+    unfinished = store.with_name(f"{store.name}.{model}.part")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        tree.to_zarr(unfinished, mode="w", consolidated=False, zarr_format=3)
+        if not _is_store(store):
+            zarr.create_group(store, zarr_format=3)
+        unfinished.rename(store / model)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
+def write_attributes(store: Path, attributes: Mapping[str, Any]) -> None:
+    """Set attributes of a store's root: scalars and JSON."""
+    zarr.open_group(store, mode="r+").attrs.update(attributes)
+
+
+def recorded_models(store: Path) -> list[str]:
+    """Return the names of the networks that a store holds whole recordings of; none where there is no store."""
+    return sorted(zarr.open_group(store, mode="r").group_keys()) if _is_store(store) else []
+
+
+def open_recording(store: Path) -> xr.DataTree:
+    """Return a store as `xarray.open_datatree` reads it, loaded when it is looked at."""
+    return xr.open_datatree(store, engine="zarr", consolidated=False)
+
+
+def _is_store(path: Path) -> bool:
+    return (path / "zarr.json").exists()

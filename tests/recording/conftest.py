@@ -1,0 +1,106 @@
+"""A small network, stimuli for it, and the equations of a trial written out once more, without the network's code."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+
+from neuroattn.models.config import GatedConfig
+from neuroattn.models.gated import GatedNetwork
+from neuroattn.stimuli.stimulus_set import StimulusSet
+
+N = 4
+
+
+def step_by_hand(network, image, gates, masks):
+    """Run a time step with plain torch; return variable → (stimulus, channel, y, x) or (stimulus, channel)."""
+    values, x, pooled = {}, image, []
+    for number, (stage, gate) in enumerate(zip(network.stages, gates, strict=True), 1):
+        z = x * (1 - network.config.strength * gate)
+        a = F.relu(F.conv2d(z, stage.conv.weight, stage.conv.bias))
+        x = F.max_pool2d(a, 2)
+        pooled.append(x)
+        values |= {f"stage{number}/gated_input": z, f"stage{number}/response": a, f"stage{number}/pooled": x}
+    logits = F.linear(x.flatten(1), network.readout.weight, network.readout.bias)
+    signal = torch.tanh(F.linear(logits, network.feedback.weight, network.feedback.bias)).reshape(x.shape)
+    values |= {"readout/logits": logits, "readout/feedback": signal}
+    for number in range(len(network.stages), 0, -1):
+        deconv = network.stages[number - 1].top_down.deconv
+        size = values[f"stage{number}/response"].shape[2:]
+        both = torch.cat([F.interpolate(signal, size), F.interpolate(pooled[number - 1], size)], 1)
+        signal = torch.tanh(F.conv_transpose2d(both, deconv.weight, deconv.bias))
+        gate = signal.expand(-1, gates[number - 1].shape[1], -1, -1)
+        values[f"stage{number}/gate"] = torch.where(masks[number - 1], torch.ones_like(gate), gate)
+    return values
+
+
+@torch.no_grad()
+def trial_by_hand(network, image, phases=2, masks=None):
+    """Run a trial; return variable → (stimulus, phase, step, …) and the masks that follow each phase."""
+    sizes, n_steps, stages = network.config.input_sizes, network.config.steps, len(network.stages)
+    masks = [torch.zeros(len(image), *size, dtype=torch.bool) for size in sizes] if masks is None else masks
+    taken, following = {}, []
+    for _ in range(phases):
+        gates, steps = [torch.zeros(len(image), *size) for size in sizes], []
+        for step in range(n_steps):
+            if step == n_steps - 1:
+                next_masks = [mask | (gate < 0.5) for mask, gate in zip(masks, gates, strict=True)]
+            steps.append(step_by_hand(network, image, gates, masks))
+            gates = [steps[-1][f"stage{number}/gate"] for number in range(1, stages + 1)]
+        masks = next_masks
+        following.append(masks)
+        for name in steps[0]:
+            taken.setdefault(name, []).append(torch.stack([values[name] for values in steps], 1))
+    return {name: torch.stack(parts, 1).numpy() for name, parts in taken.items()}, following
+
+
+@pytest.fixture
+def by_hand():
+    """`trial_by_hand`, for tests to call."""
+    return trial_by_hand
+
+
+@pytest.fixture
+def network():
+    config = GatedConfig(size=(1, 11, 13), channels=(3, 5), classes=7, kernel=2, strength=0.7)
+    made = GatedNetwork(config, torch.Generator().manual_seed(0), name="small", seed=17).eval()
+    # Gates on both sides of the threshold, so that either phase inhibits some places and leaves others.
+    with torch.no_grad():
+        for stage in made.stages:
+            stage.top_down.deconv.weight *= 4
+            stage.top_down.deconv.bias.fill_(0.3)
+    return made
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).random((N, 1, 11, 13), dtype=np.float32)
+
+
+@pytest.fixture
+def objects():
+    return np.random.default_rng(1).random((N, 2, 1, 11, 13), dtype=np.float32)
+
+
+@pytest.fixture
+def table():
+    return pd.DataFrame(
+        {
+            "stimulus_id": [31, 29, 23, 19],
+            "label_0": [1, 2, 5, 4],
+            "label_1": [6, 0, 3, 2],
+            "location_0": [1, 0, 1, 0],
+            "location_1": [0, 1, 0, 1],
+            "width": [0.5, 1.1, 1.7, 2.3],
+            "name": ["bar", "naïve", "", "a much longer name than the others"],
+            "odd": [True, False, True, True],
+        }
+    )
+
+
+@pytest.fixture
+def stimuli(images, objects, table):
+    return StimulusSet(images, objects, table)
