@@ -1,0 +1,218 @@
+"""What a protocol is, and the one place that chains its parts: run it, save every step, continue, report."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import resource
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from neuroattn.command_line import read_options, run_command
+from neuroattn.options import option
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import pandas as pd
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+    from neuroattn.models.gated import GatedNetwork
+    from neuroattn.stimuli.stimulus_set import StimulusSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtocolConfig:
+    """Options that every protocol has."""
+
+    models: tuple[str, ...] = option(
+        ("digits-0",), "networks: shipped names, or paths of .safetensors or published .pt files"
+    )
+    out: str | None = option(None, "folder of the run (default: runs/PROTOCOL-DATE-TIME)")
+    device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
+    seed: int = option(0, "seed of everything that is drawn", low=0, high=2**32 - 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tables:
+    """What the analysis of a protocol gives.
+
+    Attributes
+    ----------
+    units
+        One row a unit and network: the raw result, from which every summary can be made again.
+    statistics
+        One row an estimate.
+    findings
+        Sentences that say what the statistics show, controls and doubts included.
+    """
+
+    units: pd.DataFrame
+    statistics: pd.DataFrame
+    findings: tuple[str, ...]
+
+
+C = TypeVar("C", bound=ProtocolConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol(Generic[C]):
+    """A protocol: a name, its options, and four functions that know nothing of one another.
+
+    Attributes
+    ----------
+    name
+        Of the module and of run folders.
+    description
+        For ``--help``.
+    config
+        Dataclass of its options.
+    stimuli, recording, analysis, figure
+        Options → stimuli; options, network, stimuli → recording of that network; options, recordings of all networks
+        (a group each) → tables; options, tables → figure.
+    """
+
+    name: str
+    description: str
+    config: type[C]
+    stimuli: Callable[[C], StimulusSet]
+    recording: Callable[[C, GatedNetwork, StimulusSet], xr.DataTree]
+    analysis: Callable[[C, xr.DataTree], Tables]
+    figure: Callable[[C, Tables], Figure]
+
+
+def main(protocol: Protocol[C], argv: Sequence[str] | None = None) -> None:
+    """Run a protocol as a command, and leave with its exit status."""
+    prog = f"python -m neuroattn.experiments.{protocol.name}"
+    config = read_options(protocol.config, argv, prog=prog, description=protocol.description)
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")  # noqa: DTZ005 -- the user's own clock names the folder
+    folder = Path(config.out or f"runs/{protocol.name}-{stamp}")
+    again = f"; the same command with --out {folder} goes on from there"
+
+    def command() -> None:
+        tables = run(protocol, config, folder)
+        for line in (*tables.findings, "", f"results in {folder}"):
+            print(line)  # noqa: T201 -- a command speaks to its user
+
+    run_command(command, interrupted=lambda: f"the recordings of whole networks are kept in {folder}{again}")
+
+
+def run(protocol: Protocol[C], config: C, folder: Path) -> Tables:
+    """Run a protocol and save each step of it in a folder.
+
+    A folder in which the same configuration was run before is continued: networks that are recorded already are not
+    recorded again. Everything after the recording is made anew.
+
+    Raises
+    ------
+    ValueError
+        If `folder` holds anything but a run of the same configuration and the same weights.
+    """
+    from neuroattn.device import choose_device
+    from neuroattn.models.checkpoint import load_model, weights_hash
+    from neuroattn.recording.record import require_size
+    from neuroattn.recording.store import open_recording, recorded_models, write_attributes, write_model
+
+    started, start = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
+    device = choose_device(config.device)
+    models = [load_model(name, device=device) for name in config.models]
+    _require_different_names(models)
+    hashes = {model.name: weights_hash(model) for model in models}
+    about = _about(protocol, config, hashes, {model.name: model.seed for model in models})
+    _require_free(folder, about)
+    stimuli = protocol.stimuli(config)
+    for model in models:
+        require_size(model, stimuli)
+    _claim(folder, about)
+    store = folder / "recording.zarr"
+    for model in models:
+        if model.name not in recorded_models(store):
+            write_model(protocol.recording(config, model, stimuli), store, model.name)
+    attributes = {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()}
+    write_attributes(store, {"schema_version": 1, **attributes})
+    with open_recording(store) as recordings:
+        tables = protocol.analysis(config, recordings)
+    tables.units.to_parquet(folder / "units.parquet", index=False)
+    tables.statistics.to_csv(folder / "statistics.csv", index=False)
+    figure = protocol.figure(config, tables)
+    for suffix in ("png", "svg"):
+        figure.savefig(folder / f"figure.{suffix}", dpi=300)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
+    outcome = {
+        "started": started,
+        "duration_seconds": round(time.perf_counter() - start, 1),
+        "peak_memory_bytes": peak,
+        "device": str(device),
+        "findings": list(tables.findings),
+    }
+    _write_json(folder / "run.json", {**about, "state": "done", **outcome})
+    return tables
+
+
+def _require_different_names(models: list[GatedNetwork]) -> None:
+    names = [model.name for model in models]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"models must have different names, got {', '.join(twice)} more than once; rename a file")
+
+
+def _about(protocol: Protocol[C], config: C, hashes: dict[str, str], seeds: dict[str, int | None]) -> dict[str, Any]:
+    from neuroattn.provenance import versions
+
+    configuration = {key: value for key, value in dataclasses.asdict(config).items() if key != "out"}
+    return {
+        "protocol": protocol.name,
+        "configuration": json.loads(json.dumps(configuration)),
+        "seeds": {"protocol": config.seed, "models": seeds},
+        "weights_sha256": hashes,
+        "versions": versions(),
+    }
+
+
+def _require_free(folder: Path, about: dict[str, Any]) -> None:
+    """Raise unless a folder is free or holds a run of the same configuration."""
+    path = folder / "run.json"
+    if not path.is_file():
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ValueError(f"out must be a folder that is empty or does not exist, got {str(folder)!r}")
+        return
+    try:
+        before = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"out holds a damaged run.json ({error}), got {str(folder)!r}; choose another folder"
+        ) from error
+    for key in ("protocol", "configuration", "weights_sha256"):
+        if before.get(key) != about[key]:
+            raise ValueError(
+                f"out must not hold a run with another configuration, got {str(folder)!r}, which differs in "
+                f"{_difference(before.get(key), about[key], key)}; choose another folder"
+            )
+
+
+def _claim(folder: Path, about: dict[str, Any]) -> None:
+    """Make the folder of a run, and note in it whose it is."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_json(folder / "run.json", {**about, "state": "running"})
+    except OSError as error:
+        raise ValueError(f"out must be a folder that can be written, got {str(folder)!r} ({error.strerror})") from error
+
+
+def _difference(before: Any, now: Any, name: str) -> str:
+    if isinstance(before, dict) and isinstance(now, dict):
+        differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+        return ", ".join(f"{name}.{key} ({before.get(key)} there, {now.get(key)} now)" for key in differing)
+    return f"{name} ({before} there, {now} now)"
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    unfinished = path.with_name(f"{path.name}.part")
+    unfinished.write_text(json.dumps({**content, "command": sys.argv}, indent=2) + "\n")
+    unfinished.replace(path)

@@ -1,0 +1,178 @@
+"""The figure of the tuning protocol: example units, and what attention did to all of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from neuroattn.figures.style import COLUMN_WIDTH, LAYER_COLOURS, REFERENCE_COLOUR, STATE_COLOURS, house_style
+from neuroattn.labels import LAYER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+N_EXAMPLES = 3
+# McAdams & Maunsell (1999), J. Neurosci. 19:431: median gains; bandwidth and preferred orientation did not change.
+BIOLOGY = {"V1": 1.08, "V4": 1.26}
+
+
+class _Panel(NamedTuple):
+    """A distribution over units: which measure, its label, the value of no effect, and the range shown."""
+
+    measure: str
+    label: str
+    null: float
+    span: tuple[float, float]
+
+
+PANELS = (
+    _Panel("gain", "gain (ratio of amplitudes)", 1, (0.25, 8)),
+    _Panel("baseline_difference", "offset of the baseline (1)", 0, (-1, 1)),
+    _Panel("shift", "shift of preferred orientation (°)", 0, (-30, 30)),
+    _Panel("bandwidth_change", "change of half width (°)", 0, (-30, 30)),
+)
+
+
+def tuning_figure(
+    examples: pd.DataFrame, units: pd.DataFrame, statistics: pd.DataFrame, reduction: str = "maximum"
+) -> Figure:
+    """Draw example units of each layer with both curves, and the distributions of gain, offset, shift and bandwidth.
+
+    Parameters
+    ----------
+    examples
+        Curves of example units, tidy (``layer, example, gain, state, kind, orientation, response``).
+    units
+        Unit table with the measures' columns.
+    statistics
+        Estimates, for the medians, their intervals and the equivalence bounds; controls included.
+    reduction
+        Which of the reductions over bars to show.
+    """
+    layers = sorted(units[LAYER].unique())
+    with house_style():
+        figure = Figure(figsize=(COLUMN_WIDTH, 1.15 * len(layers) + 4.8), layout="constrained")
+        parts: Any = figure.subfigures(3, 1, height_ratios=[1.15 * len(layers), 3.7, 1.1])
+        top, middle, bottom = parts
+        _draw_examples(top, examples, layers)
+        main = statistics[statistics["reduction"] == reduction]
+        grid = middle.subplots(2, 2).ravel()
+        for letter, axes, panel in zip("bcde", grid, PANELS, strict=True):
+            _draw_distribution(axes, units, main[main["control"] == ""], panel, reduction, layers)
+            _letter(axes, letter)
+        legends = {
+            name: handle for axes in grid for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+        if legends:
+            middle.legend(legends.values(), legends.keys(), loc="outside upper center", ncols=2, handlelength=1.2)
+        controls = bottom.subplots(1, 1)
+        _draw_controls(controls, main, layers)
+        _letter(controls, "f")
+    return figure
+
+
+def _draw_examples(figure: Any, examples: pd.DataFrame, layers: Sequence[str]) -> None:
+    grid = figure.subplots(len(layers), N_EXAMPLES, sharex=True, squeeze=False)
+    for row, layer in zip(grid, layers, strict=True):
+        for number, axes in enumerate(row):
+            shown = examples[(examples["layer"] == layer) & (examples["example"] == number)]
+            if shown.empty:
+                axes.set_axis_off()
+                axes.text(0.5, 0.5, "no unit fitted", ha="center", transform=axes.transAxes, color=REFERENCE_COLOUR)
+                continue
+            for (state, kind), curve in shown.groupby(["state", "kind"]):
+                marks = {"marker": "o", "ms": 2, "ls": ""} if kind == "data" else {"ls": "-"}
+                label = f"bar {state}" if kind == "fit" else None
+                axes.plot(
+                    curve["orientation"], curve["response"], color=STATE_COLOURS[str(state)], label=label, **marks
+                )
+            axes.set_title(f"{_stage(layer)}, gain {shown['gain'].iloc[0]:.2f}")
+            axes.set_xticks([0, 90, 180])
+            axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
+    grid[-1, N_EXAMPLES // 2].set_xlabel("orientation of the bar (°)")
+    figure.supylabel("response (1)", fontsize=6.5)
+    handles, names = grid[0, 0].get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, names, loc="outside upper center", ncols=2, handlelength=1.2)
+    _letter(grid[0, 0], "a")
+
+
+def _draw_distribution(
+    axes: Axes, units: pd.DataFrame, statistics: pd.DataFrame, panel: _Panel, reduction: str, layers: Sequence[str]
+) -> None:
+    """Draw a histogram a layer; values beyond the range are counted in its outermost bins, and the label says so."""
+    ratio = panel.measure == "gain"
+    space = np.geomspace if ratio else np.linspace
+    edges, beyond = space(*panel.span, 31).tolist(), 0
+    numbers: list[str] = []
+    for layer, colour in zip(layers, LAYER_COLOURS, strict=False):
+        values = units.loc[units[LAYER] == layer, f"{panel.measure}_{reduction}"].dropna().to_numpy(np.float64)
+        row = statistics[(statistics["what"] == panel.measure) & (statistics["layer"] == layer)]
+        if not len(values):
+            continue
+        numbers.append(f"{len(values):,}")
+        beyond += int(((values < panel.span[0]) | (values > panel.span[1])).sum())
+        weights = np.full(len(values), 1 / len(values))
+        axes.hist(values.clip(*panel.span), edges, weights=weights, histtype="step", color=colour, label=_stage(layer))
+        low, high, median = row[["interval_low", "interval_high", "estimate"]].iloc[0].clip(*panel.span)
+        at = 1.04 + 0.07 * list(layers).index(layer)
+        axes.plot([low, high], [at, at], color=colour, transform=axes.get_xaxis_transform(), clip_on=False)
+        axes.plot(median, at, "o", ms=2.5, color=colour, transform=axes.get_xaxis_transform(), clip_on=False)
+    axes.axvline(panel.null, color="black", lw=0.6)
+    if ratio:
+        axes.set_xscale("log", base=2)
+        axes.set_xticks([0.25, 0.5, 1, 2, 4, 8], labels=["¼", "½", "1", "2", "4", "8"])
+        axes.minorticks_off()
+        for (area, gain), style, side, at in zip(
+            BIOLOGY.items(), (":", "--"), ("right", "left"), (0.5, 0.72), strict=True
+        ):
+            axes.axvline(gain, color=REFERENCE_COLOUR, lw=0.8, ls=style)
+            axes.annotate(
+                f"{area} {gain:g}",
+                (gain, at),
+                (-4 if side == "right" else 4, 0),
+                xycoords=axes.get_xaxis_transform(),
+                textcoords="offset points",
+                ha=side,
+                color=REFERENCE_COLOUR,
+            )
+    bound = statistics.loc[statistics["what"] == panel.measure, "equivalence_high"]
+    if bound.notna().any():
+        axes.axvspan(-bound.iloc[0], bound.iloc[0], color="0.9", zorder=-1, lw=0)
+    notes = [f"n = {' and '.join(numbers)}"] if numbers else []
+    notes += [f"({beyond} beyond the axis)"] if beyond else []
+    axes.set_xlabel("\n".join([panel.label, *notes]))
+    axes.set_ylabel("fraction of units")
+
+
+def _draw_controls(axes: Axes, statistics: pd.DataFrame, layers: Sequence[str]) -> None:
+    """Draw the modulation index with the whole network, on the controls' stimuli, and in each control."""
+    rows = statistics[statistics["what"] == "modulation_index"]
+    names = list(rows["control"].unique())
+    for offset, (layer, colour) in enumerate(zip(layers, LAYER_COLOURS, strict=False)):
+        shown = rows[rows["layer"] == layer].set_index("control").reindex(names)
+        at = np.arange(len(names)) + (offset - (len(layers) - 1) / 2) * 0.22
+        spread = shown[["estimate", "interval_low", "interval_high"]].to_numpy(np.float64)
+        axes.vlines(at, spread[:, 1], spread[:, 2], color=colour)
+        axes.plot(at, spread[:, 0], "o", ms=2.5, color=colour)
+    axes.axhline(0, color="black", lw=0.6)
+    texts = {"": "all bars", "intact": "fewer bars", "zero_strength": "s = 0", "one_step": "T = 1",
+             "shuffled_gates": "shuffled\ngates"}  # fmt: skip
+    axes.set_xticks(range(len(names)), [texts.get(name, name) for name in names])
+    axes.set_ylabel("modulation\nindex (median)")
+
+
+def _stage(layer: str) -> str:
+    """Return a layer's name for print: ``stage1/response`` is stage 1."""
+    return layer.partition("/")[0].replace("stage", "stage ")
+
+
+def _letter(axes: Axes, letter: str) -> None:
+    axes.annotate(
+        letter, (0, 1), (-24, 10), xycoords="axes fraction", textcoords="offset points", weight="bold", fontsize=8
+    )

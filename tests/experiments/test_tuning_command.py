@@ -1,0 +1,226 @@
+"""``python -m neuroattn.experiments.tuning`` as users run it: files, continuation, statuses and errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import xarray as xr
+from numpy.testing import assert_allclose
+
+from neuroattn.experiments import tuning
+from neuroattn.experiments.protocol import main
+from neuroattn.models.checkpoint import load_model, save_model
+from neuroattn.models.config import digits_config
+from neuroattn.models.gated import GatedNetwork
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SMALL = ["--n_widths", "2", "--n_x", "2", "--n_y", "3", "--n_resamples", "100"]
+FILES = {"recording.zarr", "units.parquet", "statistics.csv", "figure.png", "figure.svg", "run.json"}
+
+
+def status(*arguments: str) -> int:
+    """Run the command in this process and return its exit status."""
+    with pytest.raises(SystemExit) as left:
+        main(tuning.PROTOCOL, list(arguments))
+    return int(left.value.code or 0)
+
+
+def failure(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Return the one line of a command that must fail with status 2."""
+    assert status(*arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    return printed.err.strip()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    assert status("--out", str(folder), *SMALL) == 0
+    return folder
+
+
+def test_a_run_leaves_its_files(finished: Path) -> None:
+    assert {path.name for path in finished.iterdir()} == FILES
+    about = json.loads((finished / "run.json").read_text())
+    assert about["state"] == "done"
+    assert about["configuration"]["n_y"] == 3
+    assert about["seeds"] == {"protocol": 0, "models": {"digits-0": 0}}
+    assert set(about["weights_sha256"]) == {"digits-0"}
+    assert about["peak_memory_bytes"] < 3e9
+
+
+def test_units_have_one_row_each_and_statistics_follow_from_them(finished: Path) -> None:
+    units = pd.read_parquet(finished / "units.parquet")
+    assert len(units) == 20 * 25 * 39 + 50 * 9 * 16
+    assert not units["neuroid_id"].duplicated().any()
+    statistics = pd.read_csv(finished / "statistics.csv")
+    needed = ["what", "layer", "estimate", "interval_low", "interval_high", "effect_size", "n_models", "n_channels",
+              "n_units", "n_stimuli", "test", "p", "p_adjusted", "converged", "warnings"]  # fmt: skip
+    assert set(needed) <= set(statistics)
+    taking_part = units[(units["excluded_by"] == "") & (units["layer"] == "stage1/response")]
+    row = statistics.query("what == 'gain' and layer == 'stage1/response' and reduction == 'maximum'").iloc[0]
+    assert_allclose(row["estimate"], taking_part["gain_maximum"].median(), rtol=1e-6)
+    counts = statistics[statistics["what"].str.startswith("n_excluded") & statistics["control"].isna()]
+    assert counts["estimate"].sum() + (units["excluded_by"] == "").sum() == len(units)
+    assert statistics["p"].isna().all()  # one network: nothing is said about a population
+
+
+def test_the_recording_opens_with_plain_xarray(finished: Path) -> None:
+    with xr.open_datatree(finished / "recording.zarr", engine="zarr", consolidated=False) as tree:
+        reduced = tree["digits-0/stage2/response"]
+        assert set(reduced["maximum"].dims) == {"condition", "time_step", "neuroid"}
+        assert sorted(np.unique(reduced["orientation"])) == [9.0 * k for k in range(20)]
+        assert int(reduced["presented"].sum()) == 2 * 20 * 2 * 2 * 3
+        assert json.loads(tree["digits-0"].attrs["protocol"])["n_y"] == 3
+        assert tree.attrs["schema_version"] == 1
+
+
+def test_controls_in_which_attention_cannot_act_show_nothing(finished: Path) -> None:
+    statistics = pd.read_csv(finished / "statistics.csv")
+    index = statistics[statistics["what"] == "modulation_index"].set_index(["control", "layer"])["estimate"]
+    for control in ("zero_strength", "one_step"):
+        assert_allclose(index[control], 0, atol=1e-6)
+    assert (index["intact"].abs() > 1e-3).all()
+
+
+def test_the_same_configuration_goes_on_without_recording_again(finished: Path) -> None:
+    group = finished / "recording.zarr" / "digits-0" / "zarr.json"
+    before, table = group.stat().st_mtime_ns, pd.read_csv(finished / "statistics.csv")
+    (finished / "statistics.csv").unlink()
+    assert status("--out", str(finished), *SMALL) == 0
+    assert group.stat().st_mtime_ns == before
+    pd.testing.assert_frame_equal(pd.read_csv(finished / "statistics.csv"), table)
+
+
+def test_another_configuration_is_refused(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert failure(capsys, "--out", str(finished), *SMALL, "--seed", "3") == (
+        f"error: out must not hold a run with another configuration, got '{finished}', which differs in "
+        "configuration.seed (0 there, 3 now); choose another folder"
+    )
+
+
+def test_a_folder_with_other_things_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    assert failure(capsys, "--out", str(tmp_path)) == (
+        f"error: out must be a folder that is empty or does not exist, got '{tmp_path}'"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_place_that_cannot_be_written_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    line = failure(capsys, "--out", "/proc/neuroattn", *SMALL)
+    assert line.startswith("error: out must be a folder that can be written, got '/proc/neuroattn' (")
+
+
+def test_a_damaged_run_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "run.json").write_text('{"protocol": "tun')
+    line = failure(capsys, "--out", str(tmp_path))
+    assert line.startswith("error: out holds a damaged run.json (")
+    assert line.endswith(f"got '{tmp_path}'; choose another folder")
+
+
+def test_wrong_options_say_what_is_allowed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("n_widht: 3\n")
+    cases = {
+        ("--noise", "1.5"): "error: noise must be in [0, 1], got 1.5",
+        ("--design", "blocked"): "error: design must be one of cued, free, got blocked",
+        ("--n_orientations", "5"): "error: n_orientations must be in [6, 360], got 5",
+        ("--controls", "none", "untrained"): "error: controls must be none or a list of controls, got none, untrained",
+        ("--config", str(recipe)): "error: Option 'n_widht' is not accepted (see --help)",
+        ("--widths", "3"): "error: unrecognized arguments: --widths 3 (see --help)",
+    }
+    for arguments, line in cases.items():
+        assert failure(capsys, *arguments) == line
+
+
+def test_a_network_that_takes_other_images_is_refused_before_anything_is_made(
+    reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenes = reference / "reference" / "paper_coco_model.pt"
+    assert failure(capsys, "--models", str(scenes), "--out", str(tmp_path / "run"), *SMALL) == (
+        "error: images must be (channel, y, x) = (3, 100, 100) for paper_coco_model, got (1, 28, 42); "
+        "use stimuli of that size or another model"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_networks_of_one_name_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy = tmp_path / "copy.safetensors"
+    save_model(load_model("digits-0"), copy, training={}, provenance={})
+    assert failure(capsys, "--models", "digits-0", str(copy), "--out", str(tmp_path / "run")) == (
+        "error: models must have different names, got digits-0 more than once; rename a file"
+    )
+
+
+def test_several_networks_are_the_top_level_of_the_statistics(tmp_path: Path) -> None:
+    shipped = load_model("digits-0")
+    names = []
+    for number in (1, 2):
+        network = GatedNetwork(
+            digits_config(), torch.Generator().manual_seed(number), name=f"twin-{number}", seed=number
+        )
+        noise = torch.Generator().manual_seed(number)
+        with torch.no_grad():
+            for own, trained in zip(network.parameters(), shipped.parameters(), strict=True):
+                own.copy_(trained * (1 + 0.02 * torch.randn(own.shape, generator=noise)))
+        save_model(network, tmp_path / f"twin-{number}.safetensors", training={}, provenance={})
+        names.append(str(tmp_path / f"twin-{number}.safetensors"))
+    out = tmp_path / "run"
+    assert status("--models", *names, "--out", str(out), "--controls", "none", *SMALL) == 0
+    statistics = pd.read_csv(out / "statistics.csv")
+    gain = statistics.query("what == 'gain' and layer == 'stage1/response' and reduction == 'maximum'").iloc[0]
+    assert gain["scope"] == "2 networks"
+    assert gain["n_models"] == 2
+    assert np.isfinite(gain["p"])
+    assert np.isnan(gain["p_within_network"])
+    assert json.loads((out / "run.json").read_text())["seeds"]["models"] == {"twin-1": 1, "twin-2": 2}
+
+
+def test_an_interrupt_keeps_what_was_done_and_says_how_to_go_on(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "neuroattn.experiments.tuning", "--out", str(out)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not (out / "run.json").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(1)
+        os.kill(process.pid, signal.SIGINT)
+        _, printed = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert printed.strip() == (
+        f"interrupted: the recordings of whole networks are kept in {out}; "
+        f"the same command with --out {out} goes on from there"
+    )
+    assert json.loads((out / "run.json").read_text())["state"] == "running"
+
+
+@pytest.mark.slow
+def test_the_published_weights_give_the_known_curves(reference: Path, tmp_path: Path) -> None:
+    """In the paper's free order, stage 1 scales (gain about 1.2, no shift) and stage 2 does more than that."""
+    weights = reference / "reference" / "paper_mnist_model.pt"
+    out = tmp_path / "run"
+    assert status("--models", str(weights), "--design", "free", "--controls", "none", "--out", str(out)) == 0
+    units = pd.read_parquet(out / "units.parquet")
+    stage_1 = units[(units["layer"] == "stage1/response") & units["driven"] & (units["channel_x"] < 11)]
+    assert_allclose(stage_1["correlation_maximum"].median(), 0.99, atol=0.015)
+    assert_allclose(stage_1["slope_maximum"].median(), 1.21, atol=0.06)
+    stage_2 = units[(units["layer"] == "stage2/response") & units["driven"] & (units["channel_x"] < 3)]
+    assert_allclose(stage_2["correlation_maximum"].median(), 0.82, atol=0.1)
+    assert stage_2["slope_maximum"].median() > 1.4
+    findings = json.loads((out / "run.json").read_text())["findings"]
+    assert findings[0].startswith("NOTE: in the free order the attended object, the phase and the inhibition in force")

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import io
+import itertools
+
+import numpy as np
+import pandas as pd
+from matplotlib.image import imread
+
+from neuroattn.figures.style import COLUMN_WIDTH
+from neuroattn.figures.tuning import tuning_figure
+
+
+def tables(layers: tuple[str, ...] = ("stage1/response", "stage2/response")):
+    """Return small tables of the shape that the protocol gives."""
+    rng = np.random.default_rng(7)
+    units, statistics, examples = [], [], []
+    for layer in layers:
+        units.append(
+            pd.DataFrame(
+                {
+                    "layer": layer,
+                    "gain_maximum": rng.lognormal(0.3, 0.6, 41),
+                    "baseline_difference_maximum": rng.normal(0, 0.8, 41),
+                    "shift_maximum": rng.normal(0, 20, 41),
+                    "bandwidth_change_maximum": rng.normal(3, 4, 41),
+                }
+            )
+        )
+        common = {"layer": layer, "reduction": "maximum", "estimate": 1.0, "interval_low": 0.8, "interval_high": 1.3}
+        measures = ("gain", "baseline_difference", "shift", "bandwidth_change", "modulation_index")
+        statistics += [
+            {"what": what, "control": control, "equivalence_high": 5.0 if what == "shift" else np.nan, **common}
+            for what, control in itertools.product(measures, ("", "zero_strength", "untrained"))
+        ]
+        about = {"layer": layer, "neuroid_id": "m.1", "gain": 1.21, "orientation": np.arange(0, 180, 9.0)}
+        examples += [
+            pd.DataFrame({"example": example, "state": state, "kind": kind, "response": rng.uniform(0, 2, 20), **about})
+            for example, state, kind in itertools.product(range(3), ("attended", "unattended"), ("data", "fit"))
+        ]
+    return pd.concat(examples), pd.concat(units), pd.DataFrame(statistics)
+
+
+def texts(figure) -> str:
+    return "\n".join(text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text")))
+
+
+def test_axes_are_labelled_with_units_and_the_biology_is_named() -> None:
+    figure = tuning_figure(*tables())
+    shown = texts(figure)
+    for label in ("orientation of the bar (°)", "response (1)", "gain (ratio of amplitudes)", "V4 1.26", "V1 1.08",
+                  "shift of preferred orientation (°)", "change of half width (°)", "bar attended", "bar unattended",
+                  "stage 1", "stage 2", "n = 41 and 41", "s = 0", "untrained", "fraction of units"):  # fmt: skip
+        assert label in shown
+    assert figure.get_size_inches()[0] == COLUMN_WIDTH
+
+
+def test_values_beyond_the_axis_are_counted_not_lost() -> None:
+    examples, units, statistics = tables(("stage1/response",))
+    units["shift_maximum"] = np.where(np.arange(41) < 5, 80.0, 0.0)
+    assert "n = 41\n(5 beyond the axis)" in texts(tuning_figure(examples, units, statistics))
+
+
+def test_nothing_is_drawn_outside_the_picture_and_nothing_fails_without_units() -> None:
+    examples, units, statistics = tables()
+    for table in (examples, examples.iloc[:0]):
+        file = io.BytesIO()
+        tuning_figure(table, units.assign(gain_maximum=np.nan), statistics).savefig(file, format="png", dpi=100)
+        picture = imread(io.BytesIO(file.getvalue()))
+        border = np.concatenate(
+            [picture[:2].reshape(-1, 4), picture[-2:].reshape(-1, 4), picture[:, -2:].reshape(-1, 4)]
+        )
+        assert (border[:, :3] == 1).all()  # no label runs over the edge
