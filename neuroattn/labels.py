@@ -41,6 +41,10 @@ CHANNEL = "channel"
 CHANNEL_Y = "channel_y"
 CHANNEL_X = "channel_x"
 
+# Controls that every protocol offers: ``intact`` is the network itself on the stimuli of the controls, ``one_step`` the
+# network before any feedback; see `neuroattn.models.controls`.
+CONTROLS = ("intact", "zero_strength", "one_step", "shuffled_gates", "untrained")
+
 # Orientations are axial: 0 and 180 degrees are the same bar.
 PERIOD_DEGREES = 180.0
 

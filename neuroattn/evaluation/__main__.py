@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from neuroattn.command_line import read_options, run_command, stop
 from neuroattn.evaluation.config import DigitsConfig
-
-if TYPE_CHECKING:
-    from neuroattn.models.gated import GatedNetwork
 
 PROG = "python -m neuroattn.evaluation"
 DESCRIPTION = """Show composites of digits to networks, the same to all: accuracy overall and per phase, how often
@@ -35,7 +31,7 @@ def evaluate_digits(config: DigitsConfig) -> None:
 
     from neuroattn.device import choose_device
     from neuroattn.evaluation.digits import evaluate, n_objects_of
-    from neuroattn.models.checkpoint import load_model
+    from neuroattn.models.checkpoint import load_models
     from neuroattn.stimuli.digits import composites
     from neuroattn.stimuli.mnist import load
 
@@ -44,8 +40,7 @@ def evaluate_digits(config: DigitsConfig) -> None:
     if config.out is not None and not Path(config.out).parent.is_dir():
         raise ValueError(f"out must be in a folder that exists, got {config.out!r}")
     device = choose_device(config.device)
-    models = [load_model(name, device=device, strength=config.strength) for name in config.model]
-    _require_different_names(models)
+    models = load_models(config.model, device=device, strength=config.strength)
     numbers = {model.name: n_objects_of(model) for model in models}
     digits = load(config.data, config.digits)
     tables = []
@@ -66,13 +61,6 @@ def evaluate_digits(config: DigitsConfig) -> None:
         print(f"{name}\n{rows[columns].to_string(index=False, na_rep='', float_format='{:.4f}'.format)}\n")
     if config.out is not None:
         table.to_csv(config.out, index=False)
-
-
-def _require_different_names(models: list[GatedNetwork]) -> None:
-    names = [model.name for model in models]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"model must have different names, got {', '.join(twice)} more than once; rename a file")
 
 
 if __name__ == "__main__":

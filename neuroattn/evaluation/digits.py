@@ -55,8 +55,9 @@ def evaluate(model: GatedNetwork, composites: Composites, batch_size: int = 256)
     -------
     pandas.DataFrame
         One row an estimate: ``model, what, estimate, interval_low, interval_high, sd, n, note``. Fractions have a 95 %
-        Wilson interval over trials (or phases); the gating contrast has a 95 % t interval over composites, and its
-        paired t and effect size dz are rows of their own.
+        Wilson interval over trials. The phases of one composite are not independent, so the accuracy over all phases
+        is the mean over composites of each one's fraction of correct phases, with a 95 % t interval over composites.
+        The gating contrast has the same interval, and its paired t and effect size dz are rows of their own.
     """
     rows: dict[str, list[NDArray[np.generic]]] = {"correct": [], "unconstrained": [], "attended": [], "gates": []}
     starts = range(0, len(composites), batch_size)
@@ -133,7 +134,7 @@ def _choices(
     every = [(unconstrained == k).any(1) for k in range(n_objects)]
     covered: NDArray[np.bool_] = np.all(every, 0)
     right: NDArray[np.bool_] = np.all(correct, 1)
-    rows = [_fraction("accuracy", correct.ravel(), "of all phases")]
+    rows = [_mean("accuracy", correct.mean(1), "mean over composites of the fraction of correct phases")]
     rows += [_fraction(f"accuracy_phase_{p + 1}", correct[:, p], "") for p in range(n_objects)]
     rows += [
         _fraction("all_objects_right", right, "every phase of the trial is correct"),

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import platform
 import resource
-import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -115,25 +114,26 @@ def run(protocol: Protocol[C], config: C, folder: Path) -> Tables:
         If `folder` holds anything but a run of the same configuration and the same weights.
     """
     from neuroattn.device import choose_device
-    from neuroattn.models.checkpoint import load_model, weights_hash
+    from neuroattn.models.checkpoint import load_models, weights_hash
     from neuroattn.recording.record import require_size
     from neuroattn.recording.store import open_recording, recorded_models, write_attributes, write_model
 
     started, start = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
     device = choose_device(config.device)
-    models = [load_model(name, device=device) for name in config.models]
-    _require_different_names(models)
+    models = load_models(config.models, device=device)
     hashes = {model.name: weights_hash(model) for model in models}
     about = _about(protocol, config, hashes, {model.name: model.seed for model in models})
-    _require_free(folder, about)
+    _require_free(folder, about)  # before the stimuli, which take their time
     stimuli = protocol.stimuli(config)
     for model in models:
         require_size(model, stimuli)
-    _claim(folder, about)
+    about["stimuli_sha256"] = stimuli.identity()
+    sessions = _require_free(folder, about)
+    _claim(folder, {**about, "sessions": sessions})
     store = folder / "recording.zarr"
-    for model in models:
-        if model.name not in recorded_models(store):
-            write_model(protocol.recording(config, model, stimuli), store, model.name)
+    missing = [model for model in models if model.name not in recorded_models(store)]
+    for model in missing:
+        write_model(protocol.recording(config, model, stimuli), store, model.name)
     attributes = {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()}
     write_attributes(store, {"schema_version": 1, **attributes})
     with open_recording(store) as recordings:
@@ -144,22 +144,16 @@ def run(protocol: Protocol[C], config: C, folder: Path) -> Tables:
     for suffix in ("png", "svg"):
         figure.savefig(folder / f"figure.{suffix}", dpi=300)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
-    outcome = {
+    session = {
         "started": started,
         "duration_seconds": round(time.perf_counter() - start, 1),
         "peak_memory_bytes": peak,
         "device": str(device),
-        "findings": list(tables.findings),
+        "recorded": [model.name for model in missing],
     }
+    outcome = {"findings": list(tables.findings), "sessions": [*sessions, session]}
     _write_json(folder / "run.json", {**about, "state": "done", **outcome})
     return tables
-
-
-def _require_different_names(models: list[GatedNetwork]) -> None:
-    names = [model.name for model in models]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"models must have different names, got {', '.join(twice)} more than once; rename a file")
 
 
 def _about(protocol: Protocol[C], config: C, hashes: dict[str, str], seeds: dict[str, int | None]) -> dict[str, Any]:
@@ -175,25 +169,37 @@ def _about(protocol: Protocol[C], config: C, hashes: dict[str, str], seeds: dict
     }
 
 
-def _require_free(folder: Path, about: dict[str, Any]) -> None:
-    """Raise unless a folder is free or holds a run of the same configuration."""
+def _require_free(folder: Path, about: dict[str, Any]) -> list[dict[str, Any]]:
+    """Raise unless a folder is free or holds this very run; return the sessions that worked on it so far."""
     path = folder / "run.json"
     if not path.is_file():
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise ValueError(f"out must be a folder that is empty or does not exist, got {str(folder)!r}")
-        return
+            raise ValueError(
+                f"out must be a folder that is empty or does not exist, got {str(folder)!r}; choose another folder"
+            )
+        return []
     try:
         before = json.loads(path.read_text())
     except json.JSONDecodeError as error:
         raise ValueError(
             f"out holds a damaged run.json ({error}), got {str(folder)!r}; choose another folder"
         ) from error
-    for key in ("protocol", "configuration", "weights_sha256"):
-        if before.get(key) != about[key]:
-            raise ValueError(
-                f"out must not hold a run with another configuration, got {str(folder)!r}, which differs in "
-                f"{_difference(before.get(key), about[key], key)}; choose another folder"
-            )
+    # The code is part of it: what an older version recorded must not meet the analysis of a newer one.
+    code = {key: about["versions"][key] for key in ("neuroattn", "git_commit")}
+    then = {key: before.get("versions", {}).get(key) for key in code}
+    for key in ("protocol", "configuration", "weights_sha256", "stimuli_sha256"):
+        if key in about and before.get(key) != about[key]:
+            raise _another(folder, _difference(before.get(key), about[key], key))
+    if then != code:
+        raise _another(folder, _difference(then, code, "versions"))
+    return list(before.get("sessions", []))
+
+
+def _another(folder: Path, difference: str) -> ValueError:
+    return ValueError(
+        f"out must not hold a run with another configuration, got {str(folder)!r}, which differs in {difference}; "
+        "choose another folder"
+    )
 
 
 def _claim(folder: Path, about: dict[str, Any]) -> None:
@@ -214,5 +220,5 @@ def _difference(before: Any, now: Any, name: str) -> str:
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     unfinished = path.with_name(f"{path.name}.part")
-    unfinished.write_text(json.dumps({**content, "command": sys.argv}, indent=2) + "\n")
+    unfinished.write_text(json.dumps(content, indent=2) + "\n")
     unfinished.replace(path)

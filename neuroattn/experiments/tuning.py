@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 BAR, DISTRACTOR = 0, 1  # the objects of every stimulus
 SELECTION, MEASUREMENT = 0, 1  # the halves of the bars
 REDUCTIONS = ("maximum", "mean")
-CONTROLS = ("intact", "zero_strength", "one_step", "shuffled_gates", "untrained")
+CONTROL_BARS = 9  # of each half at each orientation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,9 @@ class Config(ProtocolConfig):
     bandwidth_bound: float = option(
         5.0, "equivalence bound of the change in half width at half height", unit="degree", low=0.01
     )
-    controls: tuple[str, ...] = option(CONTROLS, "controls, on a part of the bars", choices=(*CONTROLS, "none"))
+    controls: tuple[str, ...] = option(
+        labels.CONTROLS, "controls, on a part of the bars", choices=(*labels.CONTROLS, "none")
+    )
     n_resamples: int = option(2000, "resamples of the hierarchical bootstrap", low=100)
     batch_size: int = option(128, "stimuli at once", low=2)
 
@@ -74,11 +76,11 @@ def stimuli(config: Config) -> StimulusSet:
     digits = embedded()
     digit = digits.images[digits.labels == config.distractor][0]
     grid = tuning_grid(config.n_orientations, config.n_widths, config.n_x, config.n_y)
-    grid["for_controls"] = True
-    for column, most in (("width", 2), ("x", 3), ("y", 3)):
-        values = grid[column].unique()
-        inner = np.linspace(0, len(values) - 1, most + 2)[1:-1].round().astype(int)
-        grid["for_controls"] &= grid[column].isin(values[inner])
+    # The same bars at every orientation, spread over widths and places, as many from either half.
+    of_half = grid.groupby(["orientation", "half"])
+    number, size = of_half.cumcount(), of_half["x"].transform("size")
+    few = np.minimum(size, CONTROL_BARS)
+    grid["for_controls"] = (number * few // size) != ((number - 1) * few // size)
     generator = torch.Generator().manual_seed(config.seed)
     return bar_and_digit(grid, digit, config.distractor, noise=config.noise, generator=generator)
 
@@ -104,6 +106,8 @@ def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.D
     intended = labels.CUED if config.design == "cued" else labels.ATTENDED
     # In random order, so that the neighbour whose gates are taken in the shuffled control is any stimulus.
     order = np.random.default_rng(config.seed).permutation(np.flatnonzero(stimuli.table["for_controls"]))
+    # No batch of a single stimulus: its gates could not be shuffled.
+    options["batch_size"] = next((b for b in range(config.batch_size, 1, -1) if len(order) % b != 1), len(order))
     for name in config.controls if "none" not in config.controls else ():
         sink = Reduction(["orientation", "half", intended])
         steps = [0 if name == "one_step" else last]
@@ -156,8 +160,8 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
         part = summarise(
             table, REDUCTIONS, bounds=bounds, generator=generator, n_resamples=config.n_resamples, control=name
         )
-        shown, dropped = np.sum([numbers for _, numbers in tables], axis=0) // len(tables)
-        parts.append(part.assign(n_stimuli=shown, n_stimuli_dropped=dropped))
+        kept, dropped = zip(*(numbers for _, numbers in tables), strict=True)
+        parts.append(part.assign(n_stimuli=min(kept), n_stimuli_dropped=max(dropped)))  # of the worst network
         units = table if not name else units
     statistics = adjusted(pd.concat(parts, ignore_index=True))
     return Tables(units=units, statistics=statistics, findings=(*_confound(config), *findings(statistics)))
@@ -196,9 +200,11 @@ def _units(config: Config, dataset: xr.Dataset, *, fits: bool) -> tuple[pd.DataF
             states.append(dataset[reduction][rows.values].transpose(labels.NEUROID, ...).values.astype(np.float64))
         return Curves(*states)
 
-    measured = {reduction: curves(MEASUREMENT, reduction) for reduction in REDUCTIONS}
+    selection, measured = (
+        {reduction: curves(half, reduction) for reduction in REDUCTIONS} for half in (SELECTION, MEASUREMENT)
+    )
     criteria = Criteria(driven=config.driven, tuned=config.tuned, fitted=config.fitted)
-    table = tuning_units(units, orientation, curves(SELECTION, "maximum"), measured, criteria, fits=fits)
+    table = tuning_units(units, orientation, selection, measured, criteria, fits=fits)
     if fits:
         drawn = (table["driven"] & ~table["distractor_in_field"]).to_numpy()
         table["orientations"] = [orientation.tolist() if d else None for d in drawn]
@@ -206,7 +212,8 @@ def _units(config: Config, dataset: xr.Dataset, *, fits: bool) -> tuple[pd.DataF
             for state, values in (("attended", attended), ("unattended", unattended)):
                 rows = [row.astype(np.float32) if d else None for row, d in zip(values, drawn, strict=True)]
                 table[f"curve_{state}_{reduction}"] = rows
-    kept, presented = int(dataset["count"].sum()) // 2, int(dataset["presented"].sum()) // 2
+    used = dataset["orientation"].isin(orientation)
+    kept, presented = int(dataset["count"].where(used, 0).sum()) // 2, int(dataset["presented"].sum()) // 2
     return table, (kept, presented - kept)
 
 
@@ -215,8 +222,10 @@ def figure(config: Config, tables: Tables) -> Figure:
     del config  # the tables say all that the figure shows
     from neuroattn.figures.tuning import tuning_figure
     from neuroattn.statistics.tuning_examples import example_curves
+    from neuroattn.statistics.tuning_findings import BIOLOGY
 
-    return tuning_figure(example_curves(tables.units, REDUCTIONS[0]), tables.units, tables.statistics, REDUCTIONS[0])
+    examples = example_curves(tables.units, REDUCTIONS[0])
+    return tuning_figure(examples, tables.units, tables.statistics, REDUCTIONS[0], BIOLOGY)
 
 
 PROTOCOL = Protocol(

@@ -11,14 +11,12 @@ from neuroattn.figures.style import COLUMN_WIDTH, LAYER_COLOURS, REFERENCE_COLOU
 from neuroattn.labels import LAYER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     from matplotlib.axes import Axes
 
 N_EXAMPLES = 3
-# McAdams & Maunsell (1999), J. Neurosci. 19:431: median gains; bandwidth and preferred orientation did not change.
-BIOLOGY = {"V1": 1.08, "V4": 1.26}
 
 
 class _Panel(NamedTuple):
@@ -39,7 +37,11 @@ PANELS = (
 
 
 def tuning_figure(
-    examples: pd.DataFrame, units: pd.DataFrame, statistics: pd.DataFrame, reduction: str = "maximum"
+    examples: pd.DataFrame,
+    units: pd.DataFrame,
+    statistics: pd.DataFrame,
+    reduction: str,
+    biology: Mapping[str, float],
 ) -> Figure:
     """Draw example units of each layer with both curves, and the distributions of gain, offset, shift and bandwidth.
 
@@ -53,17 +55,19 @@ def tuning_figure(
         Estimates, for the medians, their intervals and the equivalence bounds; controls included.
     reduction
         Which of the reductions over bars to show.
+    biology
+        Area → median gain of its neurons, drawn as reference lines; a shift or change of 0 is the biology's own.
     """
     layers = sorted(units[LAYER].unique())
     with house_style():
-        figure = Figure(figsize=(COLUMN_WIDTH, 1.15 * len(layers) + 4.8), layout="constrained")
-        parts: Any = figure.subfigures(3, 1, height_ratios=[1.15 * len(layers), 3.7, 1.1])
+        figure = Figure(figsize=(COLUMN_WIDTH, 1.15 * len(layers) + 5.0), layout="constrained")
+        parts: Any = figure.subfigures(3, 1, height_ratios=[1.15 * len(layers), 3.7, 1.3])
         top, middle, bottom = parts
         _draw_examples(top, examples, layers)
         main = statistics[statistics["reduction"] == reduction]
         grid = middle.subplots(2, 2).ravel()
         for letter, axes, panel in zip("bcde", grid, PANELS, strict=True):
-            _draw_distribution(axes, units, main[main["control"] == ""], panel, reduction, layers)
+            _draw_distribution(axes, units, main[main["control"] == ""], panel, reduction, layers, biology)
             _letter(axes, letter)
         legends = {
             name: handle for axes in grid for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)
@@ -72,6 +76,8 @@ def tuning_figure(
             middle.legend(legends.values(), legends.keys(), loc="outside upper center", ncols=2, handlelength=1.2)
         controls = bottom.subplots(1, 1)
         _draw_controls(controls, main, layers)
+        if legends:
+            bottom.legend(legends.values(), legends.keys(), loc="outside upper center", ncols=2, handlelength=1.2)
         _letter(controls, "f")
     return figure
 
@@ -91,7 +97,7 @@ def _draw_examples(figure: Any, examples: pd.DataFrame, layers: Sequence[str]) -
                 axes.plot(
                     curve["orientation"], curve["response"], color=STATE_COLOURS[str(state)], label=label, **marks
                 )
-            axes.set_title(f"{_stage(layer)}, gain {shown['gain'].iloc[0]:.2f}")
+            axes.set_title(f"{_stage(layer)}, gain {_ratio(shown['gain'].iloc[0])}")
             axes.set_xticks([0, 90, 180])
             axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
     grid[-1, N_EXAMPLES // 2].set_xlabel("orientation of the bar (°)")
@@ -103,7 +109,13 @@ def _draw_examples(figure: Any, examples: pd.DataFrame, layers: Sequence[str]) -
 
 
 def _draw_distribution(
-    axes: Axes, units: pd.DataFrame, statistics: pd.DataFrame, panel: _Panel, reduction: str, layers: Sequence[str]
+    axes: Axes,
+    units: pd.DataFrame,
+    statistics: pd.DataFrame,
+    panel: _Panel,
+    reduction: str,
+    layers: Sequence[str],
+    biology: Mapping[str, float],
 ) -> None:
     """Draw a histogram a layer; values beyond the range are counted in its outermost bins, and the label says so."""
     ratio = panel.measure == "gain"
@@ -128,9 +140,8 @@ def _draw_distribution(
         axes.set_xscale("log", base=2)
         axes.set_xticks([0.25, 0.5, 1, 2, 4, 8], labels=["¼", "½", "1", "2", "4", "8"])
         axes.minorticks_off()
-        for (area, gain), style, side, at in zip(
-            BIOLOGY.items(), (":", "--"), ("right", "left"), (0.5, 0.72), strict=True
-        ):
+        by_gain = sorted(biology.items(), key=lambda item: item[1])
+        for (area, gain), style, side, at in zip(by_gain, (":", "--"), ("right", "left"), (0.5, 0.72), strict=False):
             axes.axvline(gain, color=REFERENCE_COLOUR, lw=0.8, ls=style)
             axes.annotate(
                 f"{area} {gain:g}",
@@ -165,6 +176,10 @@ def _draw_controls(axes: Axes, statistics: pd.DataFrame, layers: Sequence[str]) 
              "shuffled_gates": "shuffled\ngates"}  # fmt: skip
     axes.set_xticks(range(len(names)), [texts.get(name, name) for name in names])
     axes.set_ylabel("modulation\nindex (median)")
+
+
+def _ratio(value: float) -> str:
+    return "∞" if np.isinf(value) else f"{value:.2f}"
 
 
 def _stage(layer: str) -> str:

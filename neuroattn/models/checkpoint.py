@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import os
+import pickle
 import re
 import tempfile
 import warnings
@@ -23,12 +24,15 @@ from neuroattn.models.config import GatedConfig, digits_config, scenes_config
 from neuroattn.models.gated import GatedNetwork
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 FORMAT = "neuroattn-checkpoint-1"
 _PACKAGE = Path(__file__).resolve().parents[1]
 # An installed package carries its checkpoints; in a source tree they lie beside it.
 _SHIPPED = next((p for p in (_PACKAGE / "checkpoints", _PACKAGE.parent / "checkpoints") if p.is_dir()), _PACKAGE)
+
+# What torch.load raises on purpose; the text of anything else is a bare key, index or opcode.
+_TELLING = (RuntimeError, pickle.UnpicklingError, EOFError, OSError)
 
 
 def shipped_models() -> list[str]:
@@ -65,6 +69,36 @@ def load_model(name: str | Path, *, device: str | torch.device = "cpu", strength
     if strength is not None:
         network = network.with_strength(strength)
     return network.to(device).eval()
+
+
+def load_models(
+    names: Sequence[str | Path], *, device: str | torch.device = "cpu", strength: float | None = None
+) -> list[GatedNetwork]:
+    """Load several networks, which recordings and tables tell apart by their names.
+
+    Parameters
+    ----------
+    names
+        As `load_model` takes them.
+    device, strength
+        Those of `load_model`, for all.
+
+    Returns
+    -------
+    list of GatedNetwork
+        In the order of `names`.
+
+    Raises
+    ------
+    ValueError
+        If one cannot be loaded, or two have the same name.
+    """
+    networks = [load_model(name, device=device, strength=strength) for name in names]
+    found = [network.name for network in networks]
+    twice = sorted({name for name in found if found.count(name) > 1})
+    if twice:
+        raise ValueError(f"models must have different names, got {', '.join(twice)} more than once; rename a file")
+    return networks
 
 
 def save_model(
@@ -175,7 +209,9 @@ def _load_published(path: Path) -> GatedNetwork:
         with warnings.catch_warnings(action="ignore"):  # of a file that is refused anyway
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged bytes make torch raise anything: KeyError, IndexError, AssertionError
-        reason = str(error).split("\n", maxsplit=1)[0].split(". ", maxsplit=1)[0] or type(error).__name__
+        reason = str(error).split("\n", maxsplit=1)[0].split(". ", maxsplit=1)[0]
+        if not reason or not isinstance(error, _TELLING):
+            reason = f"{type(error).__name__}: damaged or not a PyTorch file"
         raise ValueError(
             f"model {str(path)!r} is not a whole PyTorch state dict ({reason}); nothing but tensors is ever unpickled"
         ) from error

@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from neuroattn.labels import CONTROLS
 from neuroattn.models.gated import GatedNetwork
 
 if TYPE_CHECKING:
     from neuroattn.models.gated import Maps, Step
-
-# ``intact`` is the network itself on the stimuli of the controls, ``one_step`` the network before any feedback.
-CONTROLS = ("intact", "zero_strength", "one_step", "shuffled_gates", "untrained")
 
 
 def control(name: str, model: GatedNetwork, seed: int) -> GatedNetwork:
@@ -21,7 +19,8 @@ def control(name: str, model: GatedNetwork, seed: int) -> GatedNetwork:
     Parameters
     ----------
     name
-        One of `CONTROLS`. For ``one_step`` and ``intact`` it is the network itself; the former is recorded at step 0.
+        One of `neuroattn.labels.CONTROLS`. For ``one_step`` and ``intact`` it is the network itself; the former is
+        recorded at step 0.
     model
         The network under study.
     seed

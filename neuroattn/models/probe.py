@@ -50,7 +50,7 @@ def require_variables(network: nn.Module, variables: list[str]) -> None:
         raise ValueError(f"variables must name at least one variable, got none; choose from {known}")
     for name in variables:
         if name not in probes(network):
-            raise ValueError(f"variables must be among {known}; got {name!r}")
+            raise ValueError(f"variables must be among {known}, got {name!r}; correct the name")
     twice = sorted({name for name in variables if variables.count(name) > 1})
     if twice:
-        raise ValueError(f"variables must not repeat, got {', '.join(twice)} more than once")
+        raise ValueError(f"variables must not repeat, got {', '.join(twice)} more than once; name each once")

@@ -92,9 +92,14 @@ def record(
     Raises
     ------
     ValueError
-        Before anything runs, if a variable or step does not exist, the images are not of the network's size, or the
-        stimulus table cannot be stored.
+        Before anything runs, if `stimuli` is no StimulusSet, a variable or step does not exist, the images are not of
+        the network's size, or the stimulus table cannot be stored.
     """
+    if not isinstance(stimuli, StimulusSet):
+        raise ValueError(
+            f"stimuli must be a StimulusSet, got {type(stimuli).__name__}; make one with "
+            "neuroattn.StimulusSet(images, objects, table)"
+        )
     names = _names(model, variables)
     kept = _kept_steps(model, steps)
     n_phases = 1 if design == "cued" else phases if phases is not None else (stimuli.n_objects or 2)

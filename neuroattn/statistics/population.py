@@ -17,7 +17,7 @@ from scipy.stats import false_discovery_control
 from neuroattn.labels import CHANNEL, MODEL
 from neuroattn.statistics.curves import is_constant
 from neuroattn.statistics.equivalence import EquivalenceResult, equivalence_test
-from neuroattn.statistics.resampling import hierarchical_bootstrap
+from neuroattn.statistics.resampling import hierarchical_bootstrap, median
 
 if TYPE_CHECKING:
     from neuroattn.statistics.least_squares import FloatArray
@@ -59,8 +59,9 @@ def estimate(
     Parameters
     ----------
     units : DataFrame
-        One row a unit, with the columns ``model``, ``channel`` and `value`. NaN and infinite values are dropped and
-        counted.
+        One row a unit, with the columns ``model``, ``channel`` and `value`. NaN values are dropped and counted. A
+        median needs no finite values, so infinite ones (a ratio to nothing) stay in the estimate and its interval; they
+        have no place in a mean, and a warning counts them.
     value : str
     null : float
         What no effect would give: 0 for a difference, 1 for a ratio.
@@ -90,13 +91,13 @@ def estimate(
     """
     _require(units, value, null, bounds, log)
     numbers = units[value].to_numpy(np.float64, na_value=np.nan)
-    finite = np.isfinite(numbers)
-    warnings = []
-    if np.isinf(numbers).any():
-        warnings.append(f"{int(np.isinf(numbers).sum())} infinite values dropped")
-    kept, numbers = units.loc[finite], numbers[finite]
+    known = ~np.isnan(numbers)
+    kept, numbers = units.loc[known], numbers[known]
+    finite, warnings = np.isfinite(numbers), []
+    if not finite.all():
+        warnings.append(f"{int((~finite).sum())} infinite values are in the median and not in the cluster means")
     n_models = int(kept[MODEL].nunique())
-    means = _cluster_means(kept, numbers, [MODEL] if n_models > 1 else [MODEL, CHANNEL], log=log)
+    means = _cluster_means(kept[finite], numbers[finite], [MODEL] if n_models > 1 else [MODEL, CHANNEL], log=log)
     if log and (numbers <= 0).any():
         warnings.append(f"{int((numbers <= 0).sum())} values <= 0 have no logarithm and are not in the cluster means")
     difference = _test_difference(means, float(np.log(null)) if log else null)
@@ -108,7 +109,7 @@ def estimate(
         low, high = hierarchical_bootstrap(numbers, labels, "median", n_resamples, generator)
     back = np.exp if log else np.asarray
     return {
-        "estimate": float(np.median(numbers)) if len(kept) else NAN,
+        "estimate": median(numbers) if len(kept) else NAN,
         "interval_low": low,
         "interval_high": high,
         "cluster_mean": float(back(difference.mean)),

@@ -18,6 +18,8 @@ Statistic = Literal["mean", "median"]
 
 # Draws of one chunk of resamples; with a handful of 8-byte arrays that long the working memory stays near 100 MB.
 _DRAWS_PER_CHUNK = 2_000_000
+# Stands for infinity among values whose order alone matters, and which are averaged in pairs.
+_HUGE = 1e300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +48,7 @@ def hierarchical_bootstrap(
     Parameters
     ----------
     values : array_like (unit,)
-        Finite.
+        Finite; for the median infinite too.
     clusters : sequence of array_like (unit,)
         Labels, integers or strings, from the top level down, such as ``[model, channel]``. A label of a lower level
         counts within its parent only: channel 3 of two networks is two channels. Empty: units are independent.
@@ -71,6 +73,8 @@ def hierarchical_bootstrap(
     Saravanan, Berman & Sober 2020, Neurons, Behavior, Data Analysis and Theory 3(5).
     """
     data = np.asarray(values, dtype=np.float64)
+    if statistic == "median":
+        data = np.clip(data, -_HUGE, _HUGE)
     labels = [np.asarray(cluster) for cluster in clusters]
     _require(data, labels, statistic, n_resamples, confidence)
     levels, order = _levels(labels, len(data))
@@ -89,7 +93,16 @@ def hierarchical_bootstrap(
             estimates[start:stop] = _weighted_median(counts[:, rank], data[rank])
     tail = (1 - confidence) / 2
     low, high = np.quantile(estimates, [tail, 1 - tail])
-    return float(low), float(high)
+    return _unclipped(low), _unclipped(high)
+
+
+def median(values: npt.ArrayLike) -> float:
+    """Return the median of values that may be infinite, where halves of ±∞ would be no number."""
+    return _unclipped(np.median(np.clip(np.asarray(values, dtype=np.float64), -_HUGE, _HUGE)))
+
+
+def _unclipped(value: float) -> float:
+    return float(np.sign(value) * np.inf) if abs(value) > _HUGE / 1e50 else float(value)
 
 
 def _draw(counts: IntArray, level: _Level, generator: np.random.Generator) -> IntArray:

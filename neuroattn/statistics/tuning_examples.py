@@ -21,7 +21,8 @@ def example_curves(units: pd.DataFrame, reduction: str, n_examples: int = 3) -> 
     reduction
         Over bars: ``maximum`` or ``mean``.
     n_examples
-        Units a layer; quantiles (k + 1/2)/n of the gain among units that were fitted.
+        Units a layer; quantiles (k + 1/2)/n of the gain among units that have one; it is
+        infinite where a unit is silent when unattended.
 
     Returns
     -------
@@ -50,5 +51,7 @@ def _curve(unit: pd.Series, state: str, reduction: str) -> pd.DataFrame:
     fine = np.linspace(0, PERIOD_DEGREES, 181)
     parameters = [unit[f"{name}_{state}_{reduction}"] for name in ("baseline", "amplitude", "kappa", "preferred")]
     measured = pd.DataFrame({"orientation": unit["orientations"], "response": unit[f"curve_{state}_{reduction}"]})
-    fitted = pd.DataFrame({"orientation": fine, "response": von_mises(fine, *parameters)})
+    # A silent state has a flat curve, which has no width and no preference.
+    curve = np.full_like(fine, parameters[0]) if np.isnan(parameters[2]) else von_mises(fine, *parameters)
+    fitted = pd.DataFrame({"orientation": fine, "response": curve})
     return pd.concat([measured.assign(kind="data"), fitted.assign(kind="fit")], ignore_index=True).assign(state=state)

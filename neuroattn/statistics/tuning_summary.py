@@ -10,6 +10,7 @@ import pandas as pd
 from neuroattn.labels import CHANNEL, LAYER, MODEL
 from neuroattn.statistics.nested_models import MODELS
 from neuroattn.statistics.population import adjust, estimate
+from neuroattn.statistics.resampling import hierarchical_bootstrap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,35 +21,41 @@ class _Measure(NamedTuple):
 
     Attributes
     ----------
-    null
-        What no effect gives, None where that is not a value to test against.
-    log
-        Whether it is a ratio, whose means and tests are taken on logarithms.
+    kind
+        ``tested``: against what no effect gives; ``sized``: a distance from no effect, which can only be compared with
+        bounds; ``described``: no test, because noise in the unattended curve biases it, or because there is no null.
     fitted
         Whether it needs a fitted curve, and so a tuned unit; a driven one suffices for the others.
     unit
         Physical unit.
+    null
+        What no effect gives.
+    log
+        Whether it is a ratio, whose means and tests are taken on logarithms.
     """
 
-    null: float | None
-    log: bool
+    kind: str
     fitted: bool
     unit: str
+    null: float = 0.0
+    log: bool = False
 
 
 MEASURES = {
-    "gain": _Measure(1, log=True, fitted=True, unit="1"),
-    "baseline_difference": _Measure(0, log=False, fitted=True, unit="1"),
-    "shift": _Measure(0, log=False, fitted=True, unit="degree"),
-    "absolute_shift": _Measure(None, log=False, fitted=True, unit="degree"),
-    "bandwidth_change": _Measure(0, log=False, fitted=True, unit="degree"),
-    "absolute_bandwidth_change": _Measure(None, log=False, fitted=True, unit="degree"),
-    "slope": _Measure(1, log=False, fitted=False, unit="1"),
-    "intercept": _Measure(0, log=False, fitted=False, unit="1"),
-    "correlation": _Measure(None, log=False, fitted=False, unit="1"),
-    "response_ratio": _Measure(1, log=True, fitted=False, unit="1"),
-    "modulation_index": _Measure(0, log=False, fitted=False, unit="1"),
-    "peak_ratio": _Measure(1, log=True, fitted=False, unit="1"),
+    "gain": _Measure("tested", fitted=True, unit="1", null=1.0, log=True),
+    "baseline_difference": _Measure("tested", fitted=True, unit="1"),
+    "shift": _Measure("tested", fitted=True, unit="degree"),
+    "absolute_shift": _Measure("sized", fitted=True, unit="degree"),
+    "crossvalidated_shift": _Measure("sized", fitted=True, unit="degree"),
+    "bandwidth_change": _Measure("tested", fitted=True, unit="degree"),
+    "absolute_bandwidth_change": _Measure("sized", fitted=True, unit="degree"),
+    "crossvalidated_bandwidth_change": _Measure("sized", fitted=True, unit="degree"),
+    "slope": _Measure("described", fitted=False, unit="1"),
+    "intercept": _Measure("described", fitted=False, unit="1"),
+    "correlation": _Measure("described", fitted=False, unit="1"),
+    "response_ratio": _Measure("tested", fitted=False, unit="1", null=1.0, log=True),
+    "modulation_index": _Measure("tested", fitted=False, unit="1"),
+    "peak_ratio": _Measure("tested", fitted=False, unit="1", null=1.0, log=True),
 }
 COLUMNS = [
     "what", "layer", "reduction", "control", "unit", "estimate", "interval_low", "interval_high", "cluster_mean",
@@ -99,16 +106,22 @@ def summarise(
                     taking_part = driven[driven["excluded_by"] == ""] if measure.fitted else driven
                     row = _estimate(taking_part, column, measure, bounds.get(what), generator, n_resamples)
                     rows.append({"what": what, "unit": measure.unit, **about, **row})
-            rows += [row | about for row in (*_model_shares(of_layer, reduction), *_unfitted(of_layer, reduction))]
+            shares = _model_shares(of_layer, reduction, generator, n_resamples)
+            rows += [row | about for row in (*shares, *_unfitted(of_layer, reduction))]
         rows += [row | {"layer": layer, "control": control} for row in _exclusions(of_layer)]
     return pd.DataFrame(rows).reindex(columns=COLUMNS)
 
 
 def adjusted(statistics: pd.DataFrame) -> pd.DataFrame:
-    """Add Benjamini–Hochberg adjusted p values over all rows of a table: measures, layers, reductions and controls."""
+    """Add Benjamini–Hochberg adjusted p values of the difference tests.
+
+    A family is all measures, layers and reductions of one control, or of the network itself. Equivalence is claimed
+    only where shift and bandwidth change both pass, which needs no adjustment.
+    """
+    families = statistics.groupby("control", sort=False)
     return statistics.assign(
-        p_adjusted=adjust(statistics["p"]),
-        p_within_network_adjusted=adjust(statistics["p_within_network"]),
+        p_adjusted=families["p"].transform(adjust),
+        p_within_network_adjusted=families["p_within_network"].transform(adjust),
     )[COLUMNS]
 
 
@@ -124,46 +137,57 @@ def _estimate(
     row = estimate(
         units,
         column,
-        null=1.0 if measure.log else 0.0 if measure.null is None else measure.null,
+        null=measure.null,
         bounds=region,
         generator=generator,
         n_resamples=n_resamples,
         log=measure.log,
     )
     row["test"] = row.pop("difference_test")
-    if measure.null is None:
-        # A distance from zero is never zero: to test it against zero would say nothing.
+    if measure.kind != "tested":
         row |= {"p": np.nan, "p_within_network": np.nan, "effect_size": np.nan, "test": "none"}
+    if measure.kind == "described":
+        row |= {"cluster_mean": np.nan, "cluster_mean_low": np.nan, "cluster_mean_high": np.nan}
     if region:
         row["test"] += f"; two one-sided t tests against ±{bound:g}"
+    if measure.fitted and len(units):
+        row["converged"] = float(units[f"converged_{column.rpartition('_')[2]}"].eq(other=True).mean())
     return row
 
 
-def _model_shares(units: pd.DataFrame, reduction: str) -> list[dict[str, Any]]:
-    """Return the fraction of tuned units that AICc gives to each nested model, and of fits that converged."""
-    if f"best_model_{reduction}" not in units:
-        return []
+def _model_shares(
+    units: pd.DataFrame, reduction: str, generator: np.random.Generator, n_resamples: int
+) -> list[dict[str, Any]]:
+    """Return the fraction of tuned units that AICc gives to each nested model, with a hierarchical bootstrap."""
     tuned = units[units["excluded_by"] == ""]
-    best = tuned[f"best_model_{reduction}"]
-    if best.empty:
+    if f"best_model_{reduction}" not in units or tuned.empty:
         return []
-    about = {**_numbers(tuned), "converged": float(tuned[f"converged_{reduction}"].astype(float).mean())}
-    return [
-        {"what": f"share_best_model_{name}", "unit": "1", "estimate": float((best == name).mean()), **about}
-        for name in MODELS
-    ]
+    converged = float(tuned[f"converged_{reduction}"].eq(other=True).mean())
+    clusters = [tuned[MODEL].to_numpy(), tuned[CHANNEL].to_numpy()]
+    rows = []
+    for name in MODELS:
+        chosen = (tuned[f"best_model_{reduction}"] == name).to_numpy(dtype=np.float64)
+        low, high = hierarchical_bootstrap(chosen, clusters, "mean", n_resamples, generator)
+        about = {"unit": "1", "interval_low": low, "interval_high": high, "converged": converged, **_numbers(tuned)}
+        rows.append({"what": f"share_best_model_{name}", "estimate": chosen.mean(), **about})
+    return rows
 
 
 def _unfitted(units: pd.DataFrame, reduction: str) -> list[dict[str, Any]]:
-    """Return how many tuned units have no fit-based measures, by reason."""
-    column = f"unfitted_by_{reduction}"
-    if column not in units:
+    """Return how many tuned units have no fit-based measures, or no width, by reason."""
+    if f"unfitted_by_{reduction}" not in units:
         return []
-    groups = units[units[column] != ""].groupby(column)
-    return [
+    tuned = units[units["excluded_by"] == ""]
+    reasons = tuned[f"unfitted_by_{reduction}"]
+    rows = [
         {"what": f"n_unfitted: {reason}", "unit": "1", "estimate": len(rows), **_numbers(rows)}
-        for reason, rows in groups
+        for reason, rows in tuned[reasons != ""].groupby(reasons)
     ]
+    broad = tuned[(reasons == "") & ~tuned[f"width_known_{reduction}"].eq(other=True)]
+    if len(broad):
+        what = "n_without_width: at the broad limit in both states"
+        rows.append({"what": what, "unit": "1", "estimate": len(broad), **_numbers(broad)})
+    return rows
 
 
 def _exclusions(units: pd.DataFrame) -> list[dict[str, Any]]:

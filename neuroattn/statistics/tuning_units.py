@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-_FITTED = ("gain", "baseline_difference", "shift", "absolute_shift", "bandwidth_change", "absolute_bandwidth_change")
+_FITTED = (
+    "gain",
+    "baseline_difference",
+    "shift",
+    "absolute_shift",
+    "crossvalidated_shift",
+    "bandwidth_change",
+    "absolute_bandwidth_change",
+    "crossvalidated_bandwidth_change",
+)
 _AT = 1e-6  # a fitted κ this near a limit, relatively, is at it
 
 
@@ -41,7 +50,11 @@ class Curves(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Criteria:
-    """When a unit takes part; none of them looks at the difference between the states.
+    """When a unit takes part.
+
+    The first three select units, on one half of the stimuli and on the average of the states, and so do not look at the
+    contrast. The last judges, on the other half and in each state, whether a fit says anything; how many units it
+    leaves out, and why, is part of every result.
 
     Attributes
     ----------
@@ -64,7 +77,7 @@ class Criteria:
 def tuning_units(
     units: pd.DataFrame,
     orientation: NDArray[np.float64],
-    selection: Curves,
+    selection: Mapping[str, Curves],
     measured: Mapping[str, Curves],
     criteria: Criteria,
     *,
@@ -79,9 +92,10 @@ def tuning_units(
     orientation
         (orientation,) degrees.
     selection
-        Curves from the stimuli that choose units.
+        Name of a reduction over stimuli (``maximum``, ``mean``) → curves from the stimuli that choose units; the first
+        reduction chooses.
     measured
-        Name of a reduction over stimuli (``maximum``, ``mean``) → curves from the other stimuli.
+        The same from the other stimuli.
     criteria
         When a unit takes part.
     fits
@@ -94,12 +108,16 @@ def tuning_units(
         part), and for every reduction, as suffix: regression of the attended on the unattended curve (``slope``,
         ``intercept``, ``correlation``), ``response_ratio`` (of the means over orientations), ``modulation_index``
         (A − N)/(A + N) of those means, ``peak_ratio``. With fits also ``gain`` (ratio of the fitted curves' amplitudes,
-        peak minus trough), ``baseline_difference`` (of their troughs), ``shift`` and ``absolute_shift`` (degrees),
-        ``bandwidth_change`` and ``absolute_bandwidth_change`` (half width at half height, degrees), ``best_model``,
-        ``converged``, ``unfitted_by`` (why a tuned unit has none of these: silent in a state, poor fit, too narrow to
-        resolve), and the parameters of either state's curve.
+        peak minus trough; infinite or 0 for a unit that is silent in a state), ``baseline_difference`` (of their
+        troughs), ``shift`` and ``bandwidth_change`` (half width at half height), both in degrees, and either's size in
+        two forms: ``absolute_…``, which noise makes larger, and ``crossvalidated_…``, the value times the sign that it
+        has on the other half of the stimuli, which noise makes smaller. ``best_model``, ``converged``, ``unfitted_by``
+        (why a tuned unit has no shift: silent in a state, poor fit, too narrow to resolve), ``width_known`` (not where
+        both states are at the family's broad limit; where one is, its width is at least that large, and so is the
+        change), and the parameters of either state's curve.
     """
-    average = (selection.attended + selection.unattended) / 2
+    choosing = next(iter(selection.values()))
+    average = (choosing.attended + choosing.unattended) / 2
     table = units.reset_index(drop=True).copy()
     table["peak"] = average.max(1)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -118,7 +136,7 @@ def tuning_units(
         columns = [_compared(curves.of(candidates), candidates)]
         tuned = table["tuned"].to_numpy()
         if fits:
-            columns.append(_fitted(orientation, curves.of(tuned), tuned, criteria))
+            columns.append(_fitted(orientation, selection[name].of(tuned), curves.of(tuned), tuned, criteria))
         table = table.join(pd.concat(columns, axis=1).add_suffix(f"_{name}"))
     return table
 
@@ -135,35 +153,61 @@ def _compared(curves: Curves, units: NDArray[np.bool_]) -> pd.DataFrame:
 
 
 def _fitted(
-    orientation: NDArray[np.float64], curves: Curves, units: NDArray[np.bool_], criteria: Criteria
+    orientation: NDArray[np.float64],
+    selection: Curves,
+    curves: Curves,
+    units: NDArray[np.bool_],
+    criteria: Criteria,
 ) -> pd.DataFrame:
     """Return what the fitted curves say; measures are NaN where a fit does not hold."""
     if not units.any():
         table = pd.DataFrame(np.nan, index=range(len(units)), columns=list(_FITTED))
-        return table.assign(best_model=None, unfitted_by="")
-    attended, unattended = fit_tuning(orientation, curves.attended), fit_tuning(orientation, curves.unattended)
-    models = compare_models(
-        orientation, curves.attended, curves.unattended, attended_fit=attended, unattended_fit=unattended
-    )
-    reason = _why_unfitted(curves, attended, unattended, criteria)
-    holds = reason == ""
-    (height_a, trough_a), (height_n, trough_n) = (_height_and_trough(fit) for fit in (attended, unattended))
-    shift = axial_difference(attended["preferred"], unattended["preferred"])
-    # Nothing of this family is broader than its limit, so a width there is only known to be at least as large.
-    broad = np.any([fit["kappa"] <= KAPPA_MINIMUM * (1 + _AT) for fit in (attended, unattended)], axis=0)
-    change = np.where(broad, np.nan, attended["half_width"] - unattended["half_width"])
+        return table.assign(best_model=None, unfitted_by="", width_known=False)
+    fits = [fit_tuning(orientation, state) for state in curves]
+    attended, unattended = fits
+    models = compare_models(orientation, *curves, attended_fit=attended, unattended_fit=unattended)
+    reason = _why_unfitted(curves, fits, criteria)
+    broad = np.all([fit["kappa"] <= KAPPA_MINIMUM * (1 + _AT) for fit in fits], axis=0)
+    shift, change = _shift_and_change(fits)
+    other_shift, other_change = _shift_and_change([fit_tuning(orientation, state) for state in selection])
+    (height_a, trough_a), (height_n, trough_n) = (_height_and_trough(fit) for fit in fits)
     with np.errstate(invalid="ignore", divide="ignore"):
-        gain = height_a / height_n
-    measures = (gain, trough_a - trough_n, shift, np.abs(shift), change, np.abs(change))
-    table = pd.DataFrame({name: np.where(holds, value, np.nan) for name, value in zip(_FITTED, measures, strict=True)})
+        gain = np.where(reason == "", height_a / height_n, _gain_of_silent(curves, fits, criteria))
+    change = np.where(broad, np.nan, change)
+    measures = (
+        trough_a - trough_n,
+        shift,
+        np.abs(shift),
+        shift * np.sign(other_shift),
+        change,
+        np.abs(change),
+        change * np.sign(other_change),
+    )
+    held = (np.where(reason == "", measure, np.nan) for measure in measures)
+    table = pd.DataFrame(dict(zip(_FITTED, (gain, *held), strict=True)))
     table["best_model"] = models["best_model"]
     table["converged"] = attended["converged"] & unattended["converged"] & models["converged"]
-    table["unfitted_by"] = reason
+    table["unfitted_by"], table["width_known"] = reason, (reason == "") & ~broad
     parameters = ["baseline", "amplitude", "kappa", "preferred", "half_width", "r_squared", "at_bound"]
-    for state, fit in (("attended", attended), ("unattended", unattended)):
+    for state, fit in zip(("attended", "unattended"), fits, strict=True):
         table = table.join(fit[parameters].add_suffix(f"_{state}"))
     table = table.set_axis(np.flatnonzero(units)).reindex(range(len(units)))
+    table["width_known"] = table["width_known"].eq(other=True)
     return table.fillna({"unfitted_by": ""})
+
+
+def _shift_and_change(fits: list[pd.DataFrame]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return shift and change of half width, attended less unattended, in degrees."""
+    attended, unattended = fits
+    shift = axial_difference(attended["preferred"], unattended["preferred"])
+    return shift, (attended["half_width"] - unattended["half_width"]).to_numpy(np.float64)
+
+
+def _gain_of_silent(curves: Curves, fits: list[pd.DataFrame], criteria: Criteria) -> NDArray[np.float64]:
+    """Return the gain of units that are silent in one state and well fitted in the other: ∞ or 0, else NaN."""
+    silent = [states.max(1) <= 0 for states in curves]
+    holds = [(fit["r_squared"] >= criteria.fitted).to_numpy() for fit in fits]
+    return np.select([silent[1] & holds[0], silent[0] & holds[1]], [np.inf, 0.0], default=np.nan)
 
 
 def _height_and_trough(fit: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -177,12 +221,9 @@ def _height_and_trough(fit: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[
     return depth * (1 - floor), fit["baseline"].to_numpy(np.float64) + depth * floor
 
 
-def _why_unfitted(
-    curves: Curves, attended: pd.DataFrame, unattended: pd.DataFrame, criteria: Criteria
-) -> NDArray[np.object_]:
-    """Return why a unit has no fit-based measures, "" where it has them; the first reason counts."""
-    silent = [states.max(1) <= 0 for states in (curves.attended, curves.unattended)]
-    fits = (attended, unattended)
+def _why_unfitted(curves: Curves, fits: list[pd.DataFrame], criteria: Criteria) -> NDArray[np.object_]:
+    """Return why a unit has no fit-based measures but the gain, "" where it has them; the first reason counts."""
+    silent = [states.max(1) <= 0 for states in curves]
     poor = np.any([~fit["converged"] | ~(fit["r_squared"] >= criteria.fitted) for fit in fits], axis=0)
     narrow = np.any([fit["kappa"] >= KAPPA_MAXIMUM * (1 - _AT) for fit in fits], axis=0)
     reasons = ["silent when attended", "silent when unattended", "poor fit", "too narrow to resolve"]

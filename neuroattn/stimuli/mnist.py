@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuroattn.stimuli.idx import read_idx
+from neuroattn.stimuli.mnist_download import CHECKSUMS
 
 if TYPE_CHECKING:
     import torch
@@ -143,16 +144,17 @@ def from_folder(folder: str | Path, split: str) -> Digits:
     FileNotFoundError
         If the folder or a file is not there; the text names the files that were looked for.
     ValueError
-        If `split` is neither, a file is damaged, or images and labels are swapped or do not belong together.
+        If `split` is neither, a file is damaged or holds another of MNIST's four files than its name says, or images
+        and labels are swapped or do not belong together.
     """
     if split not in _PREFIXES:
         raise ValueError(f"split must be 'train' or 'test' for digits from a folder, got {split!r}")
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"folder must exist, got {folder}; give the one that holds the IDX files of MNIST")
-    image_path = _find(folder, f"{_PREFIXES[split]}-images", "idx3-ubyte")
-    label_path = _find(folder, f"{_PREFIXES[split]}-labels", "idx1-ubyte")
-    images, labels = _read_images(image_path), _read_labels(label_path)
+    image_path, image_data = _read(folder, f"{_PREFIXES[split]}-images", "idx3-ubyte")
+    label_path, label_data = _read(folder, f"{_PREFIXES[split]}-labels", "idx1-ubyte")
+    images, labels = _as_images(image_path, image_data), _as_labels(label_path, label_data)
     if len(images) != len(labels):
         raise ValueError(
             f"{label_path} must hold one label an image, got {len(labels)} labels for the {len(images)} images "
@@ -208,7 +210,8 @@ def load(source: str | Path | None, split: str) -> Digits:
 def without_embedded(digits: Digits) -> Digits:
     """Return `digits` less every one whose pixels equal those of one of the embedded 5,000.
 
-    Digits are compared by content, so neither their order nor the file they come from matters: a network trained on the
+    Digits are compared by content, so neither their order nor the file they come from matters. The package trains its
+    networks on what is left of the training set and tests them on the embedded digits; a network trained on the
     embedded digits may be tested on what is left.
 
     Raises
@@ -238,8 +241,20 @@ def _find(folder: Path, stem: str, kind: str) -> Path:
     raise FileNotFoundError(f"{folder} must hold one of {', '.join(names)}, got none; fetch MNIST's four IDX files")
 
 
-def _read_images(path: Path) -> NDArray[np.uint8]:
-    images = read_idx(path)
+def _read(folder: Path, stem: str, kind: str) -> tuple[Path, NDArray[np.uint8]]:
+    """Return the path and the data of a file, unless it is known to be another of the four under a wrong name."""
+    path = _find(folder, stem, kind)
+    data = read_idx(path)
+    # An IDX file is its header and its elements, so the array tells the checksum of the unpacked file.
+    header = bytes([0, 0, 8, data.ndim]) + np.array(data.shape, ">u4").tobytes()
+    checksum = hashlib.sha256(header + data.tobytes()).hexdigest()
+    known = next((name.removesuffix(".gz") for name, its in CHECKSUMS.items() if its == checksum), None)
+    if known not in {None, f"{stem}-{kind}"}:
+        raise ValueError(f"{path.name} in {folder} holds {known} by its checksum; rename it")
+    return path, data
+
+
+def _as_images(path: Path, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if images.ndim == 1:
         raise ValueError(f"{path} must hold images, got one-dimensional data, as labels are; is the file misnamed?")
     if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE):
@@ -247,8 +262,7 @@ def _read_images(path: Path) -> NDArray[np.uint8]:
     return images
 
 
-def _read_labels(path: Path) -> NDArray[np.uint8]:
-    labels = read_idx(path)
+def _as_labels(path: Path, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if labels.ndim == 3:
         raise ValueError(f"{path} must hold labels, got three-dimensional data, as images are; is the file misnamed?")
     if labels.ndim != 1:

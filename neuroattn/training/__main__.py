@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
+import tempfile
 from datetime import datetime
 from pathlib import Path
 
@@ -34,7 +36,7 @@ def train_digits(config: DigitsConfig, folder: Path) -> None:
     Raises
     ------
     ValueError
-        If `folder` holds anything already, or the digits cannot be had.
+        If `folder` holds anything already or cannot be written, or the digits cannot be had. Nothing is left behind.
     """
     from neuroattn.device import choose_device
     from neuroattn.models.checkpoint import save_model
@@ -43,15 +45,14 @@ def train_digits(config: DigitsConfig, folder: Path) -> None:
     from neuroattn.training.loop import train
 
     device = choose_device(config.device)
+    _require_writable(folder)  # digits may take a download; a run that cannot be kept must not wait for it
     digits = without_embedded(load(config.data, "train"))
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"out must be a folder that is empty or does not exist, got {str(folder)!r}")
-    folder.mkdir(parents=True, exist_ok=True)
     options = {key: value for key, value in dataclasses.asdict(config).items() if key not in {"data", "out"}}
     # Whose folder the digits came from is nobody's business; which digits they were is.
     seen = {"what": "training set without the embedded digits", "n": len(digits), "sha256": digits.identity()}
     about = {"options": options, "digits": seen, "device": str(device)}
     epochs: list[dict[str, float]] = []
+    _make(folder)
     for network, metrics in train(config, digits, device):
         epochs.append(metrics)
         training = {**about, "epochs": epochs}
@@ -63,6 +64,35 @@ def train_digits(config: DigitsConfig, folder: Path) -> None:
         )
         print(line, flush=True)  # a log file shows it at once, too
     print(f"weights in {folder / config.name}.safetensors, metrics in {folder / 'metrics.csv'}")
+
+
+def _require_writable(folder: Path) -> None:
+    """Raise unless a folder is empty or can be made, and can be written; leave everything as it was."""
+    missing: list[Path] = []
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ValueError(f"out must be a folder that is empty or does not exist, got {str(folder)!r}")
+        missing += [path for path in (folder, *folder.parents) if not path.exists()]
+        # Nothing short of writing says whether one may write: permissions are not all there is.
+        _make(folder)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    finally:
+        for path in missing:
+            with contextlib.suppress(OSError):  # it was not made, or something else has come into it
+                path.rmdir()
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> ValueError:
+    return ValueError(f"out must be a folder that can be written, got {str(folder)!r} ({error.strerror})")
 
 
 def _write_metrics(epochs: list[dict[str, float]], path: Path) -> None:

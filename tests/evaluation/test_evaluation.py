@@ -118,9 +118,8 @@ def test_a_case_by_hand(monkeypatch):
 
     monkeypatch.setattr(evaluation, "attend", scripted)
     table = evaluate(Scripted(), shown, batch_size=3).set_index("what")
-    assert list(table.columns) == ["model", "estimate", "interval_low", "interval_high", "n", "note", "sd"]
+    assert list(table.columns) == ["model", "estimate", "interval_low", "interval_high", "sd", "n", "note"]
     expected = {
-        "accuracy": (6 / 8, 8),
         "accuracy_phase_1": (3 / 4, 4),
         "accuracy_phase_2": (3 / 4, 4),
         "all_objects_right": (2 / 4, 4),
@@ -135,6 +134,12 @@ def test_a_case_by_hand(monkeypatch):
         centre, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
         low, high = (centre - half) / (1 + z**2 / n), (centre + half) / (1 + z**2 / n)
         assert_allclose(table.loc[what, ["interval_low", "interval_high"]].astype(float), [low, high], rtol=1e-6)
+    # The phases of a composite are not independent: right were 2, 1, 2 and 1 of 2.
+    fractions, row = np.array([1, 0.5, 1, 0.5]), table.loc["accuracy"]
+    interval = stats.t.interval(0.95, 3, 0.75, stats.sem(fractions))
+    assert_allclose([row["estimate"], row["sd"]], [0.75, fractions.std(ddof=1)])
+    assert_allclose([row["interval_low"], row["interval_high"]], interval)
+    assert (row["n"], row["note"]) == (4, "mean over composites of the fraction of correct phases")
     # Phase by phase: the attended pixel, and the mean of the two others; then the mean over phases.
     gate = gates[:, 0, 0].double().numpy()
     one = (gate[:, 0] + gate[:, 1]) / 2

@@ -52,7 +52,7 @@ def test_the_table(reference, tmp_path):
     assert lines[2] == "paper_mnist_model"
     assert lines[3].split() == ["what", "estimate", "interval_low", "interval_high", "sd", "n", "note"]
     table = pd.read_csv(tmp_path / "table.csv")
-    assert list(table.columns) == ["model", "what", "estimate", "interval_low", "interval_high", "n", "note", "sd"]
+    assert list(table.columns) == ["model", "what", "estimate", "interval_low", "interval_high", "sd", "n", "note"]
     estimate = table.set_index("what")["estimate"]
     assert estimate["accuracy"] > 0.93
     assert estimate["attended_first_1"] == 1
@@ -122,7 +122,7 @@ def test_a_network_of_scenes(capsys, reference):
 def test_two_files_of_one_name(capsys, untrained, tmp_path):
     copy = tmp_path / "copy.safetensors"
     copy.write_bytes(untrained[0].read_bytes())
-    text = "error: model must have different names, got untrained-0 more than once; rename a file\n"
+    text = "error: models must have different names, got untrained-0 more than once; rename a file\n"
     assert run_here(capsys, "--model", untrained[0], copy) == (2, "", text)
 
 

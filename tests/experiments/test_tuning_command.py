@@ -60,7 +60,7 @@ def test_a_run_leaves_its_files(finished: Path) -> None:
     assert about["configuration"]["n_y"] == 3
     assert about["seeds"] == {"protocol": 0, "models": {"digits-0": 0}}
     assert set(about["weights_sha256"]) == {"digits-0"}
-    assert about["peak_memory_bytes"] < 3e9
+    assert about["sessions"][0]["peak_memory_bytes"] < 3e9
 
 
 def test_units_have_one_row_each_and_statistics_follow_from_them(finished: Path) -> None:
@@ -103,6 +103,8 @@ def test_the_same_configuration_goes_on_without_recording_again(finished: Path) 
     (finished / "statistics.csv").unlink()
     assert status("--out", str(finished), *SMALL) == 0
     assert group.stat().st_mtime_ns == before
+    sessions = json.loads((finished / "run.json").read_text())["sessions"]
+    assert [session["recorded"] for session in sessions] == [["digits-0"], []]
     pd.testing.assert_frame_equal(pd.read_csv(finished / "statistics.csv"), table)
 
 
@@ -113,10 +115,34 @@ def test_another_configuration_is_refused(finished: Path, capsys: pytest.Capture
     )
 
 
+def test_what_another_version_recorded_is_not_analysed_by_this_one(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    about = json.loads((finished / "run.json").read_text())
+    about["versions"]["git_commit"] = "0123"
+    (tmp_path / "run.json").write_text(json.dumps(about))
+    line = failure(capsys, "--out", str(tmp_path), *SMALL)
+    assert "which differs in versions.git_commit (0123 there, " in line
+
+
+@pytest.mark.parametrize("grid", [(1, 2, 2), (1, 9, 9), (3, 9, 9), (6, 11, 11), (2, 3, 2)])
+def test_controls_see_the_same_few_bars_of_both_halves_at_every_orientation(grid: tuple[int, int, int]) -> None:
+    n_widths, n_x, n_y = grid
+    config = tuning.Config(n_orientations=6, n_widths=n_widths, n_x=n_x, n_y=n_y)
+    table = tuning.stimuli(config).table
+    few = table[table["for_controls"]]
+    counts = few.groupby(["orientation", "half"]).size()
+    assert len(counts) == 12
+    assert (counts == np.minimum(table.groupby(["orientation", "half"]).size(), 9)).all()
+    places = ["width", "x", "y"]
+    bars = {frozenset(map(tuple, rows[places].to_numpy())) for _, rows in few.groupby("orientation")}
+    assert len(bars) == 1
+
+
 def test_a_folder_with_other_things_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
     assert failure(capsys, "--out", str(tmp_path)) == (
-        f"error: out must be a folder that is empty or does not exist, got '{tmp_path}'"
+        f"error: out must be a folder that is empty or does not exist, got '{tmp_path}'; choose another folder"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 

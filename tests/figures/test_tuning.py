@@ -10,6 +10,8 @@ from matplotlib.image import imread
 from neuroattn.figures.style import COLUMN_WIDTH
 from neuroattn.figures.tuning import tuning_figure
 
+BIOLOGY = {"V4": 1.26, "V1": 1.08}
+
 
 def tables(layers: tuple[str, ...] = ("stage1/response", "stage2/response")):
     """Return small tables of the shape that the protocol gives."""
@@ -20,7 +22,7 @@ def tables(layers: tuple[str, ...] = ("stage1/response", "stage2/response")):
             pd.DataFrame(
                 {
                     "layer": layer,
-                    "gain_maximum": rng.lognormal(0.3, 0.6, 41),
+                    "gain_maximum": rng.uniform(0.5, 3, 41),
                     "baseline_difference_maximum": rng.normal(0, 0.8, 41),
                     "shift_maximum": rng.normal(0, 20, 41),
                     "bandwidth_change_maximum": rng.normal(3, 4, 41),
@@ -46,7 +48,7 @@ def texts(figure) -> str:
 
 
 def test_axes_are_labelled_with_units_and_the_biology_is_named() -> None:
-    figure = tuning_figure(*tables())
+    figure = tuning_figure(*tables(), "maximum", BIOLOGY)
     shown = texts(figure)
     for label in ("orientation of the bar (°)", "response (1)", "gain (ratio of amplitudes)", "V4 1.26", "V1 1.08",
                   "shift of preferred orientation (°)", "change of half width (°)", "bar attended", "bar unattended",
@@ -58,14 +60,18 @@ def test_axes_are_labelled_with_units_and_the_biology_is_named() -> None:
 def test_values_beyond_the_axis_are_counted_not_lost() -> None:
     examples, units, statistics = tables(("stage1/response",))
     units["shift_maximum"] = np.where(np.arange(41) < 5, 80.0, 0.0)
-    assert "n = 41\n(5 beyond the axis)" in texts(tuning_figure(examples, units, statistics))
+    units.loc[:2, "gain_maximum"] = np.inf
+    assert "n = 41\n(3 beyond the axis)" in texts(tuning_figure(examples, units, statistics, "maximum", BIOLOGY))
+    assert "n = 41\n(5 beyond the axis)" in texts(tuning_figure(examples, units, statistics, "maximum", BIOLOGY))
 
 
 def test_nothing_is_drawn_outside_the_picture_and_nothing_fails_without_units() -> None:
     examples, units, statistics = tables()
     for table in (examples, examples.iloc[:0]):
         file = io.BytesIO()
-        tuning_figure(table, units.assign(gain_maximum=np.nan), statistics).savefig(file, format="png", dpi=100)
+        tuning_figure(table, units.assign(gain_maximum=np.nan), statistics, "maximum", BIOLOGY).savefig(
+            file, format="png", dpi=100
+        )
         picture = imread(io.BytesIO(file.getvalue()))
         border = np.concatenate(
             [picture[:2].reshape(-1, 4), picture[-2:].reshape(-1, 4), picture[:, -2:].reshape(-1, 4)]

@@ -15,7 +15,7 @@ from numpy.testing import assert_array_equal
 from safetensors.torch import save_file
 
 from neuroattn.models import checkpoint
-from neuroattn.models.checkpoint import load_model, read_metadata, save_model, shipped_models, weights_hash
+from neuroattn.models.checkpoint import load_model, load_models, read_metadata, save_model, shipped_models, weights_hash
 from neuroattn.models.config import GatedConfig, digits_config, scenes_config
 from neuroattn.models.gated import GatedNetwork
 
@@ -338,6 +338,22 @@ def test_a_file_of_any_bytes(cut_pt, content):
         load_model(path)
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\x80\x02ee", "IndexError: damaged or not a PyTorch file"),
+        (b"\x80\x02h\x65.", "KeyError: damaged or not a PyTorch file"),
+        (b"", "EOFError: damaged or not a PyTorch file"),
+    ],
+)
+def test_the_reason_is_never_a_bare_key(tmp_path, content, reason):
+    path = tmp_path / "a.pt"
+    path.write_bytes(content)
+    text = f"model {str(path)!r} is not a whole PyTorch state dict ({reason}); nothing but tensors is ever unpickled"
+    with refused(text):
+        load_model(path)
+
+
 class Malicious:
     def __init__(self, path):
         self.path = path
@@ -442,6 +458,25 @@ def test_a_published_file_with_weights_that_are_not_finite(tmp_path, digits):
     text = f"model {str(tmp_path / 'a.pt')!r} holds weights that are not finite; its training went wrong"
     with refused(text):
         load_model(tmp_path / "a.pt")
+
+
+# Several networks
+
+
+def test_several_networks_come_in_order_and_alike(path, digits, tmp_path):
+    other = tmp_path / "other.pt"
+    torch.save(published(digits), other)
+    found = load_models([other, str(path)], strength=0.75)
+    assert [(network.name, network.config.strength) for network in found] == [("other", 0.75), ("tiny", 0.75)]
+    assert load_models([path])[0].config.strength != 0.75
+    assert load_models(()) == []
+    assert load_models([path], device="meta")[0].readout.weight.device.type == "meta"
+
+
+def test_networks_of_one_name(path, tiny, tmp_path):
+    copy = saved(tiny, tmp_path / "copy.safetensors")
+    with refused("models must have different names, got tiny more than once; rename a file"):
+        load_models([path, copy])
 
 
 # The hash of the weights

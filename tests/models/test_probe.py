@@ -39,10 +39,13 @@ def test_names_are_in_the_networks_order(tiny):
     ("variables", "text"),
     [
         ([], f"variables must name at least one variable, got none; choose from {', '.join(NAMES)}"),
-        (["stage1/gate", "stage3/gate"], f"variables must be among {', '.join(NAMES)}; got 'stage3/gate'"),
+        (
+            ["stage1/gate", "stage3/gate"],
+            f"variables must be among {', '.join(NAMES)}, got 'stage3/gate'; correct the name",
+        ),
         (
             ["stage2/gate", "stage1/gate", "stage2/gate", "stage1/gate", "stage1/pooled"],
-            "variables must not repeat, got stage1/gate, stage2/gate more than once",
+            "variables must not repeat, got stage1/gate, stage2/gate more than once; name each once",
         ),
     ],
 )

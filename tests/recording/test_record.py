@@ -192,7 +192,7 @@ STEPS = "steps must be a list of different numbers from 0 to 4, ascending, got "
         ),
         (
             {"variables": ["stage1/gates"]},
-            f"variables must be among {KNOWN}; got 'stage1/gates'",
+            f"variables must be among {KNOWN}, got 'stage1/gates'; correct the name",
         ),
         ({"steps": [0, 5]}, f"{STEPS}[0, 5]"),
         ({"steps": [-1, 2]}, f"{STEPS}[-1, 2]"),
@@ -211,6 +211,12 @@ def test_options_are_checked_before_anything_runs(monkeypatch, network, stimuli,
     monkeypatch.setattr(network, "forward", None)
     with refused(text):
         record(network, stimuli, **{"variables": ["readout/logits"], **options})
+
+
+def test_stimuli_that_are_no_set(network, images):
+    text = "stimuli must be a StimulusSet, got ndarray; make one with neuroattn.StimulusSet(images, objects, table)"
+    with refused(text):
+        record(network, images, ["readout/logits"])
 
 
 def test_images_of_another_size(network, images):

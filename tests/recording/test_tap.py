@@ -79,13 +79,13 @@ KNOWN = (
     [
         (
             ["stage1/gate", "stage3/gate"],
-            f"variables must be among {KNOWN}; got 'stage3/gate'",
+            f"variables must be among {KNOWN}, got 'stage3/gate'; correct the name",
         ),
         (
             [],
             f"variables must name at least one variable, got none; choose from {KNOWN}",
         ),
-        (["stage1/gate", "stage1/gate"], "variables must not repeat, got stage1/gate more than once"),
+        (["stage1/gate", "stage1/gate"], "variables must not repeat, got stage1/gate more than once; name each once"),
     ],
 )
 def test_variables_are_checked_before_anything_runs(network, variables, text):

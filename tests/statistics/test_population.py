@@ -88,8 +88,9 @@ def test_missing_values_are_dropped_and_counted():
 def test_values_without_a_use_are_named():
     frame = table(np.random.default_rng(4), mean=10)
     frame.loc[0, "effect"] = np.inf
-    assert run(frame)["warnings"] == "1 infinite values dropped"
-    assert run(frame)["n_missing"] == 1
+    assert run(frame)["warnings"] == "1 infinite values are in the median and not in the cluster means"
+    assert run(frame)["n_missing"] == 0
+    assert_allclose(run(frame)["estimate"], frame["effect"].median())
     frame.loc[0, "effect"] = 0.0
     result = run(frame, null=1.0, bounds=None, log=True)
     assert result["warnings"] == "1 values <= 0 have no logarithm and are not in the cluster means"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from neuroattn.statistics.resampling import _draw, _Level, _weighted_median, hierarchical_bootstrap
+from neuroattn.statistics.resampling import _draw, _Level, _weighted_median, hierarchical_bootstrap, median
 
 
 def width(interval):
@@ -158,3 +158,18 @@ def test_refuses(change, message):
     arguments = {"values": [1.0, 2.0, 3.0], "clusters": [], "statistic": "mean", "n_resamples": 5}
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         hierarchical_bootstrap(**(arguments | change), generator=np.random.default_rng(0))
+
+
+def test_a_median_needs_no_finite_values() -> None:
+    values = np.array([1.0, 2.0, 3.0, np.inf, np.inf])
+    assert median(values) == 3
+    assert median([1.0, np.inf]) == np.inf
+    assert median([-np.inf, -np.inf, 1.0]) == -np.inf
+    low, high = hierarchical_bootstrap(values, [], "median", 500, np.random.default_rng(0))
+    assert 1 <= low <= 3
+    assert high == np.inf
+
+
+def test_a_mean_needs_finite_values() -> None:
+    with pytest.raises(ValueError, match="finite"):
+        hierarchical_bootstrap(np.array([1.0, np.inf]), [], "mean", 100, np.random.default_rng(0))

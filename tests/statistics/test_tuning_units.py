@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from neuroattn.statistics.tuning import half_width, von_mises
 from neuroattn.statistics.tuning_examples import example_curves
@@ -28,7 +28,7 @@ def units_of(*pairs: tuple[np.ndarray, np.ndarray], seen: tuple[int, ...] = (), 
             "distractor_in_field": [number in seen for number in range(len(pairs))],
         }
     )
-    return tuning_units(labels, ORIENTATION, curves, {"maximum": curves}, Criteria(), fits=fits)
+    return tuning_units(labels, ORIENTATION, {"maximum": curves}, {"maximum": curves}, Criteria(), fits=fits)
 
 
 def test_units_are_excluded_for_the_first_reason_that_holds() -> None:
@@ -63,17 +63,39 @@ def test_a_tuned_unit_without_a_fit_says_why() -> None:
         "too narrow to resolve",
         "poor fit",
     ]
-    assert table["gain_maximum"].isna().all()
-    assert table["modulation_index_maximum"].iloc[:2].tolist() == [1.0, -1.0]  # extreme, and kept
+    assert_array_equal(table["gain_maximum"], [np.inf, 0, np.nan, np.nan])  # extreme, and kept
+    assert table["modulation_index_maximum"].iloc[:2].tolist() == [1.0, -1.0]
+    assert table["shift_maximum"].isna().all()
+    assert not table["width_known_maximum"].any()
 
 
-def test_widths_at_the_broad_limit_are_not_compared_but_gain_is() -> None:
+def test_widths_at_the_broad_limit_in_both_states_are_not_compared_but_gain_is() -> None:
     cosine = 1 + 0.5 * np.cos(np.deg2rad(2 * (ORIENTATION - 60)))
     row = units_of((1.3 * cosine, cosine)).iloc[0]
     assert_allclose(row["gain_maximum"], 1.3, rtol=1e-6)
     assert_allclose(row["baseline_difference_maximum"], 0.3 * 0.5, atol=0.01)
     assert_allclose(row["shift_maximum"], 0, atol=1e-4)
     assert np.isnan(row["bandwidth_change_maximum"])
+    assert not row["width_known_maximum"]
+
+
+def test_a_width_at_the_broad_limit_in_one_state_counts_as_at_least_that_wide() -> None:
+    cosine = 1 + 0.5 * np.cos(np.deg2rad(2 * (ORIENTATION - 60)))
+    row = units_of((cosine, curve(kappa=4.0, preferred=60.0))).iloc[0]
+    assert_allclose(row["bandwidth_change_maximum"], half_width(0.1) - half_width(4.0), atol=0.1)
+    assert row["width_known_maximum"]
+
+
+def test_crossvalidated_sizes_take_their_sign_from_the_other_half() -> None:
+    plain = np.array([curve(preferred=40.0)] * 3)
+    shifts = (6.0, 6.0, -6.0), (-5.0, 5.0, -5.0)
+    selection, measured = (
+        {"maximum": Curves(np.array([curve(preferred=40.0 + shift) for shift in row]), plain)} for row in shifts
+    )
+    labels = units_of(*[(curve(), curve())] * 3)[["neuroid_id", "model", "layer", "channel", "distractor_in_field"]]
+    table = tuning_units(labels, ORIENTATION, selection, measured, Criteria())
+    assert_allclose(table["absolute_shift_maximum"], 5, atol=1e-3)
+    assert_allclose(table["crossvalidated_shift_maximum"], [-5, 5, 5], atol=1e-3)
 
 
 def test_measures_of_known_curves() -> None:
@@ -122,7 +144,14 @@ def test_summary_counts_every_unit_and_says_what_was_left_out() -> None:
     assert table.loc["n_recorded_units", "estimate"] == 25
     assert table.loc["n_excluded: not driven", "estimate"] == 1
     assert table.loc["n_unfitted: silent when unattended", "estimate"] == 1
-    assert table.loc["gain", ["n_units", "n_missing"]].tolist() == [23, 1]
+    assert table.loc["gain", ["n_units", "n_missing"]].tolist() == [24, 0]
+    assert table.loc["gain", "warnings"] == "1 infinite values are in the median and not in the cluster means"
+    assert table.loc["shift", ["n_units", "n_missing"]].tolist() == [23, 1]
+    assert table.loc["gain", "converged"] == 1
+    shares = table[table.index.str.startswith("share_best_model")]
+    assert_allclose(shares["estimate"].sum(), 1)
+    assert (shares["interval_low"] <= shares["estimate"]).all()
+    assert (shares["interval_high"] >= shares["estimate"]).all()
     assert_allclose(table.loc["gain", "estimate"], np.median(units["gain_maximum"].dropna()))
     assert table.loc["share_best_model_gain", "estimate"] == 1  # a silent state is the limit of a gain
     assert table.loc["absolute_shift", "test"] == "none; two one-sided t tests against ±5"

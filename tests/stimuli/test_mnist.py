@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from numpy.testing import assert_array_equal
 
 from neuroattn.stimuli import mnist as mnist_module
 from neuroattn.stimuli.mnist import Digits, embedded, from_folder, load, without_embedded
+from neuroattn.stimuli.mnist_download import CHECKSUMS
 
 NAMES = (
     "train-images-idx3-ubyte",
@@ -151,6 +153,27 @@ def test_files_that_do_not_hold_what_their_name_says(folder, broken, array, text
     (folder / NAMES[broken]).write_bytes(idx(array))
     with refused(f"{folder / NAMES[broken]} {text}"):
         from_folder(folder, "train")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(("held", "name"), [(2, 0), (3, 1), (1, 0), (0, 2)])
+def test_files_under_the_name_of_another(folder, monkeypatch, packed, held, name):
+    for known in NAMES:
+        monkeypatch.setitem(CHECKSUMS, f"{known}.gz", hashlib.sha256((folder / known).read_bytes()).hexdigest())
+    from_folder(folder, "train")
+    content = (folder / NAMES[held]).read_bytes()
+    (folder / NAMES[name]).unlink()
+    renamed = NAMES[name].replace("-idx", ".idx") + (".gz" if packed else "")
+    (folder / renamed).write_bytes(gzip.compress(content) if packed else content)
+    with refused(f"{renamed} in {folder} holds {NAMES[held]} by its checksum; rename it"):
+        from_folder(folder, "train" if name < 2 else "test")
+
+
+def test_the_real_test_digits_renamed(mnist, tmp_path):
+    for real, wrong in zip(NAMES[2:], NAMES[:2], strict=True):
+        (tmp_path / f"{wrong}.gz").symlink_to(next(mnist.glob(f"{real}*")))
+    with refused(f"{NAMES[0]}.gz in {tmp_path} holds {NAMES[2]} by its checksum; rename it"):
+        from_folder(tmp_path, "train")
 
 
 def test_where_digits_are_loaded_from(folder, images, monkeypatch):

@@ -157,14 +157,14 @@ def test_the_real_command_fails_in_one_line(tmp_path):
     [
         ("steps: 3\n", "Option 'steps' is not accepted (see --help)"),
         ("strength: 1.5\n", "strength must be in [0, 1], got 1.5"),
-        (None, "Parser key \"config\": File does not exist: '{place}/no.yaml' (see --help)"),
+        (None, "config must be a YAML file that exists, got 'no.yaml'; check the path"),
     ],
 )
 def test_a_configuration_file_with_an_error(capsys, tmp_path, monkeypatch, content, text):
     monkeypatch.chdir(tmp_path)
     if content is not None:
         Path("no.yaml").write_text(content)
-    assert run_here(capsys, "digits", "--config", "no.yaml") == (2, "", f"error: {text.format(place=tmp_path)}\n")
+    assert run_here(capsys, "digits", "--config", "no.yaml") == (2, "", f"error: {text}\n")
 
 
 def test_a_folder_that_holds_something_is_refused_before_training(capsys, folder, tmp_path, monkeypatch):
@@ -175,6 +175,25 @@ def test_a_folder_that_holds_something_is_refused_before_training(capsys, folder
         text = f"error: out must be a folder that is empty or does not exist, got {str(out)!r}\n"
         assert run_here(capsys, "digits", "--data", folder, "--out", out) == (2, "", text)
     assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize("out", ["/proc/neuroattn/run", "file/run", f"new/{'x' * 300}"])
+def test_a_place_that_cannot_be_written_is_refused_before_digits_are_loaded(capsys, tmp_path, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("mine")
+    reason = {"/": "No such file or directory", "f": "Not a directory", "n": "File name too long"}[out[0]]
+    text = f"error: out must be a folder that can be written, got {out!r} ({reason})\n"
+    assert run_here(capsys, "digits", "--data", "nowhere", "--out", out) == (2, "", text)
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_no_folder_is_left_behind_without_digits(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine").mkdir()
+    for out in ("new/deep/run", "mine"):
+        status, _, err = run_here(capsys, "digits", "--data", "nowhere", "--out", out)
+        assert (status, err[:25]) == (2, "error: folder must exist,")
+    assert [*tmp_path.rglob("*")] == [tmp_path / "mine"]
 
 
 def test_a_training_that_diverges(capsys, folder, tmp_path):
