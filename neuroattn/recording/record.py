@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import operator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
 import xarray as xr
-from tqdm import tqdm
 
 from neuroattn import labels
-from neuroattn.models.checkpoint import weights_hash
 from neuroattn.models.probe import require_variables
-from neuroattn.provenance import versions
+from neuroattn.recording.attributes import attributes
 from neuroattn.recording.columns import plain_table
-from neuroattn.recording.presentations import DESIGNS, Batch, run_batch
+from neuroattn.recording.neuroids import neuroids
+from neuroattn.recording.plan import Plan
+from neuroattn.recording.presentations import DESIGNS, Batch
+from neuroattn.recording.stream import stream
 from neuroattn.stimuli.stimulus_set import StimulusSet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
 
     from neuroattn.models.gated import GatedNetwork
 
-SCHEMA_VERSION = 1
 BATCH_SIZE = 128
 
 
@@ -56,6 +54,7 @@ def record(
     phases: int | None = None,
     batch_size: int = BATCH_SIZE,
     sink: Sink | None = None,
+    store: str | Path | None = None,
     configuration: Mapping[str, Any] | None = None,
 ) -> xr.DataTree:
     """Record variables of a network while it looks at stimuli.
@@ -79,6 +78,9 @@ def record(
         Stimuli that are run at once. It moves the values by rounding only.
     sink
         Takes the batches; None keeps everything in memory. `neuroattn.recording.reduce.Reduction` reduces.
+    store
+        Path of a Zarr store to stream everything into, in memory that does not grow with the stimuli. A store that was
+        interrupted goes on; one that holds another recording is refused. None keeps the recording in memory.
     configuration
         What the protocol was asked to do; kept as JSON. What was recorded stands over an entry of the same name.
 
@@ -100,15 +102,27 @@ def record(
             f"stimuli must be a StimulusSet, got {type(stimuli).__name__}; make one with "
             "neuroattn.StimulusSet(images, objects, table)"
         )
+    if store is not None and sink is not None:
+        raise ValueError("store must be None where a sink takes the recording; write what the sink returns instead")
     names = _names(model, variables)
     kept = _kept_steps(model, steps)
     n_phases = 1 if design == "cued" else phases if phases is not None else (stimuli.n_objects or 2)
     _check(model, stimuli, design, n_phases, batch_size)
     shown = StimulusSet(stimuli.images, stimuli.objects, plain_table(stimuli.table))
     taking: Sink = Everything() if sink is None else sink
-    made = {"design": design, "phases": n_phases, "steps": kept, **taking.kept}
-    provenance = _provenance(model, stimuli, names, made, configuration or {})
-    for batch in _batches(model, shown, names, kept, design, n_phases, batch_size):
+    plan = Plan(
+        model=model,
+        stimuli=shown,
+        variables=tuple(names),
+        steps=tuple(kept),
+        design=design,
+        phases=n_phases,
+        batch_size=batch_size,
+    )
+    provenance = attributes(plan, taking.kept, configuration or {})
+    if store is not None:
+        return stream(plan, Path(store), provenance)
+    for _, batch in plan.batches():
         taking.take(batch)
     dims, first, arrays = taking.result()
     groups = {
@@ -146,50 +160,6 @@ class Everything:
         }
         self._batches = []
         return (labels.PRESENTATION,), table, arrays
-
-
-def _batches(
-    model: GatedNetwork,
-    stimuli: StimulusSet,
-    variables: Sequence[str],
-    steps: Sequence[int],
-    design: str,
-    phases: int,
-    batch_size: int,
-) -> Iterator[Batch]:
-    with tqdm(total=len(stimuli), desc=f"recording {model.name}", unit="stimulus", leave=False, disable=None) as bar:
-        for start in range(0, len(stimuli), batch_size):
-            part = stimuli.select(slice(start, start + batch_size))
-            yield run_batch(model, part, variables, steps, design, phases)
-            bar.update(len(part))
-
-
-def neuroids(model: str, variable: str, array: NDArray[Any]) -> pd.DataFrame:
-    """Return the coordinates of the units of a variable, in (channel, y, x) order.
-
-    Parameters
-    ----------
-    model, variable
-        Names of the network and of the variable, which is the layer.
-    array
-        (…, time_step, channel, y, x) or (…, time_step, channel); all but the last dims are ignored.
-    """
-    import pandas as pd
-
-    shape = (*array.shape[2:], 1, 1)[:3]
-    channel, y, x = (index.ravel() for index in np.indices(shape))
-    layer = variable.replace("/", ".")
-    return pd.DataFrame(
-        {
-            labels.NEUROID_ID: [f"{model}.{layer}.{number}" for number in range(channel.size)],
-            labels.MODEL: model,
-            labels.LAYER: variable,
-            labels.AREA: variable.partition("/")[0],
-            labels.CHANNEL: channel,
-            labels.CHANNEL_Y: y,
-            labels.CHANNEL_X: x,
-        }
-    )
 
 
 def _labelled(
@@ -257,39 +227,3 @@ def _check(model: GatedNetwork, stimuli: StimulusSet, design: str, phases: int, 
         raise ValueError(f"phases must be from 1 to the number of objects, {stimuli.n_objects}, got {phases}")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-
-
-def _provenance(
-    model: GatedNetwork,
-    stimuli: StimulusSet,
-    variables: Sequence[str],
-    made: Mapping[str, Any],
-    configuration: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Return the root's attributes, scalars and JSON as any file format can hold; `made` says what was recorded."""
-    libraries = versions()
-    device = next(iter(model.state_dict().values())).device
-    identity = {
-        "network": type(model).__name__,  # a control may have the same weights
-        "weights": weights_hash(model),
-        "model_config": json.loads(model.config.to_json()),
-        "stimuli": stimuli.identity(),
-        "variables": list(variables),
-        **made,
-        "precision": "float32",
-    }
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "identity": hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
-        "model": model.name,
-        "weights_sha256": identity["weights"],
-        "model_config": model.config.to_json(),
-        "stimuli_sha256": identity["stimuli"],
-        "protocol": json.dumps({**configuration, **made}),
-        "seeds": json.dumps({"model": model.seed, "protocol": configuration.get("seed")}),
-        "package_version": libraries["neuroattn"],
-        "git_commit": libraries["git_commit"],
-        "versions": json.dumps(libraries),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
-        "precision": "float32",
-    }

@@ -1,0 +1,55 @@
+"""What a recording says of how it was made, in attributes that any file can hold."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from neuroattn.provenance import versions
+from neuroattn.recording.plan import PRECISION, identity_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from neuroattn.recording.plan import Plan
+
+SCHEMA_VERSION = 1
+
+
+def attributes(plan: Plan, kept: dict[str, Any], configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the root's attributes: scalars and JSON.
+
+    Parameters
+    ----------
+    plan
+        The recording.
+    kept
+        What is kept of it, where that is not everything.
+    configuration
+        What the protocol was asked to do. What was recorded stands over an entry of the same name.
+
+    Raises
+    ------
+    TypeError
+        If JSON cannot hold the configuration.
+    """
+    libraries, model, identity = versions(), plan.model, plan.identity(kept)
+    device = next(iter(model.state_dict().values())).device
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "identity": identity_hash(identity),
+        "identity_of": json.dumps(identity),
+        "model": model.name,
+        "weights_sha256": identity["weights"],
+        "model_config": model.config.to_json(),
+        "stimuli_sha256": identity["stimuli"],
+        "protocol": json.dumps({**configuration, **plan.made(), **kept}),
+        "seeds": json.dumps({"model": model.seed, "protocol": configuration.get("seed")}),
+        "package_version": libraries["neuroattn"],
+        "git_commit": libraries["git_commit"],
+        "versions": json.dumps(libraries),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "precision": PRECISION,
+    }

@@ -1,0 +1,118 @@
+"""What a streamed store holds, how complete it is, and whether it is whole."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+import zarr
+from tqdm import tqdm
+
+from neuroattn import labels
+from neuroattn.recording.stream import DONE, array_at
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What is in a store.
+
+    Attributes
+    ----------
+    attributes
+        Of the root: identity, provenance, schema version.
+    variables
+        Variable → shape of its activation (presentation, time_step, neuroid).
+    done, presentations
+        How many presentations are recorded, of how many.
+    n_bytes
+        On disk.
+    """
+
+    attributes: dict[str, object]
+    variables: dict[str, tuple[int, ...]]
+    done: int
+    presentations: int
+    n_bytes: int
+
+
+def contents(store: Path) -> Contents:
+    """Return what a store holds.
+
+    Raises
+    ------
+    ValueError
+        If there is no streamed recording at `store`.
+    """
+    root = _root(store)
+    done = np.asarray(array_at(root, DONE)[:])
+    return Contents(
+        attributes=dict(root.attrs),
+        variables={name: array_at(root, f"{name}/{labels.ACTIVATION}").shape for name in _variables(root)},
+        done=int(done.sum()),
+        presentations=len(done),
+        n_bytes=sum(path.stat().st_size for path in store.rglob("*") if path.is_file()),
+    )
+
+
+def problems(store: Path) -> list[str]:
+    """Return what is wrong with a store, a line a fault: every chunk is read, and the flags are held against the data.
+
+    A presentation that is flagged as done has a finite activation everywhere; one that is not may hold anything.
+    """
+    root, found = _root(store), []
+    done = np.asarray(array_at(root, DONE)[:])
+    for name in _variables(root):
+        array = array_at(root, f"{name}/{labels.ACTIVATION}")
+        if array.shape[0] != len(done):
+            found.append(f"{name}: {array.shape[0]} presentations, but {len(done)} flags")
+            continue
+        step = array.chunks[0]
+        for start in tqdm(range(0, array.shape[0], step), desc=name, unit="chunk", leave=False, disable=None):
+            rows = slice(start, start + step)
+            try:
+                missing = np.isnan(np.asarray(array[rows])).any(axis=(1, 2)) & done[rows]
+            except (ValueError, RuntimeError, OSError) as error:
+                found.append(f"{name}: presentations {start} to {rows.stop - 1} cannot be read ({error})")
+                continue
+            if missing.any():
+                found.append(f"{name}: presentation {start + int(missing.argmax())} is flagged as done and has no data")
+    try:
+        xr.open_datatree(store, engine="zarr", consolidated=False).load().close()
+    except (ValueError, RuntimeError, OSError) as error:
+        found.append(f"the store cannot be read as a whole ({' '.join(str(error).split())})")
+    return found
+
+
+def summary(store: Path) -> str:
+    """Return the contents of a store in words."""
+    held = contents(store)
+    share = f"{held.done:,} of {held.presentations:,} presentations recorded ({held.done / held.presentations:.1%})"
+    lines = [f"{store}: {share}, {held.n_bytes / 1e6:,.1f} MB on disk"]
+    lines += [
+        f"  {name}: {' × '.join(f'{size:,}' for size in shape)} (presentation × time step × neuroid), float32"
+        for name, shape in held.variables.items()
+    ]
+    for name in ("model", "weights_sha256", "stimuli_sha256", "protocol", "seeds", "package_version", "git_commit",
+                 "device", "schema_version", "identity"):  # fmt: skip
+        lines.append(f"  {name}: {held.attributes.get(name)}")
+    return "\n".join(lines)
+
+
+def _root(store: Path) -> zarr.Group:
+    try:
+        root = zarr.open_group(store, mode="r")
+    except (FileNotFoundError, ValueError, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(f"store must be the path of a recording, got {str(store)!r}, which is none") from error
+    if DONE not in root or "identity_of" not in root.attrs:
+        raise ValueError(f"store must be a streamed recording, got {str(store)!r}; it has no flags of what is done")
+    return root
+
+
+def _variables(root: zarr.Group) -> list[str]:
+    return list(json.loads(str(root.attrs["identity_of"]))["variables"])

@@ -1,0 +1,267 @@
+"""Recordings on disk: laid out first, filled by regions, continued after any kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+from neuroattn.recording import stream as stream_module
+from neuroattn.recording.__main__ import main
+from neuroattn.recording.contents import contents, problems
+from neuroattn.recording.record import record
+
+NAMES = ["stage1/response", "stage2/gate", "readout/logits"]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def files(store: Path) -> dict[str, bytes]:
+    """Return the bytes of every chunk of a store; metadata hold the time of nothing, but are not arrays."""
+    return {
+        str(path.relative_to(store)): path.read_bytes()
+        for path in store.rglob("*")
+        if path.is_file() and path.name != "zarr.json"
+    }
+
+
+@pytest.mark.parametrize("design", ["free", "cued"])
+def test_a_store_holds_what_memory_holds(network, stimuli, tmp_path, design):
+    kept = record(network, stimuli, NAMES, [1, 4], design=design, batch_size=3)
+    with record(network, stimuli, NAMES, [1, 4], design=design, batch_size=3, store=tmp_path / "a.zarr") as stored:
+        assert bool(stored[stream_module.DONE].all())
+        for name in NAMES:
+            there, here = stored[name].to_dataset().load(), kept[name].to_dataset()
+            assert there["activation"].attrs == {"units": "1"}
+            assert set(there.coords) == set(here.coords)
+            np.testing.assert_array_equal(there["activation"], here["activation"])
+            for coordinate in here.coords:
+                np.testing.assert_array_equal(there[coordinate].astype(here[coordinate].dtype), here[coordinate])
+        assert stored.attrs["identity"] == kept.attrs["identity"]
+
+
+def test_a_whole_store_is_not_run_again(monkeypatch, network, stimuli, tmp_path):
+    record(network, stimuli, NAMES, store=tmp_path / "a.zarr", batch_size=2).close()
+    before = files(tmp_path / "a.zarr")
+    monkeypatch.setattr(stream_module, "_write", None)
+    record(network, stimuli, NAMES, store=tmp_path / "a.zarr", batch_size=2).close()
+    assert files(tmp_path / "a.zarr") == before
+
+
+def test_flags_are_set_after_the_data_and_a_broken_batch_is_written_again(monkeypatch, network, stimuli, tmp_path):
+    store, whole = tmp_path / "a.zarr", tmp_path / "b.zarr"
+    record(network, stimuli, NAMES, store=whole, batch_size=1).close()
+    real, written = stream_module._write, []
+
+    def fails_in_the_third(root, rows, batch):
+        if len(written) == 2:
+            batch.activations["readout/logits"] = None  # after the data of the first variables are there
+        written.append(rows)
+        real(root, rows, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stream_module, "_write", fails_in_the_third)
+        with pytest.raises(AttributeError):
+            record(network, stimuli, NAMES, store=store, batch_size=1)
+    assert contents(store).done == 4
+    record(network, stimuli, NAMES, store=store, batch_size=1).close()
+    assert files(store) == files(whole)
+    assert problems(store) == []
+
+
+def test_a_layout_that_fails_leaves_no_store(monkeypatch, network, stimuli, tmp_path):
+    with monkeypatch.context() as patch:
+        patch.setattr(stream_module, "neuroids", None)
+        with pytest.raises(TypeError):
+            record(network, stimuli, NAMES, store=tmp_path / "a.zarr")
+    assert not (tmp_path / "a.zarr").exists()
+    record(network, stimuli, NAMES, store=tmp_path / "a.zarr").close()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"variables": ["stage1/response"]}, "variables"),
+        ({"steps": [0]}, "steps"),
+        ({"design": "cued"}, "design"),
+        ({"batch_size": 3}, "batch_size"),
+    ],
+)
+def test_another_recording_is_refused_by_what_differs(network, stimuli, tmp_path, options, named):
+    store = tmp_path / "a.zarr"
+    record(network, stimuli, NAMES, store=store, batch_size=2).close()
+    before = files(store)
+    text = f"store {str(store)!r} holds another recording, which differs in "
+    with pytest.raises(ValueError, match=re.escape(text) + f".*{named}"):
+        record(network, stimuli, **{"variables": NAMES, "store": store, "batch_size": 2, **options})
+    assert files(store) == before
+
+
+def test_other_weights_are_refused(network, stimuli, tmp_path):
+    record(network, stimuli, NAMES, store=tmp_path / "a.zarr").close()
+    with pytest.raises(ValueError, match=r"which differs in model_config \("):
+        record(network.with_strength(0.11), stimuli, NAMES, store=tmp_path / "a.zarr")
+
+
+def test_a_store_of_a_newer_schema_is_refused(network, stimuli, tmp_path):
+    store = tmp_path / "a.zarr"
+    record(network, stimuli, NAMES, store=store).close()
+    zarr.open_group(store, mode="r+").attrs["schema_version"] = 99
+    text = f"store {str(store)!r} has schema version 99, this package reads up to 1; update it"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        record(network, stimuli, NAMES, store=store)
+
+
+def test_another_group_is_refused(network, stimuli, tmp_path):
+    zarr.create_group(tmp_path / "a.zarr")
+    text = f"store {str(tmp_path / 'a.zarr')!r} is no recording of this package; choose another path"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        record(network, stimuli, NAMES, store=tmp_path / "a.zarr")
+
+
+def test_a_disk_without_room_is_refused_with_numbers(monkeypatch, network, stimuli, tmp_path):
+    monkeypatch.setattr(stream_module.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(ValueError, match=r"needs up to 0\.00 GB \(stage1/response 0\.00 GB, .* are free; record fewer"):
+        record(network, stimuli, NAMES, store=tmp_path / "a.zarr")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_keeps_what_was_written(monkeypatch, network, stimuli, tmp_path):
+    store, real, count = tmp_path / "a.zarr", stream_module._write, []
+
+    def fills_up(root, rows, batch):
+        if count:
+            raise OSError(28, "No space left on device")
+        count.append(rows)
+        real(root, rows, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stream_module, "_write", fills_up)
+        text = (
+            f"store {str(store)!r} could not be written (No space left on device); what was written stays valid, and "
+            "the same call goes on from there"
+        )
+        with pytest.raises(OSError, match=re.escape(text)):
+            record(network, stimuli, NAMES, store=store, batch_size=1)
+    assert contents(store).done == 2
+    assert problems(store) == []
+    record(network, stimuli, NAMES, store=store, batch_size=1).close()
+    assert contents(store).done == contents(store).presentations
+
+
+def test_a_sink_and_a_store_exclude_each_other(network, stimuli, tmp_path):
+    from neuroattn.recording.reduce import Reduction
+
+    text = "store must be None where a sink takes the recording; write what the sink returns instead"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        record(network, stimuli, NAMES, store=tmp_path / "a.zarr", sink=Reduction(["phase"]))
+
+
+def test_info_prints_what_is_there_and_verifies_it(network, stimuli, tmp_path, capsys):
+    store = tmp_path / "a.zarr"
+    record(network, stimuli, NAMES, [2], store=store, batch_size=2).close()
+    with pytest.raises(SystemExit) as left:
+        main(["info", str(store), "--verify"])
+    assert left.value.code == 0
+    printed = capsys.readouterr().out
+    n = 2 * len(stimuli)
+    assert f"{n} of {n} presentations recorded (100.0%)" in printed
+    assert f"  readout/logits: {n} × 1 × 7 (presentation × time step × neuroid), float32" in printed
+    assert f"  model: {network.name}" in printed
+    assert printed.endswith("verified: every chunk is readable\n")
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "lost"])
+def test_a_damaged_chunk_is_found(network, stimuli, tmp_path, capsys, damage):
+    store = tmp_path / "a.zarr"
+    record(network, stimuli, NAMES, store=store, batch_size=2).close()
+    chunk = store / "stage1" / "response" / "activation" / "c" / "1" / "0" / "0"
+    whole = chunk.read_bytes()
+    if damage == "lost":
+        chunk.unlink()
+    else:
+        flipped = bytearray(whole)
+        flipped[len(whole) // 2] ^= 1
+        chunk.write_bytes(bytes(flipped) if damage == "flipped" else whole[: len(whole) // 2])
+    with pytest.raises(SystemExit) as left:
+        main(["info", str(store), "--verify"])
+    assert left.value.code == 1
+    assert "damaged:\n  stage1/response: presentation" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("made", ["nothing", "file", "group"])
+def test_info_on_something_else_is_one_line(tmp_path, capsys, made):
+    path = tmp_path / "x"
+    if made == "file":
+        path.write_text("no store")
+    elif made == "group":
+        zarr.create_group(path)
+    with pytest.raises(SystemExit) as left:
+        main(["info", str(path)])
+    assert left.value.code == 2
+    assert capsys.readouterr().err.startswith("error: store must be ")
+
+
+PROGRAM = """
+import sys, torch, numpy as np, pandas as pd
+from neuroattn.models.config import GatedConfig
+from neuroattn.models.gated import GatedNetwork
+from neuroattn.recording.record import record
+from neuroattn.stimuli.stimulus_set import StimulusSet
+torch.set_num_threads(1)
+config = GatedConfig(size=(1, 11, 13), channels=(3, 5), classes=7, kernel=2)
+network = GatedNetwork(config, torch.Generator().manual_seed(0))
+objects = np.random.default_rng(0).uniform(0, 0.5, (211, 2, 1, 11, 13)).astype(np.float32)
+stimuli = StimulusSet(objects.sum(1), objects, pd.DataFrame({"name": [f"picture {k}" for k in range(211)]}))
+print("ready", flush=True)
+record(network, stimuli, ["stage1/response", "stage2/gate", "readout/logits"], batch_size=3, store=sys.argv[1])
+print("done", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_recording_survives_twenty_kills(tmp_path):
+    """SIGKILL at random moments, then the same call: in the end the bytes are those of a run that was left alone."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def start(store: Path) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", PROGRAM, str(store)]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+    with start(tmp_path / "whole.zarr") as alone:
+        assert alone.stdout.readline() == "ready\n"
+        began = time.monotonic()
+        assert alone.stdout.readline() == "done\n"
+        duration = time.monotonic() - began
+    store, chance, kills = tmp_path / "killed.zarr", random.Random(0), 0  # noqa: S311 -- no secret
+    while kills < 20:
+        with start(store) as process:
+            assert process.stdout.readline() == "ready\n"
+            while kills >= 4 and not store.exists():  # the first kills meet the layout, the others the batches
+                time.sleep(0.001)
+            time.sleep(chance.uniform(0, duration / 25))
+            process.send_signal(signal.SIGKILL)
+        assert process.returncode == -signal.SIGKILL
+        kills += 1
+        if store.exists():
+            assert problems(store) == []
+    assert 0 < contents(store).done < contents(store).presentations
+    with start(store) as process:
+        assert process.stdout.read() == "ready\ndone\n"
+    assert files(store) == files(tmp_path / "whole.zarr")
+    assert json.loads(contents(store).attributes["identity_of"])["variables"] == NAMES
+    with xr.open_datatree(store, engine="zarr", consolidated=False) as tree:
+        assert bool(tree["done"].all())
+        assert tree["readout/logits"]["name"].values[-1] == "picture 210"
