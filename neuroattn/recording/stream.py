@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from neuroattn.recording.plan import Plan
-    from neuroattn.recording.presentations import Batch
 
 DONE = "done"
 CHUNK_BYTES = 4 * 2**20  # a chunk's size at most, where a single presentation is not larger already
@@ -70,7 +69,8 @@ def stream(plan: Plan, store: Path, attributes: dict[str, Any]) -> xr.DataTree:
         for torn in store.rglob("*.partial"):  # zarr writes a chunk under this name first; a kill leaves it
             torn.unlink()
         for first, batch in plan.batches(_pending(root, plan)):
-            _write(root, plan.rows(first), batch)
+            laid_out = batch.presentations.columns.isin(plan.stimuli.table.columns)
+            _write(root, plan.rows(first), batch.activations, batch.presentations.loc[:, ~laid_out])
     except OSError as error:
         raise OSError(
             f"store {str(store)!r} could not be written ({error.strerror or error}); what was written stays valid, and "
@@ -143,8 +143,9 @@ def _lay_out_variable(group: zarr.Group, name: str, plan: Plan, rows: int) -> No
         chunks=(_whole_chunks(rows, 4 * n_steps * n_units), n_steps, n_units),
         dtype="float32",
         fill_value=np.nan,
-        # The checksum tells a damaged chunk from a whole one; bit-shuffled LZ4 is faster than most disks.
-        compressors=[BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle", typesize=4), Crc32cCodec()],
+        # Half of the responses are zero: LZ4 without a shuffle keeps their runs, and is faster than most disks. The
+        # checksum tells a damaged chunk from a whole one.
+        compressors=[BloscCodec(cname="lz4", clevel=1, shuffle="noshuffle", typesize=4), Crc32cCodec()],
         dimension_names=(labels.PRESENTATION, labels.TIME_STEP, labels.NEUROID),
         attributes={"units": "1", "coordinates": " ".join([*map(str, columns), *map(str, units)])},
     )
@@ -180,12 +181,14 @@ def _pending(root: zarr.Group, plan: Plan) -> Iterator[int]:
     return (first for first in plan.starts if not done[plan.rows(first)].all())
 
 
-def _write(root: zarr.Group, rows: slice, batch: Batch) -> None:
+def _write(
+    root: zarr.Group, rows: slice, activations: dict[str, NDArray[np.float32]], coordinates: pd.DataFrame
+) -> None:
     """Fill the region of a batch, and set its flags when its data are there."""
-    for name, values in batch.activations.items():
+    for name, values in activations.items():
         array_at(root, f"{name}/{labels.ACTIVATION}")[rows] = values.reshape(*values.shape[:2], -1)
-        for column in batch.presentations:
-            array_at(root, f"{name}/{column}")[rows] = _storable(batch.presentations[column])
+        for column in coordinates:
+            array_at(root, f"{name}/{column}")[rows] = _storable(coordinates[column])
     array_at(root, DONE)[rows] = True
 
 

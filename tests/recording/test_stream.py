@@ -64,11 +64,11 @@ def test_flags_are_set_after_the_data_and_a_broken_batch_is_written_again(monkey
     record(network, stimuli, NAMES, store=whole, batch_size=1).close()
     real, written = stream_module._write, []
 
-    def fails_in_the_third(root, rows, batch):
+    def fails_in_the_third(root, rows, activations, coordinates):
         if len(written) == 2:
-            batch.activations["readout/logits"] = None  # after the data of the first variables are there
+            activations["readout/logits"] = None  # after the data of the first variables are there
         written.append(rows)
-        real(root, rows, batch)
+        real(root, rows, activations, coordinates)
 
     with monkeypatch.context() as patch:
         patch.setattr(stream_module, "_write", fails_in_the_third)
@@ -141,11 +141,11 @@ def test_a_disk_without_room_is_refused_with_numbers(monkeypatch, network, stimu
 def test_a_disk_that_fills_up_keeps_what_was_written(monkeypatch, network, stimuli, tmp_path):
     store, real, count = tmp_path / "a.zarr", stream_module._write, []
 
-    def fills_up(root, rows, batch):
+    def fills_up(root, rows, *what):
         if count:
             raise OSError(28, "No space left on device")
         count.append(rows)
-        real(root, rows, batch)
+        real(root, rows, *what)
 
     with monkeypatch.context() as patch:
         patch.setattr(stream_module, "_write", fills_up)
