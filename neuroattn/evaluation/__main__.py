@@ -43,18 +43,18 @@ def evaluate_digits(config: DigitsConfig) -> None:
     models = load_models(config.model, device=device, strength=config.strength)
     numbers = {model.name: n_objects_of(model) for model in models}
     digits = load(config.data, config.digits)
+    number = config.composites or len(digits)
     tables = []
     for model in models:
         generator = torch.Generator().manual_seed(config.seed)  # anew for every network: the same composites for all
         # Sets may be ordered by class, so the first few of one are no sample of it.
         order = torch.randperm(len(digits), generator=generator)
-        first = order[torch.arange(config.composites or len(digits)) % len(digits)]
+        first = order[torch.arange(number) % len(digits)]
         shown = composites(
             digits, first, n_objects=numbers[model.name], noise=config.noise, generator=generator, device=device
         )
         tables.append(evaluate(model, shown))
     table = pd.concat(tables, ignore_index=True)
-    number = config.composites or len(digits)
     print(f"{number} composites of {digits.source}, noise {config.noise:g}, seed {config.seed}\n")
     for name, rows in table.groupby("model", sort=False):
         columns = ["what", "estimate", "interval_low", "interval_high", "sd", "n", "note"]

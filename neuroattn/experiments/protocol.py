@@ -9,14 +9,15 @@ import resource
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from neuroattn.command_line import read_options, run_command
 from neuroattn.options import option
+from neuroattn.run_folder import is_free, run_folder, unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     import pandas as pd
     import xarray as xr
@@ -90,8 +91,7 @@ def main(protocol: Protocol[C], argv: Sequence[str] | None = None) -> None:
     """Run a protocol as a command, and leave with its exit status."""
     prog = f"python -m neuroattn.experiments.{protocol.name}"
     config = read_options(protocol.config, argv, prog=prog, description=protocol.description)
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")  # noqa: DTZ005 -- the user's own clock names the folder
-    folder = Path(config.out or f"runs/{protocol.name}-{stamp}")
+    folder = run_folder(config.out, protocol.name)
     again = f"; the same command with --out {folder} goes on from there"
 
     def command() -> None:
@@ -115,6 +115,7 @@ def run(protocol: Protocol[C], config: C, folder: Path) -> Tables:
     """
     from neuroattn.device import choose_device
     from neuroattn.models.checkpoint import load_models, weights_hash
+    from neuroattn.recording.attributes import SCHEMA_VERSION
     from neuroattn.recording.record import require_size
     from neuroattn.recording.store import open_recording, recorded_models, write_attributes, write_model
 
@@ -131,11 +132,12 @@ def run(protocol: Protocol[C], config: C, folder: Path) -> Tables:
     sessions = _require_free(folder, about)
     _claim(folder, {**about, "sessions": sessions})
     store = folder / "recording.zarr"
-    missing = [model for model in models if model.name not in recorded_models(store)]
+    recorded = recorded_models(store)
+    missing = [model for model in models if model.name not in recorded]
     for model in missing:
         write_model(protocol.recording(config, model, stimuli), store, model.name)
     attributes = {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()}
-    write_attributes(store, {"schema_version": 1, **attributes})
+    write_attributes(store, {"schema_version": SCHEMA_VERSION, **attributes})
     with open_recording(store) as recordings:
         tables = protocol.analysis(config, recordings)
     tables.units.to_parquet(folder / "units.parquet", index=False)
@@ -173,7 +175,7 @@ def _require_free(folder: Path, about: dict[str, Any]) -> list[dict[str, Any]]:
     """Raise unless a folder is free or holds this very run; return the sessions that worked on it so far."""
     path = folder / "run.json"
     if not path.is_file():
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not is_free(folder):
             raise ValueError(
                 f"out must be a folder that is empty or does not exist, got {str(folder)!r}; choose another folder"
             )
@@ -208,7 +210,7 @@ def _claim(folder: Path, about: dict[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         _write_json(folder / "run.json", {**about, "state": "running"})
     except OSError as error:
-        raise ValueError(f"out must be a folder that can be written, got {str(folder)!r} ({error.strerror})") from error
+        raise unwritable(folder, error) from error
 
 
 def _difference(before: Any, now: Any, name: str) -> str:

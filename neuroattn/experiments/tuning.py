@@ -65,6 +65,11 @@ class Config(ProtocolConfig):
         if "none" in self.controls and len(self.controls) > 1:
             raise ValueError(f"controls must be none or a list of controls, got {', '.join(self.controls)}")
 
+    @property
+    def chosen_controls(self) -> tuple[str, ...]:
+        """The controls to run: nothing where ``none`` was asked for."""
+        return () if self.controls == ("none",) else self.controls
+
 
 def stimuli(config: Config) -> StimulusSet:
     """Return the bars beside the digit; ``for_controls`` marks a sparse part of them."""
@@ -108,7 +113,7 @@ def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.D
     order = np.random.default_rng(config.seed).permutation(np.flatnonzero(stimuli.table["for_controls"]))
     # No batch of a single stimulus: its gates could not be shuffled.
     options["batch_size"] = next((b for b in range(config.batch_size, 1, -1) if len(order) % b != 1), len(order))
-    for name in config.controls if "none" not in config.controls else ():
+    for name in config.chosen_controls:
         sink = Reduction(["orientation", "half", intended])
         steps = [0 if name == "one_step" else last]
         subject = control(name, model, config.seed)
@@ -148,8 +153,7 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
     bounds = {"shift": config.shift_bound, "bandwidth_change": config.bandwidth_bound}
     bounds |= {f"absolute_{name}": bound for name, bound in bounds.items()}
     units, parts = pd.DataFrame(), []
-    controls = config.controls if "none" not in config.controls else ()
-    for name in ("", *controls):
+    for name in ("", *config.chosen_controls):
         at = f"controls/{name}/" if name else ""
         tables = [
             _units(config, tree[f"{at}{stage}/response"].to_dataset().load(), fits=not name)

@@ -72,12 +72,10 @@ def tuning_figure(
         legends = {
             name: handle for axes in grid for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)
         }
-        if legends:
-            middle.legend(legends.values(), legends.keys(), loc="outside upper center", ncols=2, handlelength=1.2)
         controls = bottom.subplots(1, 1)
         _draw_controls(controls, main, layers)
-        if legends:
-            bottom.legend(legends.values(), legends.keys(), loc="outside upper center", ncols=2, handlelength=1.2)
+        for part in (middle, bottom) if legends else ():
+            part.legend(legends.values(), legends.keys(), loc="outside upper center", ncols=2, handlelength=1.2)
         _letter(controls, "f")
     return figure
 

@@ -190,6 +190,12 @@ class GatedNetwork(nn.Module):
                 for parameter in module.parameters():
                     parameter.uniform_(-bound, bound, generator=generator)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        device: torch.device = self.readout.weight.device
+        return device
+
     def with_strength(self, strength: float) -> GatedNetwork:
         """Return a network that shares these weights and gates with another strength s in [0, 1]."""
         config = dataclasses.replace(self.config, strength=strength)

@@ -36,7 +36,6 @@ def attributes(plan: Plan, kept: dict[str, Any], configuration: Mapping[str, Any
         If JSON cannot hold the configuration.
     """
     libraries, model, identity = versions(), plan.model, plan.identity(kept)
-    device = next(iter(model.state_dict().values())).device
     return {
         "schema_version": SCHEMA_VERSION,
         "identity": identity_hash(identity),
@@ -50,6 +49,6 @@ def attributes(plan: Plan, kept: dict[str, Any], configuration: Mapping[str, Any
         "package_version": libraries["neuroattn"],
         "git_commit": libraries["git_commit"],
         "versions": json.dumps(libraries),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "device": torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else str(model.device),
         "precision": PRECISION,
     }

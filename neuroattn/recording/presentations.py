@@ -64,9 +64,8 @@ def run_batch(
     phases
         Phases of a free trial.
     """
-    device = next(iter(network.state_dict().values())).device
-    image = _tensor(stimuli.images).to(device)
-    objects = None if stimuli.objects is None else _tensor(stimuli.objects).to(device)
+    image = _tensor(stimuli.images).to(network.device)
+    objects = None if stimuli.objects is None else _tensor(stimuli.objects).to(network.device)
     # The sweep after the last step is run only where someone looks at its result.
     last_gates = network.config.steps - 1 in steps and any(not _bottom_up(name) for name in variables)
     cued = cues(network, image) if design == "cued" else None

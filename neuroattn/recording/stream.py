@@ -165,15 +165,14 @@ def _whole_chunks(rows: int, size: int) -> int:
 
 
 def _create(group: zarr.Group, name: str, values: NDArray[Any], dim: str, chunk: int) -> None:
-    numeric = values.dtype.kind in "biuf"
     array = group.create_array(
         name,
         shape=values.shape,
         chunks=(min(chunk, len(values)),),
-        dtype=values.dtype if numeric else str,
+        dtype=values.dtype if values.dtype.kind in "biuf" else str,
         dimension_names=(dim,),
     )
-    array[:] = values if numeric else np.array([str(value or "") for value in values], dtype=object)
+    array[:] = _storable(values)
 
 
 def _pending(root: zarr.Group, plan: Plan) -> Iterator[int]:
@@ -188,13 +187,13 @@ def _write(
     for name, values in activations.items():
         array_at(root, f"{name}/{labels.ACTIVATION}")[rows] = values.reshape(*values.shape[:2], -1)
         for column in coordinates:
-            array_at(root, f"{name}/{column}")[rows] = _storable(coordinates[column])
+            array_at(root, f"{name}/{column}")[rows] = _storable(coordinates[column].to_numpy())
     array_at(root, DONE)[rows] = True
 
 
-def _storable(column: pd.Series[Any]) -> NDArray[Any]:
-    values = column.to_numpy()
-    return values if values.dtype.kind in "biuf" else np.array([str(value) for value in values], dtype=object)
+def _storable(values: NDArray[Any]) -> NDArray[Any]:
+    """Return numbers as they are and text as text; the zeros that hold the place of text become ""."""
+    return values if values.dtype.kind in "biuf" else np.array([str(value or "") for value in values], dtype=object)
 
 
 def array_at(group: zarr.Group, path: str) -> zarr.Array[Any]:

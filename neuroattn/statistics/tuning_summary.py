@@ -98,16 +98,18 @@ def summarise(
     rows: list[dict[str, Any]] = []
     for layer, of_layer in units.groupby(LAYER, sort=True):
         driven = of_layer[of_layer["driven"] & ~of_layer["distractor_in_field"]]
+        tuned = of_layer[of_layer["excluded_by"] == ""]
         for reduction in reductions:
             about = {"layer": layer, "reduction": reduction, "control": control}
             for what, measure in MEASURES.items():
                 column = f"{what}_{reduction}"
                 if column in of_layer:
-                    taking_part = driven[driven["excluded_by"] == ""] if measure.fitted else driven
+                    taking_part = tuned if measure.fitted else driven
                     row = _estimate(taking_part, column, measure, bounds.get(what), generator, n_resamples)
-                    rows.append({"what": what, "unit": measure.unit, **about, **row})
-            shares = _model_shares(of_layer, reduction, generator, n_resamples)
-            rows += [row | about for row in (*shares, *_unfitted(of_layer, reduction))]
+                    converged = {"converged": _share_converged(tuned, reduction)} if measure.fitted else {}
+                    rows.append({"what": what, "unit": measure.unit, **about, **row, **converged})
+            shares = _model_shares(tuned, reduction, generator, n_resamples)
+            rows += [row | about for row in (*shares, *_unfitted(tuned, reduction))]
         rows += [row | {"layer": layer, "control": control} for row in _exclusions(of_layer)]
     return pd.DataFrame(rows).reindex(columns=COLUMNS)
 
@@ -150,19 +152,21 @@ def _estimate(
         row |= {"cluster_mean": np.nan, "cluster_mean_low": np.nan, "cluster_mean_high": np.nan}
     if region:
         row["test"] += f"; two one-sided t tests against ±{bound:g}"
-    if measure.fitted and len(units):
-        row["converged"] = float(units[f"converged_{column.rpartition('_')[2]}"].eq(other=True).mean())
     return row
 
 
+def _share_converged(tuned: pd.DataFrame, reduction: str) -> float:
+    """Return the fraction of tuned units whose fits all converged, NaN without any."""
+    return float(tuned[f"converged_{reduction}"].eq(other=True).mean()) if len(tuned) else np.nan
+
+
 def _model_shares(
-    units: pd.DataFrame, reduction: str, generator: np.random.Generator, n_resamples: int
+    tuned: pd.DataFrame, reduction: str, generator: np.random.Generator, n_resamples: int
 ) -> list[dict[str, Any]]:
     """Return the fraction of tuned units that AICc gives to each nested model, with a hierarchical bootstrap."""
-    tuned = units[units["excluded_by"] == ""]
-    if f"best_model_{reduction}" not in units or tuned.empty:
+    if f"best_model_{reduction}" not in tuned or tuned.empty:
         return []
-    converged = float(tuned[f"converged_{reduction}"].eq(other=True).mean())
+    converged = _share_converged(tuned, reduction)
     clusters = [tuned[MODEL].to_numpy(), tuned[CHANNEL].to_numpy()]
     rows = []
     for name in MODELS:
@@ -173,29 +177,27 @@ def _model_shares(
     return rows
 
 
-def _unfitted(units: pd.DataFrame, reduction: str) -> list[dict[str, Any]]:
+def _unfitted(tuned: pd.DataFrame, reduction: str) -> list[dict[str, Any]]:
     """Return how many tuned units have no fit-based measures, or no width, by reason."""
-    if f"unfitted_by_{reduction}" not in units:
+    if f"unfitted_by_{reduction}" not in tuned:
         return []
-    tuned = units[units["excluded_by"] == ""]
     reasons = tuned[f"unfitted_by_{reduction}"]
-    rows = [
-        {"what": f"n_unfitted: {reason}", "unit": "1", "estimate": len(rows), **_numbers(rows)}
-        for reason, rows in tuned[reasons != ""].groupby(reasons)
-    ]
+    rows = [_count(f"n_unfitted: {reason}", left_out) for reason, left_out in tuned[reasons != ""].groupby(reasons)]
     broad = tuned[(reasons == "") & ~tuned[f"width_known_{reduction}"].eq(other=True)]
     if len(broad):
-        what = "n_without_width: at the broad limit in both states"
-        rows.append({"what": what, "unit": "1", "estimate": len(broad), **_numbers(broad)})
+        rows.append(_count("n_without_width: at the broad limit in both states", broad))
     return rows
 
 
 def _exclusions(units: pd.DataFrame) -> list[dict[str, Any]]:
     """Return how many units there are, and how many were left out by what."""
-    rows = [{"what": "n_recorded_units", "unit": "1", "estimate": len(units), **_numbers(units)}]
-    for reason, excluded in units[units["excluded_by"] != ""].groupby("excluded_by"):
-        rows.append({"what": f"n_excluded: {reason}", "unit": "1", "estimate": len(excluded), **_numbers(excluded)})
-    return rows
+    excluded = units[units["excluded_by"] != ""].groupby("excluded_by")
+    return [_count("n_recorded_units", units), *(_count(f"n_excluded: {reason}", rows) for reason, rows in excluded)]
+
+
+def _count(what: str, units: pd.DataFrame) -> dict[str, Any]:
+    """Return the row that counts units."""
+    return {"what": what, "unit": "1", "estimate": len(units), **_numbers(units)}
 
 
 def _numbers(units: pd.DataFrame) -> dict[str, int]:

@@ -166,13 +166,14 @@ def _fitted(
     fits = [fit_tuning(orientation, state) for state in curves]
     attended, unattended = fits
     models = compare_models(orientation, *curves, attended_fit=attended, unattended_fit=unattended)
-    reason = _why_unfitted(curves, fits, criteria)
+    silent = [states.max(1) <= 0 for states in curves]
+    reason = _why_unfitted(silent, fits, criteria)
     broad = np.all([fit["kappa"] <= KAPPA_MINIMUM * (1 + _AT) for fit in fits], axis=0)
     shift, change = _shift_and_change(fits)
     other_shift, other_change = _shift_and_change([fit_tuning(orientation, state) for state in selection])
     (height_a, trough_a), (height_n, trough_n) = (_height_and_trough(fit) for fit in fits)
     with np.errstate(invalid="ignore", divide="ignore"):
-        gain = np.where(reason == "", height_a / height_n, _gain_of_silent(curves, fits, criteria))
+        gain = np.where(reason == "", height_a / height_n, _gain_of_silent(silent, fits, criteria))
     change = np.where(broad, np.nan, change)
     measures = (
         trough_a - trough_n,
@@ -203,9 +204,10 @@ def _shift_and_change(fits: list[pd.DataFrame]) -> tuple[NDArray[np.float64], ND
     return shift, (attended["half_width"] - unattended["half_width"]).to_numpy(np.float64)
 
 
-def _gain_of_silent(curves: Curves, fits: list[pd.DataFrame], criteria: Criteria) -> NDArray[np.float64]:
+def _gain_of_silent(
+    silent: list[NDArray[np.bool_]], fits: list[pd.DataFrame], criteria: Criteria
+) -> NDArray[np.float64]:
     """Return the gain of units that are silent in one state and well fitted in the other: ∞ or 0, else NaN."""
-    silent = [states.max(1) <= 0 for states in curves]
     holds = [(fit["r_squared"] >= criteria.fitted).to_numpy() for fit in fits]
     return np.select([silent[1] & holds[0], silent[0] & holds[1]], [np.inf, 0.0], default=np.nan)
 
@@ -221,9 +223,8 @@ def _height_and_trough(fit: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[
     return depth * (1 - floor), fit["baseline"].to_numpy(np.float64) + depth * floor
 
 
-def _why_unfitted(curves: Curves, fits: list[pd.DataFrame], criteria: Criteria) -> NDArray[np.object_]:
+def _why_unfitted(silent: list[NDArray[np.bool_]], fits: list[pd.DataFrame], criteria: Criteria) -> NDArray[np.object_]:
     """Return why a unit has no fit-based measures but the gain, "" where it has them; the first reason counts."""
-    silent = [states.max(1) <= 0 for states in curves]
     poor = np.any([~fit["converged"] | ~(fit["r_squared"] >= criteria.fitted) for fit in fits], axis=0)
     narrow = np.any([fit["kappa"] >= KAPPA_MAXIMUM * (1 - _AT) for fit in fits], axis=0)
     reasons = ["silent when attended", "silent when unattended", "poor fit", "too narrow to resolve"]

@@ -6,11 +6,14 @@ import contextlib
 import dataclasses
 import sys
 import tempfile
-from datetime import datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from neuroattn.command_line import read_options, run_command, stop
+from neuroattn.run_folder import is_free, run_folder, unwritable
 from neuroattn.training.config import DigitsConfig
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PROG = "python -m neuroattn.training"
 DESCRIPTION = """Train a gated network on composites of MNIST digits. The digits that travel with the package are left
@@ -25,8 +28,7 @@ def main(argv: list[str]) -> None:
     if argv[0] != "digits":
         stop(f"what to train must be digits, got {argv[0]!r}")
     config = read_options(DigitsConfig, argv[1:], prog=f"{PROG} digits", description=DESCRIPTION)
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")  # noqa: DTZ005 -- the user's own clock names the folder
-    folder = Path(config.out or f"runs/training-{config.name}-{stamp}")
+    folder = run_folder(config.out, f"training-{config.name}")
     run_command(lambda: train_digits(config, folder), interrupted=lambda: _kept(folder, config.name))
 
 
@@ -70,14 +72,14 @@ def _require_writable(folder: Path) -> None:
     """Raise unless a folder is empty or can be made, and can be written; leave everything as it was."""
     missing: list[Path] = []
     try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not is_free(folder):
             raise ValueError(f"out must be a folder that is empty or does not exist, got {str(folder)!r}")
         missing += [path for path in (folder, *folder.parents) if not path.exists()]
         # Nothing short of writing says whether one may write: permissions are not all there is.
         _make(folder)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise unwritable(folder, error) from error
     finally:
         for path in missing:
             with contextlib.suppress(OSError):  # it was not made, or something else has come into it
@@ -88,11 +90,7 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(folder, error) from error
-
-
-def _unwritable(folder: Path, error: OSError) -> ValueError:
-    return ValueError(f"out must be a folder that can be written, got {str(folder)!r} ({error.strerror})")
+        raise unwritable(folder, error) from error
 
 
 def _write_metrics(epochs: list[dict[str, float]], path: Path) -> None:
