@@ -31,6 +31,10 @@ BAR, DISTRACTOR = 0, 1  # the objects of every stimulus
 SELECTION, MEASUREMENT = 0, 1  # the halves of the bars
 REDUCTIONS = ("maximum", "mean")
 CONTROL_BARS = 9  # of each half at each orientation
+UNIT_COLUMNS = (
+    *(labels.MODEL, labels.NEUROID_ID, labels.LAYER, labels.AREA),
+    *(labels.CHANNEL, labels.CHANNEL_Y, labels.CHANNEL_X, "distractor_in_field"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +191,8 @@ def _units(config: Config, dataset: xr.Dataset, *, fits: bool) -> tuple[pd.DataF
     from neuroattn.statistics.tuning_units import Criteria, Curves, tuning_units
 
     dataset = dataset.isel({labels.TIME_STEP: 0})
-    units = dataset[[c for c in dataset.coords if dataset[c].dims == (labels.NEUROID,)]].to_dataframe()
+    # In an order of our own: a store lists its coordinates in any.
+    units = dataset[list(UNIT_COLUMNS)].to_dataframe()[[*UNIT_COLUMNS, labels.TIME_STEP]]
     whole = dataset["count"].groupby("orientation").min() > 0
     orientation = whole["orientation"].values[whole.values]
     if len(orientation) < 6:

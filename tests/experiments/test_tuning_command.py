@@ -67,6 +67,8 @@ def test_units_have_one_row_each_and_statistics_follow_from_them(finished: Path)
     units = pd.read_parquet(finished / "units.parquet")
     assert len(units) == 20 * 25 * 39 + 50 * 9 * 16
     assert not units["neuroid_id"].duplicated().any()
+    assert list(units.columns[:8]) == ["model", "neuroid_id", "layer", "area", "channel", "channel_y", "channel_x",
+                                       "distractor_in_field"]  # fmt: skip
     statistics = pd.read_csv(finished / "statistics.csv")
     needed = ["what", "layer", "estimate", "interval_low", "interval_high", "effect_size", "n_models", "n_channels",
               "n_units", "n_stimuli", "test", "p", "p_adjusted", "converged", "warnings"]  # fmt: skip
