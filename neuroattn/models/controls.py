@@ -62,8 +62,17 @@ class ShuffledGates(GatedNetwork):
         """Return the control, still shuffled, with another strength; see `GatedNetwork`."""
         return ShuffledGates.of(super().with_strength(strength))
 
-    def forward(self, image: torch.Tensor, gates: Maps, inhibition: Maps, *, top_down: bool = True) -> Step:
+    def forward(
+        self,
+        image: torch.Tensor,
+        gates: Maps,
+        inhibition: Maps,
+        *,
+        top_down: bool = True,
+        strength: float | None = None,
+    ) -> Step:
         """Run one time step with the gates of the stimulus before; see `GatedNetwork`."""
         if len(image) < 2:
             raise ValueError("batch_size must leave no batch with a single stimulus, whose gates cannot be shuffled")
-        return super().forward(image, [gate.roll(1, 0) for gate in gates], inhibition, top_down=top_down)
+        others = [gate.roll(1, 0) for gate in gates]
+        return super().forward(image, others, inhibition, top_down=top_down, strength=strength)

@@ -137,7 +137,8 @@ class GatedStage(nn.Module):
     def bottom_up(self, x: torch.Tensor, gate: torch.Tensor, strength: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the gated input z[l] and the pooled response x[l+1]."""
         z = self.gated_input(x * (1 - strength * gate))
-        response = self.response(torch.relu(self.conv(_channels_last(z))))
+        # In place: a second array of this size costs more in fresh memory than in arithmetic.
+        response = self.response(torch.relu_(self.conv(_channels_last(z))))
         return z, self.pooled(F.max_pool2d(response, 2))
 
     def following_gate(self, signal: torch.Tensor, inhibition: torch.Tensor) -> torch.Tensor:
@@ -213,7 +214,15 @@ class GatedNetwork(nn.Module):
         """Return masks that impose nothing: one boolean (batch, channel, y, x) tensor a stage."""
         return [torch.zeros_like(gate, dtype=torch.bool) for gate in self.open_gates(batch)]
 
-    def forward(self, image: torch.Tensor, gates: Maps, inhibition: Maps, *, top_down: bool = True) -> Step:
+    def forward(
+        self,
+        image: torch.Tensor,
+        gates: Maps,
+        inhibition: Maps,
+        *,
+        top_down: bool = True,
+        strength: float | None = None,
+    ) -> Step:
         """Run one time step.
 
         Parameters
@@ -224,10 +233,13 @@ class GatedNetwork(nn.Module):
             One tensor a stage, of the shape of the stage's input; inhibition is boolean.
         top_down
             False leaves out the top-down sweep where nobody needs the gates that follow.
+        strength
+            Gate strength s of this step; None takes the configuration's.
         """
+        s = self.config.strength if strength is None else strength
         x, gated, pooled = image, [], []
         for stage, gate in zip(cast("list[GatedStage]", self.stages), gates, strict=True):
-            z, x = stage.bottom_up(x, gate, self.config.strength)
+            z, x = stage.bottom_up(x, gate, s)
             gated.append(z)
             pooled.append(x)
         logits = self.logits_probe(self.readout(x.flatten(1)))

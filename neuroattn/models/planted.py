@@ -74,12 +74,21 @@ class PlantedSubject(GatedNetwork):
         super().__init__(config, torch.Generator().manual_seed(0), name=name)
         self.attended, self.unattended, self.noise, self.generator = attended, unattended, noise, generator
 
-    def forward(self, image: torch.Tensor, gates: Maps, inhibition: Maps, *, top_down: bool = True) -> Step:
+    def forward(
+        self,
+        image: torch.Tensor,
+        gates: Maps,
+        inhibition: Maps,
+        *,
+        top_down: bool = True,
+        strength: float | None = None,
+    ) -> Step:
         """Run one time step; see `GatedNetwork`."""
         del top_down  # it costs nothing here
         (gate,), (mask,) = gates, inhibition
         (stage,) = (stage for stage in self.stages if isinstance(stage, GatedStage))
-        gated_image = stage.gated_input(image * (1 - self.config.strength * gate))
+        s = self.config.strength if strength is None else strength
+        gated_image = stage.gated_input(image * (1 - s * gate))
         bar_attended = gate[:, 0, 0, 0] < gate[:, 0, 0, 1]
         orientation = decoded(image[:, 0, 0, 0])
         curve = torch.where(bar_attended[:, None], self.attended.at(orientation), self.unattended.at(orientation))

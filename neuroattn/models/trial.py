@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from neuroattn.models.gated import GatedNetwork, Maps
 
@@ -40,8 +40,10 @@ class Phase(NamedTuple):
     inhibition: Maps
 
 
-def run_phase(network: GatedNetwork, image: torch.Tensor, inhibition: Maps, *, last_gates: bool = False) -> Phase:
-    """Run the T steps of one phase, starting from open gates.
+def phase_steps(
+    network: GatedNetwork, image: torch.Tensor, inhibition: Maps, *, last_gates: bool = False
+) -> Generator[int, None, Phase]:
+    """Run the T steps of one phase, starting from open gates; yield each step's number before the step is run.
 
     Parameters
     ----------
@@ -51,12 +53,30 @@ def run_phase(network: GatedNetwork, image: torch.Tensor, inhibition: Maps, *, l
         Boolean masks in force during the phase, one a stage.
     last_gates
         Also make the gates after the last step. Nothing of the trial needs them; a recording may.
+
+    Returns
+    -------
+    Phase
+        As the generator's value, when the steps are done.
     """
-    gates = network.open_gates(len(image))
-    for _ in range(network.config.steps - 1):
+    gates, last = network.open_gates(len(image)), network.config.steps - 1
+    for step in range(last):
+        yield step
         gates = network(image, gates, inhibition).gates
+    yield last
     decision = network(image, gates, inhibition, top_down=last_gates)
     return Phase(decision.logits, decision.gated_image, gates, inhibited_next(gates, inhibition))
+
+
+def run_phase(network: GatedNetwork, image: torch.Tensor, inhibition: Maps, *, last_gates: bool = False) -> Phase:
+    """Run the T steps of one phase without a stop; see `phase_steps`."""
+    steps = phase_steps(network, image, inhibition, last_gates=last_gates)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            phase: Phase = end.value
+            return phase
 
 
 def inhibited_next(gates: Maps, inhibition: Maps) -> Maps:
