@@ -141,8 +141,8 @@ def _with_fields(dataset: xr.Dataset, model: GatedNetwork, ink: np.ndarray) -> x
     """Add which units have the distractor in their receptive field."""
     from neuroattn.models.receptive_field import sees
 
-    stage = int(str(dataset[labels.AREA].values[0]).removeprefix("stage"))
-    seen = sees(model.config, stage, ink)[dataset[labels.CHANNEL_Y], dataset[labels.CHANNEL_X]]
+    variable = str(dataset[labels.LAYER].values[0])
+    seen = sees(model.config, variable, ink)[dataset[labels.CHANNEL_Y], dataset[labels.CHANNEL_X]]
     return dataset.assign_coords(distractor_in_field=(labels.NEUROID, seen))
 
 

@@ -11,45 +11,66 @@ if TYPE_CHECKING:
 
     from neuroattn.models.config import GatedConfig
 
+# The maps of a stage, in the order in which its input passes through them.
+_OF_A_STAGE = ("gate", "gated_input", "response", "pooled")
 
-def response_field(config: GatedConfig, stage: int) -> tuple[int, int]:
-    """Return (spacing, side) in pixels of the receptive fields of a stage's response.
 
-    The unit at (y, x) of a[l] sees the square of `side` pixels whose upper left corner is (y, x) · `spacing`. Feedback
-    widens what moves a unit beyond this field; this is the field of the first bottom-up sweep.
+def receptive_field(config: GatedConfig, variable: str) -> tuple[int, int]:
+    """Return (spacing, side) in pixels of the receptive fields of a variable's units.
+
+    The unit at (y, x) sees the square of `side` pixels whose upper left corner is (y, x) · `spacing`. Feedback widens
+    what moves a unit beyond this field; this is the field of the first bottom-up sweep. A gate has the field of the
+    input that it gates.
 
     Parameters
     ----------
     config
         Architecture.
-    stage
-        Number of the stage, from 1.
+    variable
+        One of the maps of a stage: ``stage{l}/gate``, ``gated_input``, ``response`` or ``pooled``, l counted from 1.
+
+    Raises
+    ------
+    ValueError
+        If the variable is no map of a stage.
     """
-    spacing, side = 1, config.kernel
-    for _ in range(stage - 1):
+    stage, _, of_stage = variable.removeprefix("stage").partition("/")
+    stages = range(1, len(config.channels) + 1)
+    if of_stage not in _OF_A_STAGE or stage not in map(str, stages):
+        raise ValueError(
+            f"variable must be a map of a stage (stage1/response …) to have receptive fields, got {variable!r}"
+        )
+    spacing, side = 1, 1  # of the image itself
+    for number in range(1, int(stage) + 1):
+        if number == int(stage) and of_stage in {"gate", "gated_input"}:
+            break
+        side += (config.kernel - 1) * spacing
+        if number == int(stage) and of_stage == "response":
+            break
         side += spacing  # 2 × 2 pooling
         spacing *= 2
-        side += (config.kernel - 1) * spacing
     return spacing, side
 
 
-def sees(config: GatedConfig, stage: int, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which places of a stage's response have a pixel of `mask` in their receptive field.
+def sees(config: GatedConfig, variable: str, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which places of a variable's map have a pixel of `mask` in their receptive field.
 
     Parameters
     ----------
-    config, stage
-        As for `response_field`.
+    config, variable
+        As for `receptive_field`.
     mask
         (y, x) of the image.
 
     Returns
     -------
     numpy.ndarray
-        (y, x) of the response, boolean.
+        (y, x) of the variable's map, boolean.
     """
-    spacing, side = response_field(config, stage)
-    _, height, width = config.response_sizes[stage - 1]
+    spacing, side = receptive_field(config, variable)
+    name, _, of_stage = variable.partition("/")
+    sizes = {"response": config.response_sizes, "pooled": config.pooled_sizes}.get(of_stage, config.input_sizes)
+    _, height, width = sizes[int(name.removeprefix("stage")) - 1]
     windows = np.lib.stride_tricks.sliding_window_view(mask, (side, side))[::spacing, ::spacing]
     seen: NDArray[np.bool_] = np.any(windows[:height, :width], axis=(2, 3))
     return seen

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from numpy.testing import assert_array_equal
 
 from neuroattn.models.config import GatedConfig, digits_config
 from neuroattn.models.gated import GatedNetwork
-from neuroattn.models.receptive_field import response_field, sees
+from neuroattn.models.receptive_field import receptive_field, sees
 
 CONFIGS = [
     GatedConfig(size=(1, 23, 29), channels=(2, 3), classes=2, kernel=3),
@@ -46,7 +48,7 @@ def case(request):
 
 def test_the_field_is_what_a_unit_depends_on(case):
     config, stage, depends = case
-    spacing, side = response_field(config, stage)
+    spacing, side = receptive_field(config, f"stage{stage}/response")
     expected = np.zeros_like(depends)
     for y, x in np.ndindex(depends.shape[:2]):
         expected[y, x, y * spacing : y * spacing + side, x * spacing : x * spacing + side] = True
@@ -67,7 +69,7 @@ def test_the_network_itself_depends_on_no_pixel_outside():
     image = torch.rand(1, *config.size, generator=torch.Generator().manual_seed(1), requires_grad=True)
     network(image, network.open_gates(1), network.no_inhibition(1))
     for stage, response in enumerate(responses, 1):
-        spacing, side = response_field(config, stage)
+        spacing, side = receptive_field(config, f"stage{stage}/response")
         for y, x in ((0, 0), (3, 5), (response.shape[2] - 1, response.shape[3] - 1)):
             gradient = torch.autograd.grad(response[0, :, y, x].sum(), image, retain_graph=True)[0][0, 0] != 0
             outside = gradient.clone()
@@ -81,18 +83,47 @@ def test_the_network_itself_depends_on_no_pixel_outside():
 def test_what_a_mask_is_seen_by(case, seed, density):
     config, stage, depends = case
     mask = np.random.default_rng(seed).random(config.size[1:]) < density
-    found = sees(config, stage, mask)
+    found = sees(config, f"stage{stage}/response", mask)
     assert found.dtype == bool
     assert_array_equal(found, (depends & mask).any((2, 3)))
 
 
 @pytest.mark.parametrize(("stage", "expected"), [(1, (1, 4)), (2, (2, 11))])
 def test_fields_of_the_digits_network(stage, expected):
-    assert response_field(digits_config(), stage) == expected
+    assert receptive_field(digits_config(), f"stage{stage}/response") == expected
 
 
 def test_the_left_columns_see_the_left_of_the_image():
     mask = np.zeros((28, 42), bool)
     mask[:, :14] = True
-    assert_array_equal(sees(digits_config(), 1, mask).any(0), np.arange(39) < 14)
-    assert_array_equal(sees(digits_config(), 2, mask).any(0), np.arange(16) < 7)
+    assert_array_equal(sees(digits_config(), "stage1/response", mask).any(0), np.arange(39) < 14)
+    assert_array_equal(sees(digits_config(), "stage2/response", mask).any(0), np.arange(16) < 7)
+
+
+@pytest.mark.parametrize(
+    ("variable", "expected"),
+    [
+        ("stage1/gate", (1, 1)),
+        ("stage1/gated_input", (1, 1)),
+        ("stage1/pooled", (2, 5)),
+        ("stage2/gate", (2, 5)),  # of the pooled response that it gates
+        ("stage2/gated_input", (2, 5)),
+        ("stage2/pooled", (4, 13)),
+    ],
+)
+def test_fields_of_the_other_maps(variable, expected):
+    assert receptive_field(digits_config(), variable) == expected
+
+
+def test_a_gate_sees_what_the_input_that_it_gates_sees():
+    mask = np.zeros((28, 42), bool)
+    mask[17, 23] = True
+    assert_array_equal(sees(digits_config(), "stage1/gate", mask), mask)
+    assert_array_equal(np.argwhere(sees(digits_config(), "stage2/gate", mask)), [[7, 10], [7, 11], [8, 10], [8, 11]])
+
+
+@pytest.mark.parametrize("variable", ["readout/logits", "stage3/gate", "stage0/gate", "stage1/other", "gate"])
+def test_what_has_no_field(variable):
+    text = f"variable must be a map of a stage (stage1/response …) to have receptive fields, got {variable!r}"
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        receptive_field(digits_config(), variable)
