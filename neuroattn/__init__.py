@@ -10,19 +10,49 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neuroattn.models.checkpoint import load_model as load_model
+    from neuroattn.recording.export.assembly import to_assembly as to_assembly
+    from neuroattn.recording.export.netcdf import to_netcdf as to_netcdf
+    from neuroattn.recording.export.rsatoolbox_dataset import to_rsatoolbox as to_rsatoolbox
+    from neuroattn.recording.export.tidy import to_dataframe as to_dataframe
+    from neuroattn.recording.intervene import intervene as intervene
     from neuroattn.recording.record import record as record
+    from neuroattn.recording.reduce import Reduction as Reduction
+    from neuroattn.recording.timed_module import TimedModule as TimedModule
     from neuroattn.recording.unit_maps import unit_maps as unit_maps
+    from neuroattn.recording.units import Units as Units
     from neuroattn.stimuli.stimulus_set import StimulusSet as StimulusSet
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Reduction": "neuroattn.recording.reduce",
     "StimulusSet": "neuroattn.stimuli.stimulus_set",
+    "TimedModule": "neuroattn.recording.timed_module",
+    "Units": "neuroattn.recording.units",
+    "intervene": "neuroattn.recording.intervene",
     "load_model": "neuroattn.models.checkpoint",
     "record": "neuroattn.recording.record",
+    "to_assembly": "neuroattn.recording.export.assembly",
+    "to_dataframe": "neuroattn.recording.export.tidy",
+    "to_netcdf": "neuroattn.recording.export.netcdf",
+    "to_rsatoolbox": "neuroattn.recording.export.rsatoolbox_dataset",
     "unit_maps": "neuroattn.recording.unit_maps",
 }
-__all__ = ["StimulusSet", "__version__", "load_model", "record", "unit_maps"]
+__all__ = [
+    "Reduction",
+    "StimulusSet",
+    "TimedModule",
+    "Units",
+    "__version__",
+    "intervene",
+    "load_model",
+    "record",
+    "to_assembly",
+    "to_dataframe",
+    "to_netcdf",
+    "to_rsatoolbox",
+    "unit_maps",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -116,7 +116,7 @@ def run(protocol: Protocol[C], config: C, folder: Path) -> Tables:
     from neuroattn.device import choose_device
     from neuroattn.models.checkpoint import load_models, weights_hash
     from neuroattn.recording.attributes import SCHEMA_VERSION
-    from neuroattn.recording.record import require_size
+    from neuroattn.recording.gated_subject import require_size
     from neuroattn.recording.store import open_recording, recorded_models, write_attributes, write_model
 
     started, start = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()

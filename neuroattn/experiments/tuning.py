@@ -110,7 +110,7 @@ def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.D
     settings = {key: value for key, value in dataclasses.asdict(config).items() if key != "out"}
     options: dict[str, Any] = {"design": config.design, "batch_size": config.batch_size, "configuration": settings}
     last = model.config.steps - 1
-    sink = Reduction(["orientation", "half", labels.ATTENDED], keep=labels.CONFIRMED)
+    sink = Reduction(["orientation", "half", labels.ATTENDED], keep=labels.CONFIRMED, what=REDUCTIONS)
     trees = {"/": record(model, stimuli, variables, [last], sink=sink, **options)}
     intended = labels.CUED if config.design == "cued" else labels.ATTENDED
     # In random order, so that the neighbour whose gates are taken in the shuffled control is any stimulus.
@@ -118,7 +118,7 @@ def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.D
     # No batch of a single stimulus: its gates could not be shuffled.
     options["batch_size"] = next((b for b in range(config.batch_size, 1, -1) if len(order) % b != 1), len(order))
     for name in config.chosen_controls:
-        sink = Reduction(["orientation", "half", intended])
+        sink = Reduction(["orientation", "half", intended], what=REDUCTIONS)
         steps = [0 if name == "one_step" else last]
         subject = control(name, model, config.seed)
         tree = record(subject, stimuli.select(order), variables, steps, sink=sink, **options)

@@ -26,6 +26,8 @@ from neuroattn.models.gated import GatedNetwork
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from torch import nn
+
 FORMAT = "neuroattn-checkpoint-1"
 _PACKAGE = Path(__file__).resolve().parents[1]
 # An installed package carries its checkpoints; in a source tree they lie beside it.
@@ -144,12 +146,13 @@ def read_metadata(name: str | Path) -> dict[str, Any]:
         return _own_metadata(path, file.metadata())
 
 
-def weights_hash(network: GatedNetwork) -> str:
+def weights_hash(network: nn.Module) -> str:
     """Return the SHA-256 of a network's weights: names, shapes and values, whatever file or device they are on."""
     digest = hashlib.sha256()
     for key, value in sorted(network.state_dict().items()):
         digest.update(f"{key}{tuple(value.shape)}".encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        # As bytes, because numpy has no bfloat16.
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

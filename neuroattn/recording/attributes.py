@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from neuroattn.provenance import versions
-from neuroattn.recording.plan import PRECISION, identity_hash
+from neuroattn.recording.plan import identity_hash
+from neuroattn.recording.subject import device_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from neuroattn.recording.plan import Plan
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def attributes(plan: Plan, kept: dict[str, Any], configuration: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,20 +36,23 @@ def attributes(plan: Plan, kept: dict[str, Any], configuration: Mapping[str, Any
     TypeError
         If JSON cannot hold the configuration.
     """
-    libraries, model, identity = versions(), plan.model, plan.identity(kept)
+    libraries, subject, identity = versions(), plan.work.subject, plan.identity(kept)
+    made = {key: identity[key] for key in ("design", "phases", "steps", "units") if key in identity}
+    device = device_of(subject.module)
     return {
         "schema_version": SCHEMA_VERSION,
         "identity": identity_hash(identity),
         "identity_of": json.dumps(identity),
-        "model": model.name,
+        "model": subject.name,
         "weights_sha256": identity["weights"],
-        "model_config": model.config.to_json(),
+        "model_config": json.dumps(identity["model_config"], sort_keys=True),
         "stimuli_sha256": identity["stimuli"],
-        "protocol": json.dumps({**configuration, **plan.made(), **kept}),
-        "seeds": json.dumps({"model": model.seed, "protocol": configuration.get("seed")}),
+        "protocol": json.dumps({**configuration, **made, **kept}),
+        "interventions": json.dumps(identity.get("interventions", [])),
+        "seeds": json.dumps({"model": subject.seed, "protocol": configuration.get("seed")}),
         "package_version": libraries["neuroattn"],
         "git_commit": libraries["git_commit"],
         "versions": json.dumps(libraries),
-        "device": torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else str(model.device),
-        "precision": PRECISION,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "precision": plan.work.precision,
     }

@@ -1,100 +1,147 @@
-"""Presentations: the phases of the trials that a batch of stimuli goes through, and what is known of each."""
+"""Trials of a gated network: what a batch of stimuli goes through, and what is known of each presentation."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from neuroattn import labels
-from neuroattn.models.trial import Cues, choose, cues, free_trial, run_phase, target_images
-from neuroattn.recording.tap import tap
+from neuroattn.models.checkpoint import weights_hash
+from neuroattn.models.probe import probes, require_variables
+from neuroattn.models.receptive_field import sees
+from neuroattn.models.trial import Cues, choose, cues, phase_steps, target_images
+from neuroattn.recording.intervene import inhibition_in_force, strength_in_force
+from neuroattn.recording.subject import Tapped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
 
     from neuroattn.models.gated import GatedNetwork
     from neuroattn.models.trial import Phase
+    from neuroattn.recording.clock import Clock
     from neuroattn.stimuli.stimulus_set import StimulusSet
 
 DESIGNS = ("free", "cued")
 
 
-class Batch(NamedTuple):
-    """What a batch of stimuli left.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GatedSubject:
+    """A gated network and the trials that it is to go through.
 
     Attributes
     ----------
-    presentations
-        One row a presentation, stimulus-major: the coordinates of the dim ``presentation``.
-    activations
-        Variable → (presentation, time_step, channel, y, x) float32, or (presentation, time_step, channel).
-    """
-
-    presentations: pd.DataFrame
-    activations: dict[str, NDArray[np.float32]]
-
-
-@torch.no_grad()
-def run_batch(
-    network: GatedNetwork,
-    stimuli: StimulusSet,
-    variables: Sequence[str],
-    steps: Sequence[int],
-    design: str,
-    phases: int,
-) -> Batch:
-    """Show a batch of stimuli to a network and take variables at steps of every presentation.
-
-    Parameters
-    ----------
-    network
-        The subject.
-    stimuli
-        As many as the machine takes at once.
-    variables, steps
-        Names and time steps (from 0) to keep.
+    module
+        The network.
     design
         ``free``: the phases of one trial in the network's own order. ``cued``: two fresh trials of one phase, in which
         the inhibition of one object alone sends attention to the other (`neuroattn.models.trial.cues`).
     phases
         Phases of a free trial.
+    last_gates
+        Whether anybody looks at the gates after the last step.
     """
-    image = _tensor(stimuli.images).to(network.device)
-    objects = None if stimuli.objects is None else _tensor(stimuli.objects).to(network.device)
-    # The sweep after the last step is run only where someone looks at its result.
-    last_gates = network.config.steps - 1 in steps and any(not _bottom_up(name) for name in variables)
-    cued = cues(network, image) if design == "cued" else None
-    shown, taken = [], []
-    with tap(network, variables, steps) as taps:
-        for phase in _phases(network, image, phases, cued, last_gates=last_gates):
+
+    module: GatedNetwork
+    design: str
+    phases: int
+    last_gates: bool
+
+    @property
+    def name(self) -> str:
+        """The network's."""
+        return self.module.name
+
+    @property
+    def seed(self) -> int | None:
+        """The network's."""
+        return self.module.seed
+
+    def tapped(self, variables: Sequence[str]) -> dict[str, Tapped]:
+        """Return where variables exist; see `neuroattn.recording.subject.Subject`."""
+        require_variables(self.module, list(variables))
+        known = probes(self.module)
+        return {name: Tapped(known[name]) for name in variables}
+
+    def run(self, stimuli: StimulusSet, clock: Clock) -> Generator[tuple[int, int], None, pd.DataFrame]:
+        """Show a batch of stimuli; see `neuroattn.recording.subject.Subject`."""
+        network = self.module
+        image = _tensor(stimuli.images).to(network.device)
+        objects = None if stimuli.objects is None else _tensor(stimuli.objects).to(network.device)
+        with clock.pause():  # what cues an object is the intact network's
+            cued = cues(network, image) if self.design == "cued" else None
+        fresh = network.no_inhibition(len(image))
+        carried, shown, strengths = fresh, [], []
+        for number in range(2 if cued else self.phases):
+            carried = (cued.first, cued.second)[number] if cued else carried
+            phase_number = 0 if cued else number
+            inhibition = inhibition_in_force(network, image, carried, phase_number, cued)
+            steps = phase_steps(network, image, inhibition, last_gates=self.last_gates)
+            phase = yield from _announced(steps, phase_number)
+            carried = phase.inhibition
             shown.append(phase)
-            taken.append(taps.take_phase())
-    activations = {name: _stimulus_major([part[name] for part in taken]).float().numpy() for name in variables}
-    return Batch(_table(network, stimuli, image, objects, shown, cued), activations)
+            strengths.append(strength_in_force(network, phase_number))
+        return _table(network, stimuli, image, objects, shown, strengths, cued)
+
+    def require(self, stimuli: StimulusSet) -> None:
+        """Raise unless the stimuli have the size that the network takes and as many objects as the trials need."""
+        require_size(self.module, stimuli)
+        if self.design == "cued" and (stimuli.n_objects or 0) < 2:
+            raise ValueError("design must be free for stimuli without two objects each, got 'cued'; give objects")
+        if stimuli.n_objects is not None and self.phases > stimuli.n_objects:
+            raise ValueError(f"phases must be from 1 to the number of objects, {stimuli.n_objects}, got {self.phases}")
+
+    def sees(self, variable: str, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return which places see a pixel of the image; see `neuroattn.models.receptive_field`."""
+        if mask.shape != self.module.config.size[1:]:
+            raise ValueError(f"field must be (y, x) = {self.module.config.size[1:]} of the image, got {mask.shape}")
+        return sees(self.module.config, variable, mask)
+
+    def identity(self) -> dict[str, Any]:
+        """Return class, weights, configuration and design; see `neuroattn.recording.subject.Subject`."""
+        return {
+            "network": type(self.module).__name__,  # a control may have the same weights
+            "weights": weights_hash(self.module),
+            "model_config": json.loads(self.module.config.to_json()),
+            "design": self.design,
+            "phases": self.phases,
+        }
+
+
+def require_size(model: GatedNetwork, stimuli: StimulusSet) -> None:
+    """Raise unless the stimuli have the size that the network takes."""
+    if stimuli.images.shape[1:] != model.config.size:
+        raise ValueError(
+            f"images must be (channel, y, x) = {model.config.size} for {model.name}, got {stimuli.images.shape[1:]}; "
+            "use stimuli of that size or another model"
+        )
+
+
+def needs_last_gates(network: GatedNetwork, variables: Sequence[str], steps: Sequence[int] | None) -> bool:
+    """Return whether the sweep after the last step has to be run: only if someone looks at its result."""
+    last = steps is None or network.config.steps - 1 in steps
+    return last and not all(name.endswith(("gated_input", "response", "pooled", "logits")) for name in variables)
+
+
+def _announced(steps: Generator[int, None, Phase], phase: int) -> Generator[tuple[int, int], None, Phase]:
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as end:
+            done: Phase = end.value
+            return done
+        yield phase, step
 
 
 def _tensor(array: NDArray[np.float32]) -> torch.Tensor:
     # Users flip pictures and map them from read-only files; torch takes neither.
     return torch.from_numpy(np.require(array, requirements=["C", "W"]))
-
-
-def _bottom_up(variable: str) -> bool:
-    return variable.endswith(("gated_input", "response", "pooled", "logits"))
-
-
-def _phases(
-    network: GatedNetwork, image: torch.Tensor, phases: int, cued: Cues | None, *, last_gates: bool
-) -> Iterator[Phase]:
-    if cued is None:
-        yield from free_trial(network, image, phases, last_gates=last_gates)
-    else:
-        for inhibition in (cued.first, cued.second):
-            yield run_phase(network, image, inhibition, last_gates=last_gates)
 
 
 def _stimulus_major(parts: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -108,35 +155,37 @@ def _table(
     image: torch.Tensor,
     objects: torch.Tensor | None,
     shown: Sequence[Phase],
+    strengths: Sequence[float],
     cued: Cues | None,
 ) -> pd.DataFrame:
-    """Return the coordinates of the presentations; those that nothing is known of are absent."""
-    rows = np.repeat(np.arange(len(stimuli)), len(shown))
-    table = stimuli.table.iloc[rows].reset_index(drop=True)
-    numbers = np.zeros(len(shown), int) if cued else np.arange(len(shown))
-    table[labels.PHASE] = np.tile(numbers, len(stimuli))
+    """Return what is known of the presentations; what is not is absent."""
+    import pandas as pd
+
+    table = pd.DataFrame(index=range(len(stimuli) * len(shown)))
     predicted = _stimulus_major([phase.logits.argmax(1) for phase in shown]).numpy()
     table[labels.PREDICTED] = predicted
     if network.seed is not None:
         table[labels.SEED] = network.seed
     if objects is None:
         return table
-    targets = target_images(image, objects, network.config.strength)
     used = torch.zeros(objects.shape[:2], dtype=torch.bool, device=image.device)
     attended, unconstrained = [], []
-    for phase in shown:
-        choice = choose(phase.gated_image, targets, used)
+    for phase, strength in zip(shown, strengths, strict=True):
+        choice = choose(phase.gated_image, target_images(image, objects, strength), used)
         attended.append(choice.attended)
         unconstrained.append(choice.unconstrained)
         used = used if cued else choice.used  # every cued presentation is a fresh trial
     table[labels.ATTENDED] = _stimulus_major(attended).numpy()
     table[labels.ATTENDED_UNCONSTRAINED] = _stimulus_major(unconstrained).numpy()
     if cued:
-        table[labels.CUED] = _stimulus_major(_order(cued, targets)).numpy()
+        table[labels.CUED] = _stimulus_major(
+            _order(cued, target_images(image, objects, network.config.strength))
+        ).numpy()
     expected = table[labels.CUED if cued else labels.ATTENDED].to_numpy()
     confirmed = (table[labels.ATTENDED_UNCONSTRAINED].to_numpy() == expected).reshape(len(stimuli), -1)
     table[labels.CONFIRMED] = np.repeat(confirmed.all(1), len(shown))
-    return _with_object_columns(table, objects.shape[1], predicted)
+    rows = stimuli.table.iloc[np.repeat(np.arange(len(stimuli)), len(shown))]
+    return _with_object_columns(table, rows, objects.shape[1], predicted)
 
 
 def _order(cued: Cues, targets: torch.Tensor) -> list[torch.Tensor]:
@@ -146,15 +195,17 @@ def _order(cued: Cues, targets: torch.Tensor) -> list[torch.Tensor]:
     return [first.attended, choose(cued.gated_images[1], targets, first.used).attended]
 
 
-def _with_object_columns(table: pd.DataFrame, n_objects: int, predicted: NDArray[np.int64]) -> pd.DataFrame:
+def _with_object_columns(
+    table: pd.DataFrame, stimuli: pd.DataFrame, n_objects: int, predicted: NDArray[np.int64]
+) -> pd.DataFrame:
     """Add what the stimulus table says of the attended object, where it says it of every object."""
     attended, rows = table[labels.ATTENDED].to_numpy(), np.arange(len(table))
     locations = [f"location_{k}" for k in range(n_objects)]
-    if set(locations) <= set(table):
-        table[labels.LOCATION] = table[locations].to_numpy()[rows, attended]
+    if set(locations) <= set(stimuli):
+        table[labels.LOCATION] = stimuli[locations].to_numpy()[rows, attended]
     classes = [f"label_{k}" for k in range(n_objects)]
-    if set(classes) <= set(table):
-        of_object = table[classes].to_numpy()
+    if set(classes) <= set(stimuli):
+        of_object = stimuli[classes].to_numpy()
         table[labels.ATTENDED_LABEL] = of_object[rows, attended]
         if n_objects == 2:  # with more objects there is no single unattended one
             table[labels.UNATTENDED_LABEL] = of_object[rows, 1 - attended]

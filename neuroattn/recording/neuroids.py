@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,24 +13,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def neuroids(model: str, variable: str, array: NDArray[Any]) -> pd.DataFrame:
+def neuroids(model: str, variable: str, shape: tuple[int, ...], index: NDArray[np.int64] | None = None) -> pd.DataFrame:
     """Return the coordinates of the units of a variable, in (channel, y, x) order.
 
     Parameters
     ----------
     model, variable
-        Names of the network and of the variable, which is the layer.
-    array
-        (…, time_step, channel, y, x) or (…, time_step, channel); all but the last dims are ignored.
+        Names of the model and of the variable, which is the layer.
+    shape
+        (channel, y, x) of the whole variable, or fewer axes.
+    index
+        Numbers of the units that are recorded; None: all. A unit keeps its number, whatever else is recorded.
     """
     import pandas as pd
 
-    shape = (*array.shape[2:], 1, 1)[:3]
-    channel, y, x = (index.ravel() for index in np.indices(shape))
+    whole = (*shape, 1, 1)[:3]
+    numbers = np.arange(np.prod(whole)) if index is None else index
+    channel, y, x = np.unravel_index(numbers, whole)
     layer = variable.replace("/", ".")
     return pd.DataFrame(
         {
-            labels.NEUROID_ID: [f"{model}.{layer}.{number}" for number in range(channel.size)],
+            labels.NEUROID_ID: [f"{model}.{layer}.{number}" for number in numbers],
             labels.MODEL: model,
             labels.LAYER: variable,
             labels.AREA: variable.partition("/")[0],

@@ -5,89 +5,105 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from tqdm import tqdm
 
-from neuroattn.models.checkpoint import weights_hash
-from neuroattn.recording.presentations import Batch, run_batch
+from neuroattn.recording.run import Batch, run_batch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from neuroattn.models.gated import GatedNetwork
+    import pandas as pd
+
+    from neuroattn.recording.run import Arrays, Rehearsal, Work
+    from neuroattn.recording.units import Units
     from neuroattn.stimuli.stimulus_set import StimulusSet
-
-PRECISION = "float32"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A recording that was checked and not yet made.
+    """A recording that was checked and rehearsed, and not yet made.
 
     Attributes
     ----------
-    model, stimuli
-        Who looks at what.
-    variables, steps
-        Names, and time steps from 0, to keep.
-    design, phases
-        ``free`` or ``cued``, and the phases of a trial.
-    batch_size
-        Stimuli that are run at once.
+    work
+        What is done with any stimuli.
+    stimuli
+        Who is shown.
+    units
+        Variable → which of its units are kept; those without an entry are kept whole.
+    rehearsal
+        What the first stimuli told.
     """
 
-    model: GatedNetwork
+    work: Work
     stimuli: StimulusSet
-    variables: tuple[str, ...]
-    steps: tuple[int, ...]
-    design: str
-    phases: int
-    batch_size: int
+    units: Mapping[str, Units]
+    rehearsal: Rehearsal
+
+    @property
+    def variables(self) -> list[str]:
+        """Names of what is recorded."""
+        return list(self.work.steps)
 
     @property
     def per_stimulus(self) -> int:
-        """Presentations of a stimulus: the phases of a free trial, or one for each of the two cues."""
-        return 2 if self.design == "cued" else self.phases
+        """Presentations of a stimulus: the phases of a trial, or one for each of two cues."""
+        return len(self.work.phases)
 
     @property
     def n_presentations(self) -> int:
         """Presentations of all stimuli."""
         return len(self.stimuli) * self.per_stimulus
 
-    @property
-    def starts(self) -> range:
-        """The first stimulus of every batch."""
-        return range(0, len(self.stimuli), self.batch_size)
-
-    def rows(self, first: int) -> slice:
-        """Return the presentations of the batch that starts at stimulus `first`."""
-        last = min(first + self.batch_size, len(self.stimuli))
+    def rows(self, first: int, n_stimuli: int) -> slice:
+        """Return the presentations of `n_stimuli` from stimulus `first` on, or of as many as there are."""
+        last = min(first + n_stimuli, len(self.stimuli))
         return slice(first * self.per_stimulus, last * self.per_stimulus)
 
-    @cached_property
-    def rehearsal(self) -> Batch:
-        """What the first stimuli leave: the shapes of all variables and the columns of a presentation.
+    def n_bytes(self) -> dict[str, int]:
+        """Return the uncompressed bytes of each variable's values, of all presentations."""
+        return {name: self.work.bytes_of(name) * self.n_presentations for name in self.variables}
 
-        Two stimuli, because a control may need a neighbour; they take milliseconds.
-        """
-        few = self.stimuli.select(slice(0, 2))
-        return run_batch(self.model, few, self.variables, self.steps, self.design, self.phases)
+    def fill(self, into: Arrays) -> pd.DataFrame:
+        """Run all stimuli into arrays (presentation, time_step, neuroid); return the coordinates of presentations."""
+        import pandas as pd
 
-    def batches(self, starts: Iterable[int] | None = None) -> Iterator[tuple[int, Batch]]:
-        """Run the batches that start at stimuli `starts` (None: all) and yield each with its first stimulus."""
-        chosen = list(self.starts if starts is None else starts)
-        total = sum(min(self.batch_size, len(self.stimuli) - first) for first in chosen)
-        with tqdm(total=total, desc=f"recording {self.model.name}", unit="stimulus", leave=False, disable=None) as bar:
-            for first in chosen:
-                part = self.stimuli.select(slice(first, first + self.batch_size))
-                yield first, run_batch(self.model, part, self.variables, self.steps, self.design, self.phases)
-                bar.update(len(part))
+        trials = list(run_part(self.work, self.stimuli, 0, into, self.progress(len(self.stimuli))))
+        return self.with_stimuli(pd.concat(trials, ignore_index=True), 0)
 
-    def made(self) -> dict[str, Any]:
-        """Return how the recording is made, as JSON can hold it."""
-        return {"design": self.design, "phases": self.phases, "steps": list(self.steps)}
+    def batches(self) -> Iterator[Batch]:
+        """Run all stimuli and yield batch by batch; the arrays of a batch hold until the next one is asked for."""
+        size, progress = self.work.batch_size, self.progress(len(self.stimuli))
+        room = self.work.room(min(size, len(self.stimuli)))
+        with progress:
+            for first in range(0, len(self.stimuli), size):
+                part = self.stimuli.select(slice(first, first + size))
+                arrays = {name: array[: len(part) * self.per_stimulus] for name, array in room.items()}
+                trials = run_batch(self.work, part, first, arrays)
+                yield Batch(self.with_stimuli(trials, first), arrays)
+                progress.update(len(part))
+
+    def with_stimuli(self, trials: pd.DataFrame, first: int) -> pd.DataFrame:
+        """Return the table of presentations of the stimuli from `first` on, with the stimulus table's own columns."""
+        import pandas as pd
+
+        rows = first + np.repeat(np.arange(len(trials) // self.per_stimulus), self.per_stimulus)
+        return pd.concat([self.stimuli.table.iloc[rows].reset_index(drop=True), trials], axis=1)
+
+    def progress(self, n_stimuli: int) -> tqdm[Any]:
+        """Return a bar for so many stimuli; it shows where there is a terminal."""
+        name = f"recording {self.work.subject.name}"
+        return tqdm(total=n_stimuli, desc=name, unit="stimulus", leave=False, disable=None)
+
+    def steps(self) -> list[int] | dict[str, list[int]]:
+        """Return the time steps that are kept: a list where they are the same for all variables."""
+        of_all = [list(steps) for steps in self.work.steps.values()]
+        if all(steps == of_all[0] for steps in of_all):
+            return of_all[0]
+        return {name: list(steps) for name, steps in self.work.steps.items()}
 
     def identity(self, kept: dict[str, Any]) -> dict[str, Any]:
         """Return what makes this recording this one, as JSON can hold it.
@@ -97,16 +113,43 @@ class Plan:
         kept
             What is kept of it, where that is not everything.
         """
+        units = {name: chosen.describe() for name, chosen in self.units.items()}
+        interventions = [intervention.describe() for intervention in self.work.interventions]
         return {
-            "network": type(self.model).__name__,  # a control may have the same weights
-            "weights": weights_hash(self.model),
-            "model_config": json.loads(self.model.config.to_json()),
+            **self.work.subject.identity(),
             "stimuli": self.stimuli.identity(),
-            "variables": list(self.variables),
-            **self.made(),
+            "variables": self.variables,
+            "steps": self.steps(),
+            **({"units": units} if units else {}),
+            **({"interventions": interventions} if interventions else {}),
             **kept,
-            "precision": PRECISION,
+            "precision": self.work.precision,
         }
+
+
+def run_part(
+    work: Work, stimuli: StimulusSet, first: int, into: Arrays, progress: tqdm[Any] | None = None
+) -> Iterable[pd.DataFrame]:
+    """Run stimuli batch by batch into arrays of just their presentations; yield what is known of these.
+
+    Parameters
+    ----------
+    work
+        What is kept.
+    stimuli
+        A part of the whole set, whose first stands at `first` in it.
+    into
+        Variable → (presentation, time_step, neuroid).
+    progress
+        Told of every batch.
+    """
+    per = len(work.phases)
+    for start in range(0, len(stimuli), work.batch_size):
+        batch = stimuli.select(slice(start, start + work.batch_size))
+        rows = slice(start * per, (start + len(batch)) * per)
+        yield run_batch(work, batch, first + start, {name: array[rows] for name, array in into.items()})
+        if progress is not None:
+            progress.update(len(batch))
 
 
 def identity_hash(identity: dict[str, Any]) -> str:

@@ -2,100 +2,130 @@
 
 from __future__ import annotations
 
+import json
 import operator
+import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 import xarray as xr
 
 from neuroattn import labels
-from neuroattn.models.probe import require_variables
+from neuroattn.models.gated import GatedNetwork
 from neuroattn.recording.attributes import attributes
 from neuroattn.recording.columns import plain_table
+from neuroattn.recording.constant import constant_variables, constant_warning
+from neuroattn.recording.gated_subject import DESIGNS, GatedSubject, needs_last_gates
+from neuroattn.recording.intervene import active_on
+from neuroattn.recording.interventions import Shuffle, SwapInhibition
+from neuroattn.recording.layout import CONSTANT
 from neuroattn.recording.neuroids import neuroids
 from neuroattn.recording.plan import Plan
-from neuroattn.recording.presentations import DESIGNS, Batch
-from neuroattn.recording.stream import stream
+from neuroattn.recording.room import choose_batch_size, require_memory
+from neuroattn.recording.run import PRECISIONS, Work, rehearse
+from neuroattn.recording.stream import batch_size_there, stream
+from neuroattn.recording.subject import device_of
+from neuroattn.recording.timed_module import TimedModule
+from neuroattn.recording.units import Units
 from neuroattn.stimuli.stimulus_set import StimulusSet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
+    from distributed import Client
     from numpy.typing import NDArray
+    from torch import nn
 
-    from neuroattn.models.gated import GatedNetwork
+    from neuroattn.recording.run import Batch
+    from neuroattn.recording.subject import Subject
 
-BATCH_SIZE = 128
+    Model = GatedNetwork | TimedModule | nn.Module
 
 
 class Sink(Protocol):
-    """What takes a recording batch by batch: it keeps everything, reduces it, or will write it to disk."""
+    """What takes a recording batch by batch and makes something smaller of it."""
 
     @property
     def kept(self) -> dict[str, Any]:
         """What it keeps of a recording, as JSON can hold it: recordings that keep something else are not the same."""
 
     def take(self, batch: Batch) -> None:
-        """Take the next batch; presentations come in order."""
+        """Take the next batch; presentations come in order. The arrays hold until the next batch: copy what lasts."""
 
     def result(self) -> tuple[tuple[str, ...], pd.DataFrame, dict[str, dict[str, NDArray[Any]]]]:
-        """Return dims, coordinates of the first dim, and variable → array's name → array (first, step, channel …)."""
+        """Return dims, coordinates of the first dim, and variable → array's name → array (first, step, neuroid)."""
 
 
-def record(
-    model: GatedNetwork,
+def record(  # noqa: PLR0913 -- what a user says of a recording, each by its name
+    model: Model,
     stimuli: StimulusSet,
     variables: Sequence[str],
     steps: Sequence[int] | None = None,
     *,
     design: str = "free",
     phases: int | None = None,
-    batch_size: int = BATCH_SIZE,
+    units: Units | Mapping[str, Units] | None = None,
+    precision: str = "float32",
+    batch_size: int | None = None,
     sink: Sink | None = None,
     store: str | Path | None = None,
+    client: Client | None = None,
     configuration: Mapping[str, Any] | None = None,
 ) -> xr.DataTree:
-    """Record variables of a network while it looks at stimuli.
+    """Record variables of a model while it looks at stimuli.
 
     Parameters
     ----------
     model
-        The network, on the device it is to run on.
+        A gated network, on the device it is to run on; or a `TimedModule`, or any torch module, which is then run once
+        a stimulus. Inside ``with intervene(model, …)`` it is recorded under the interventions.
     stimuli
         What it sees. Without objects nothing is said about which object is attended.
     variables
-        Names such as ``stage1/gate``; `neuroattn.models.probe.probes` lists them.
+        Names such as ``stage1/gate``; `neuroattn.models.probe.probes` lists them. Of a module: names of its modules.
     steps
-        Time steps to keep, from 0; None keeps all T.
+        Time steps to keep, from 0, ascending; None keeps all.
     design
         ``free``: the phases of a trial in the network's own order. ``cued``: both objects cued in fresh trials of one
-        phase, by the inhibition of the other (coordinate ``cued``).
+        phase, by the inhibition of the other (coordinate ``cued``). For gated networks.
     phases
         Phases of a free trial; None takes one an object, or 2 without objects. A cued trial has one, whatever is given.
+    units
+        Which units to keep: of all variables, or variable → units; None keeps all.
+    precision
+        ``float32``, or ``float16`` for half the room and three digits.
     batch_size
-        Stimuli that are run at once. It moves the values by rounding only.
+        Stimuli that are run at once; None chooses. It moves the values by rounding only.
     sink
-        Takes the batches; None keeps everything in memory. `neuroattn.recording.reduce.Reduction` reduces.
+        Takes the batches; None keeps everything. `neuroattn.recording.reduce.Reduction` reduces.
     store
         Path of a Zarr store to stream everything into, in memory that does not grow with the stimuli. A store that was
-        interrupted goes on; one that holds another recording is refused. None keeps the recording in memory.
+        interrupted goes on; one that holds another recording is refused. Several processes may make the same call at
+        once, each takes what the others have not begun. None keeps the recording in memory.
+    client
+        Of a Dask cluster whose workers see `store`: the stimuli are split over them.
     configuration
         What the protocol was asked to do; kept as JSON. What was recorded stands over an entry of the same name.
 
     Returns
     -------
     xarray.DataTree
-        One group a variable, with ``activation`` (presentation, time_step, neuroid) float32 in the model's units ("1"),
-        flat coordinates, and provenance in the root's attributes. Presentations are stimulus-major; neuroids run in
+        One group a variable, with ``activation`` (presentation, time_step, neuroid) in the model's units ("1"), flat
+        coordinates, and provenance in the root's attributes. Presentations are stimulus-major; neuroids run in
         (channel, y, x) order.
 
     Raises
     ------
     ValueError
-        Before anything runs, if `stimuli` is no StimulusSet, a variable or step does not exist, the images are not of
-        the network's size, or the stimulus table cannot be stored.
+        Before the first batch, if anything asked for does not exist or does not fit: the message says what and what to
+        do.
+
+    Warns
+    -----
+    UserWarning
+        If a variable is the same for all stimuli.
     """
     if not isinstance(stimuli, StimulusSet):
         raise ValueError(
@@ -104,126 +134,179 @@ def record(
         )
     if store is not None and sink is not None:
         raise ValueError("store must be None where a sink takes the recording; write what the sink returns instead")
-    names = _names(model, variables)
-    kept = _kept_steps(model, steps)
-    n_phases = 1 if design == "cued" else phases if phases is not None else (stimuli.n_objects or 2)
-    _check(model, stimuli, design, n_phases, batch_size)
-    shown = StimulusSet(stimuli.images, stimuli.objects, plain_table(stimuli.table))
-    taking: Sink = Everything() if sink is None else sink
-    plan = Plan(
-        model=model,
-        stimuli=shown,
-        variables=tuple(names),
-        steps=tuple(kept),
+    if client is not None and store is None:
+        raise ValueError("store must be a path where a cluster records, got None; its workers write there")
+    settings = json.dumps(dict(configuration or {}))  # before anything runs
+    if batch_size is None and store is not None:
+        batch_size = batch_size_there(Path(store))
+    plan = make_plan(
+        model,
+        stimuli,
+        variables,
+        steps,
         design=design,
-        phases=n_phases,
+        phases=phases,
+        units=units,
+        precision=precision,
         batch_size=batch_size,
     )
-    provenance = attributes(plan, taking.kept, configuration or {})
+    provenance = attributes(plan, {} if sink is None else sink.kept, json.loads(settings))
     if store is not None:
-        return stream(plan, Path(store), provenance)
-    for _, batch in plan.batches():
-        taking.take(batch)
-    dims, first, arrays = taking.result()
-    groups = {
-        name: _labelled(arrays[name], dims, first, kept, neuroids(model.name, name, next(iter(arrays[name].values()))))
-        for name in names
-    }
-    tree = xr.DataTree.from_dict(groups)
+        return stream(plan, Path(store), provenance, client)
+    if sink is not None:
+        for batch in plan.batches():
+            sink.take(batch)
+        dims, first, arrays = sink.result()
+    else:
+        require_memory(plan)
+        room = plan.work.room(len(plan.stimuli))
+        first, dims = plan.fill(room), (labels.PRESENTATION,)
+        arrays = {name: {labels.ACTIVATION: values} for name, values in room.items()}
+    tree = xr.DataTree.from_dict({name: _labelled(plan, name, arrays[name], dims, first) for name in plan.variables})
     tree.attrs = provenance
+    if sink is None:
+        for name in constant_variables(room, plan.per_stimulus):
+            tree[name][labels.ACTIVATION].attrs[CONSTANT] = 1
+            warnings.warn(constant_warning(name, len(stimuli)), UserWarning, stacklevel=2)
     return tree
 
 
-class Everything:
-    """The sink that keeps every value, in memory."""
+def make_plan(
+    model: Model,
+    stimuli: StimulusSet,
+    variables: Sequence[str],
+    steps: Sequence[int] | None = None,
+    *,
+    design: str = "free",
+    phases: int | None = None,
+    units: Units | Mapping[str, Units] | None = None,
+    precision: str = "float32",
+    batch_size: int | None = None,
+) -> Plan:
+    """Check a recording, rehearse it on the first stimuli, and settle everything about it; see `record`."""
+    if isinstance(variables, str):
+        raise ValueError(f"variables must be a list of names, got the string {variables!r}; write [{variables!r}]")
+    names = list(variables)
+    wanted = _wanted(steps, model.config.steps - 1 if isinstance(model, GatedNetwork) else None)
+    subject = _subject(model, stimuli, names, wanted, design, phases)
+    subject.tapped(names)  # names are checked before anything runs
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    subject.require(stimuli)
+    shown = StimulusSet(stimuli.images, stimuli.objects, plain_table(stimuli.table))
+    rehearsal = rehearse(subject, shown.select(slice(0, 2)), names, len(shown))
+    kept = {name: _kept(name, rehearsal.steps[name], wanted) for name in names}
+    chosen = _units_of(units, names)
+    active = active_on(subject.module)
+    work = Work(
+        subject=subject,
+        interventions=() if active is None else active.interventions,
+        shapes=rehearsal.shapes,
+        phases=rehearsal.phases,
+        steps=kept,
+        index={
+            name: chosen[name].index(name, shape, subject.sees) if name in chosen else None
+            for name, shape in rehearsal.shapes.items()
+        },
+        precision=precision,
+        batch_size=1,
+        n_stimuli=len(shown),
+    )
+    work = replace(work, batch_size=_batch_size(work, rehearsal.bytes_of_a_step, batch_size))
+    return Plan(work=work, stimuli=shown, units=chosen, rehearsal=rehearsal)
 
-    @property
-    def kept(self) -> dict[str, Any]:
-        """Everything."""
+
+def _subject(
+    model: Model,
+    stimuli: StimulusSet,
+    variables: Sequence[str],
+    steps: Sequence[int] | None,
+    design: str,
+    phases: int | None,
+) -> Subject:
+    if not isinstance(model, GatedNetwork):
+        if design != "free" or phases is not None:
+            raise ValueError(
+                "design and phases must be left out for a model that is no gated network; its run says both"
+            )
+        return model if isinstance(model, TimedModule) else TimedModule(model)
+    if design not in DESIGNS:
+        raise ValueError(f"design must be one of {', '.join(DESIGNS)}, got {design!r}")
+    n_phases = 1 if design == "cued" else phases if phases is not None else (stimuli.n_objects or 2)
+    if n_phases < 1:
+        raise ValueError(f"phases must be at least 1, got {n_phases}")
+    last_gates = needs_last_gates(model, variables, steps)
+    return GatedSubject(module=model, design=design, phases=n_phases, last_gates=last_gates)
+
+
+def _wanted(steps: Sequence[int] | None, last: int | None) -> list[int] | None:
+    if steps is None:
+        return None
+    try:
+        wanted = [operator.index(step) for step in steps]  # numpy's integers are no JSON
+    except TypeError:
+        wanted = []
+    if not wanted or wanted != sorted(set(wanted)) or wanted[0] < 0 or (last is not None and wanted[-1] > last):
+        allowed = "0 on" if last is None else f"0 to {last}"
+        raise ValueError(f"steps must be a list of different numbers from {allowed}, ascending, got {steps}")
+    return wanted
+
+
+def _kept(name: str, there: tuple[int, ...], wanted: list[int] | None) -> tuple[int, ...]:
+    if wanted is None:
+        return there
+    if not set(wanted) <= set(there):
+        raise ValueError(f"steps must be among {list(there)} for {name}, got {wanted}; record other steps of it apart")
+    return tuple(wanted)
+
+
+def _units_of(units: Units | Mapping[str, Units] | None, names: Sequence[str]) -> dict[str, Units]:
+    if units is None:
         return {}
+    if isinstance(units, Units):
+        return dict.fromkeys(names, units)
+    unknown = [name for name in units if name not in names]
+    if unknown:
+        raise ValueError(
+            f"units must be of recorded variables ({', '.join(names)}), got {unknown[0]!r}; add the variable"
+        )
+    return dict(units)
 
-    def __init__(self) -> None:
-        self._batches: list[Batch] = []
 
-    def take(self, batch: Batch) -> None:
-        """Keep a batch."""
-        self._batches.append(batch)
-
-    def result(self) -> tuple[tuple[str, ...], pd.DataFrame, dict[str, dict[str, NDArray[Any]]]]:
-        """Return all batches as one."""
-        import pandas as pd
-
-        table = pd.concat([batch.presentations for batch in self._batches], ignore_index=True)
-        arrays = {
-            name: {labels.ACTIVATION: np.concatenate([batch.activations[name] for batch in self._batches])}
-            for name in self._batches[0].activations
-        }
-        self._batches = []
-        return (labels.PRESENTATION,), table, arrays
+def _batch_size(work: Work, step_bytes: int, asked: int | None) -> int:
+    device = device_of(work.subject.module)
+    kept = sum(map(work.bytes_of, work.steps)) * len(work.phases)
+    size = choose_batch_size(device, step_bytes, kept, work.n_stimuli) if asked is None else asked
+    shuffled = any(
+        isinstance(i, Shuffle) or (isinstance(i, SwapInhibition) and i.source == "stimulus") for i in work.interventions
+    )
+    if shuffled and asked is None:
+        size = next((b for b in range(size, 1, -1) if work.n_stimuli % b != 1), work.n_stimuli)
+    if shuffled and (size < 2 or work.n_stimuli % size == 1):
+        raise ValueError(
+            f"batch_size must leave no batch with a single stimulus where stimuli are shuffled, got {size} for "
+            f"{work.n_stimuli} stimuli; choose another"
+        )
+    return size
 
 
 def _labelled(
-    arrays: Mapping[str, NDArray[Any]],
-    dims: tuple[str, ...],
-    first: pd.DataFrame,
-    steps: Sequence[int],
-    units: pd.DataFrame,
+    plan: Plan, name: str, arrays: Mapping[str, NDArray[Any]], dims: tuple[str, ...], first: pd.DataFrame
 ) -> xr.Dataset:
     """Attach the labels; from here on nothing is found by its position."""
-    coordinates: dict[str, Any] = {labels.TIME_STEP: (labels.TIME_STEP, list(steps))}
+    coordinates: dict[str, Any] = {labels.TIME_STEP: (labels.TIME_STEP, list(plan.work.steps[name]))}
+    units = neuroids(plan.work.subject.name, name, plan.work.shapes[name], plan.work.index[name])
     for dim, table in ((dims[0], first), (labels.NEUROID, units)):
         for column in table:
             values = table[column].to_numpy()
             # Strings of a fixed width would be cut or padded in the file.
             coordinates[str(column)] = (dim, values if values.dtype.kind in "biuf" else values.astype(object))
     shaped = {
-        name: ((dims[0], labels.TIME_STEP, labels.NEUROID), values.reshape(*values.shape[:2], -1), {"units": "1"})
+        array: ((dims[0], labels.TIME_STEP, labels.NEUROID), values, {"units": "1"})
         if values.ndim > 1
         else (dims[0], values)
-        for name, values in arrays.items()
+        for array, values in arrays.items()
     }
     return xr.Dataset(shaped, coordinates)
-
-
-def _names(model: GatedNetwork, variables: Sequence[str]) -> list[str]:
-    if isinstance(variables, str):
-        raise ValueError(f"variables must be a list of names, got the string {variables!r}; write [{variables!r}]")
-    names = list(variables)
-    require_variables(model, names)
-    return names
-
-
-def _kept_steps(model: GatedNetwork, steps: Sequence[int] | None) -> list[int]:
-    if steps is None:
-        return list(range(model.config.steps))
-    last = model.config.steps - 1
-    try:
-        kept = [operator.index(step) for step in steps]  # numpy's integers are no JSON
-    except TypeError:
-        kept = []
-    if not kept or kept != sorted(set(kept)) or kept[0] < 0 or kept[-1] > last:
-        raise ValueError(f"steps must be a list of different numbers from 0 to {last}, ascending, got {steps}")
-    return kept
-
-
-def require_size(model: GatedNetwork, stimuli: StimulusSet) -> None:
-    """Raise unless the stimuli have the size that the network takes."""
-    if stimuli.images.shape[1:] != model.config.size:
-        raise ValueError(
-            f"images must be (channel, y, x) = {model.config.size} for {model.name}, got {stimuli.images.shape[1:]}; "
-            "use stimuli of that size or another model"
-        )
-
-
-def _check(model: GatedNetwork, stimuli: StimulusSet, design: str, phases: int, batch_size: int) -> None:
-    require_size(model, stimuli)
-    if design not in DESIGNS:
-        raise ValueError(f"design must be one of {', '.join(DESIGNS)}, got {design!r}")
-    if design == "cued" and (stimuli.n_objects or 0) < 2:
-        raise ValueError("design must be free for stimuli without two objects each, got 'cued'; give objects")
-    if phases < 1:
-        raise ValueError(f"phases must be at least 1, got {phases}")
-    if stimuli.n_objects is not None and phases > stimuli.n_objects:
-        raise ValueError(f"phases must be from 1 to the number of objects, {stimuli.n_objects}, got {phases}")
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")

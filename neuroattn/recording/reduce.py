@@ -15,15 +15,16 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from neuroattn.recording.presentations import Batch
+    from neuroattn.recording.run import Batch
 
 # Names of the arrays of a reduced recording. The count is of the presentations that were kept.
 MEAN, VARIANCE, MAXIMUM, COUNT, PRESENTED = "mean", "variance", "maximum", "count", "presented"
+MOMENTS = (MEAN, VARIANCE, MAXIMUM)
 
 
 @dataclass
 class _Group:
-    """Moments of the presentations of one condition so far, one array a variable."""
+    """Moments of the presentations of one condition so far, one array a variable; what is not asked for is empty."""
 
     count: int
     mean: dict[str, NDArray[np.float64]]
@@ -40,11 +41,14 @@ class Reduction:
         Coordinates of a presentation; presentations that share all of them are one condition.
     keep
         A boolean coordinate; presentations where it is false are left out. None keeps all.
+    what
+        Which of ``mean``, ``variance`` and ``maximum`` to make; what is not made costs nothing.
 
     Raises
     ------
     ValueError
-        If `by` is not a list of different names, or has the name of an array of the reduced recording.
+        If `by` or `what` is not a list of different names, if `by` has the name of an array of the reduced recording,
+        or `what` one that there is not.
 
     Notes
     -----
@@ -53,20 +57,24 @@ class Reduction:
     the population's (divided by the count).
     """
 
-    def __init__(self, by: Sequence[str], keep: str | None = None) -> None:
+    def __init__(self, by: Sequence[str], keep: str | None = None, *, what: Sequence[str] = MOMENTS) -> None:
         if isinstance(by, str) or not by or len(set(by)) < len(by):
             raise ValueError(f"by must be a list of different coordinates, at least one, got {by!r}")
         for name in (MEAN, VARIANCE, MAXIMUM, COUNT, PRESENTED):
             if name in by:
                 raise ValueError(f"by must not have {name!r}, an array of every reduced recording; rename the column")
+        if isinstance(what, str) or not what or not set(what) <= set(MOMENTS) or len(set(what)) < len(what):
+            raise ValueError(f"what must be a list of different ones of {', '.join(MOMENTS)}, got {what!r}")
         self.by, self.keep = list(by), keep
+        self.what = [name for name in MOMENTS if name in what]
         self._groups: dict[tuple[Any, ...], _Group] = {}
         self._presented: dict[tuple[Any, ...], int] = {}
+        self._variables: list[str] = []
 
     @property
     def kept(self) -> dict[str, Any]:
         """What it keeps of a recording: moments by these coordinates."""
-        return {"reduced_by": self.by, "reduced_keep": self.keep}
+        return {"reduced_by": self.by, "reduced_keep": self.keep, "reduced_to": self.what}
 
     def take(self, batch: Batch) -> None:
         """Add a batch to its conditions.
@@ -78,6 +86,7 @@ class Reduction:
         """
         table = batch.presentations
         self._check(table)
+        self._variables = list(batch.activations)
         keep = np.ones(len(table), bool) if self.keep is None else table[self.keep].to_numpy()
         for key, indices in table.groupby(self.by, sort=False).indices.items():
             condition, rows = key if isinstance(key, tuple) else (key,), np.asarray(indices)
@@ -101,14 +110,15 @@ class Reduction:
             raise ValueError(f"keep must be a boolean coordinate, got {self.keep!r} of {table[self.keep].dtype}")
 
     def _add(self, condition: tuple[Any, ...], values: dict[str, NDArray[np.float32]]) -> None:
-        count = len(next(iter(values.values())))
-        mean = {name: value.mean(0, dtype=np.float64) for name, value in values.items()}
-        part = _Group(
-            count,
-            mean,
-            {name: ((value - mean[name]) ** 2).sum(0) for name, value in values.items()},
-            {name: value.max(0) for name, value in values.items()},
-        )
+        mean, squares, maximum = {}, {}, {}
+        for name, value in values.items():
+            if self.what != [MAXIMUM]:
+                mean[name] = value.mean(0, dtype=np.float64)
+            if VARIANCE in self.what:
+                squares[name] = ((value - mean[name]) ** 2).sum(0)
+            if MAXIMUM in self.what:
+                maximum[name] = value.max(0)
+        part = _Group(len(next(iter(values.values()))), mean, squares, maximum)
         old = self._groups.get(condition)
         self._groups[condition] = part if old is None else _joined(old, part)
 
@@ -130,20 +140,28 @@ class Reduction:
         table = pd.DataFrame(conditions, columns=self.by)
         counts = np.array([self._groups[c].count if c in self._groups else 0 for c in conditions])
         presented = np.array([self._presented[c] for c in conditions])
-        example = next(iter(self._groups.values()))
-        arrays: dict[str, dict[str, NDArray[Any]]] = {}
-        for name, mean in example.mean.items():
-            empty = _Group(1, *({name: np.full(mean.shape, np.nan)} for _ in range(3)))
-            groups = [self._groups.get(condition, empty) for condition in conditions]
-            arrays[name] = {
-                MEAN: np.stack([group.mean[name] for group in groups]).astype(np.float32),
-                VARIANCE: np.stack([group.squares[name] / group.count for group in groups]).astype(np.float32),
-                MAXIMUM: np.stack([group.maximum[name] for group in groups]).astype(np.float32),
-                COUNT: counts,
-                PRESENTED: presented,
-            }
+        arrays = {name: self._stacked(name, conditions) for name in self._variables}
+        for of_variable in arrays.values():
+            of_variable |= {COUNT: counts, PRESENTED: presented}
         self._groups, self._presented = {}, {}
         return (labels.CONDITION,), table, arrays
+
+    def _stacked(self, variable: str, conditions: Sequence[tuple[Any, ...]]) -> dict[str, NDArray[Any]]:
+        """Return the moments of a variable, (condition, step, neuroid) each; NaN where a condition has none."""
+        groups = [self._groups.get(condition) for condition in conditions]
+        stacked = {}
+        for moment in self.what:
+            of_groups = [None if group is None else _moment(group, moment, variable) for group in groups]
+            shape = next(values.shape for values in of_groups if values is not None)
+            empty = np.full(shape, np.nan)
+            stacked[moment] = np.stack([empty if v is None else v for v in of_groups]).astype(np.float32)
+        return stacked
+
+
+def _moment(group: _Group, moment: str, variable: str) -> NDArray[Any]:
+    if moment == VARIANCE:
+        return group.squares[variable] / group.count
+    return group.mean[variable] if moment == MEAN else group.maximum[variable]
 
 
 def _joined(a: _Group, b: _Group) -> _Group:
@@ -152,6 +170,7 @@ def _joined(a: _Group, b: _Group) -> _Group:
     for name, of_a in a.mean.items():
         difference = b.mean[name] - of_a
         mean[name] = of_a + difference * (b.count / count)
-        squares[name] = a.squares[name] + b.squares[name] + difference**2 * (a.count * b.count / count)
+        if a.squares:
+            squares[name] = a.squares[name] + b.squares[name] + difference**2 * (a.count * b.count / count)
     maximum = {name: np.maximum(of_a, b.maximum[name]) for name, of_a in a.maximum.items()}
     return _Group(count, mean, squares, maximum)

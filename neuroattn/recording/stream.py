@@ -1,41 +1,67 @@
 """Recordings that go to disk while they are made, survive a kill, and say what they are.
 
-A store is laid out whole before the first batch: shapes, chunks, every coordinate that is known already, and a flag
-``done`` for each presentation. Each batch then fills one region of whole chunks, and its flags are set after its data.
-So memory does not grow with the number of stimuli, and the same call continues a store that was interrupted at any
-moment, with the same bytes as if it had not been. One process at a time may write into a store.
+A store is laid out whole before the first batch (`neuroattn.recording.layout`). Then blocks of stimuli are filled, each
+one region of whole chunks, and a block's flags are set after its data. So memory does not grow with the number of
+stimuli, and the same call continues a store that was interrupted at any moment, with the same bytes as if it had not
+been. Any number of processes may make the same call at once: whoever begins a block locks it, and the kernel unlocks
+what a killed process held.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import zarr
-from zarr.codecs import BloscCodec, Crc32cCodec
+from filelock import FileLock, Timeout
 
-from neuroattn import labels
 from neuroattn.recording.attributes import SCHEMA_VERSION
-from neuroattn.recording.neuroids import neuroids
+from neuroattn.recording.constant import constant_warning
+from neuroattn.recording.layout import (
+    DONE,
+    array_at,
+    block_size,
+    constant_ones,
+    finish,
+    is_finished,
+    lay_out,
+    write_block,
+)
+from neuroattn.recording.plan import run_part
+from neuroattn.recording.room import require_disk
 from neuroattn.recording.store import open_recording
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import Future
     from pathlib import Path
 
-    import pandas as pd
     import xarray as xr
-    from numpy.typing import NDArray
+    from distributed import Client
 
     from neuroattn.recording.plan import Plan
+    from neuroattn.recording.run import Arrays
 
-DONE = "done"
-CHUNK_BYTES = 4 * 2**20  # a chunk's size at most, where a single presentation is not larger already
+POLL_SECONDS = 0.2  # between two looks at blocks that other processes have begun
 
 
-def stream(plan: Plan, store: Path, attributes: dict[str, Any]) -> xr.DataTree:
+def batch_size_there(store: Path) -> int | None:
+    """Return the batch size of a recording that is there already; None where there is none."""
+    try:
+        size = zarr.open_group(store, mode="r").attrs.get("batch_size")
+    except (FileNotFoundError, ValueError, KeyError, OSError):
+        return None
+    return size if isinstance(size, int) else None
+
+
+def stream(plan: Plan, store: Path, attributes: dict[str, Any], client: Client | None = None) -> xr.DataTree:
     """Record a plan into a store, going on where an earlier call of the same plan was interrupted.
 
     Parameters
@@ -46,6 +72,8 @@ def stream(plan: Plan, store: Path, attributes: dict[str, Any]) -> xr.DataTree:
         Path of the Zarr store.
     attributes
         Of the root: provenance and identity.
+    client
+        Of a Dask cluster that is to do the work; None: this process.
 
     Returns
     -------
@@ -59,24 +87,131 @@ def stream(plan: Plan, store: Path, attributes: dict[str, Any]) -> xr.DataTree:
     OSError
         If the disk is full or cannot be written; what was written stays valid, and the same call goes on.
     """
-    attributes = {**attributes, "batch_size": plan.batch_size}
-    try:
+    layout = {"batch_size": plan.work.batch_size, "block_size": block_size(plan)}
+    with _said(store):
         if not store.exists():
-            _require_room(plan, store)
-            _lay_out(plan, store, attributes)
+            _begin(plan, store, {**attributes, **layout})
         root = zarr.open_group(store, mode="r+")
-        require_same(store, dict(root.attrs), attributes)
-        for torn in store.rglob("*.partial"):  # zarr writes a chunk under this name first; a kill leaves it
-            torn.unlink()
-        for first, batch in plan.batches(_pending(root, plan)):
-            laid_out = batch.presentations.columns.isin(plan.stimuli.table.columns)
-            _write(root, plan.rows(first), batch.activations, batch.presentations.loc[:, ~laid_out])
-    except OSError as error:
-        raise OSError(
-            f"store {str(store)!r} could not be written ({error.strerror or error}); what was written stays valid, and "
-            "the same call goes on from there"
-        ) from error
+        require_same(store, dict(root.attrs), {**attributes, **layout})
+        if not is_finished(root):
+            _fill_and_finish(plan, Blocks(plan, store, root), client)
+    for name in constant_ones(zarr.open_group(store, mode="r")):
+        warnings.warn(constant_warning(name, len(plan.stimuli)), UserWarning, stacklevel=3)
     return open_recording(store)
+
+
+def _fill_and_finish(plan: Plan, blocks: Blocks, client: Client | None) -> None:
+    if client is None:
+        _fill(plan, blocks)
+    else:
+        from neuroattn.recording.cluster import fill_on_cluster
+
+        fill_on_cluster(plan, blocks, client)
+    lock = _locked(blocks.store, "finish")
+    try:
+        finish(blocks.store, plan.per_stimulus)
+    finally:
+        lock.release()
+    shutil.rmtree(_locks(blocks.store), ignore_errors=True)
+
+
+def _begin(plan: Plan, store: Path, attributes: dict[str, Any]) -> None:
+    """Lay a store out, once, however many processes begin it."""
+    try:
+        with _locked(store, "layout"):
+            if not store.exists():
+                require_disk(plan, store)
+                lay_out(plan, store, attributes)
+    finally:
+        if not store.exists():
+            shutil.rmtree(_locks(store), ignore_errors=True)
+
+
+class Blocks:
+    """The blocks of a store: which are left to be filled, and who fills which.
+
+    Parameters
+    ----------
+    plan, store, root
+        The recording, its path, and its opened root.
+    """
+
+    def __init__(self, plan: Plan, store: Path, root: zarr.Group) -> None:
+        self.store, self.root, self.size = store, root, int(str(root.attrs["block_size"]))
+        self._rows = [plan.rows(first, self.size) for first in range(0, len(plan.stimuli), self.size)]
+        flags = np.asarray(array_at(root, DONE)[:])
+        self.pending = [number for number, rows in enumerate(self._rows) if not flags[rows].all()]
+
+    def rows(self, number: int) -> slice:
+        """Return the presentations of a block."""
+        return self._rows[number]
+
+    def is_done(self, number: int) -> bool:
+        """Return whether a block is filled, by whomever."""
+        return bool(np.asarray(array_at(self.root, DONE)[self._rows[number]]).all())
+
+    def begin(self, number: int) -> FileLock | None:
+        """Lock a block for this process; None if another one has begun it, or it is done."""
+        lock = claim(self.store, number)
+        if lock is not None and self.is_done(number):
+            lock.release()
+            return None
+        return lock
+
+    def begun(self) -> Iterator[tuple[int, FileLock]]:
+        """Yield blocks to fill, each locked, until all of them are done, by whomever."""
+        while self.pending:
+            progressed = False
+            for number in list(self.pending):
+                lock = self.begin(number)
+                if lock is not None:
+                    self.pending.remove(number)
+                    progressed = True
+                    yield number, lock
+            # What others have begun they finish, or leave behind for us to take over.
+            self.pending = [number for number in self.pending if not self.is_done(number)]
+            if self.pending and not progressed:
+                time.sleep(POLL_SECONDS)
+
+
+def claim(store: Path, number: int) -> FileLock | None:
+    """Lock a block of a store; None if another process has it."""
+    try:
+        return _locked(store, f"block-{number}", timeout=0)
+    except Timeout:
+        return None
+
+
+def _fill(plan: Plan, blocks: Blocks) -> None:
+    """Fill blocks in this process: one is written while the next is computed."""
+    per, size, n = plan.per_stimulus, blocks.size, len(plan.stimuli)
+    rooms: list[Arrays | None] = [None, None]
+    writing: Future[None] | None = None
+    left = sum(min(size, n - number * size) for number in blocks.pending)
+    with ThreadPoolExecutor(1, "writing") as writer, plan.progress(left) as progress:
+        for count, (number, lock) in enumerate(blocks.begun()):
+            try:
+                first = number * size
+                part = plan.stimuli.select(slice(first, first + size))
+                room = rooms[count % 2] or plan.work.room(min(size, n))
+                rooms[count % 2] = room
+                arrays = {name: array[: len(part) * per] for name, array in room.items()}
+                trials = pd.concat(run_part(plan.work, part, first, arrays, progress), ignore_index=True)
+                if writing is not None:
+                    writing.result()
+            except BaseException:
+                lock.release()
+                raise
+            writing = writer.submit(_write, blocks, number, lock, arrays, trials)
+        if writing is not None:
+            writing.result()
+
+
+def _write(blocks: Blocks, number: int, lock: FileLock, arrays: Arrays, trials: pd.DataFrame) -> None:
+    try:
+        write_block(blocks.root, number, blocks.rows(number), arrays, trials)
+    finally:
+        lock.release()
 
 
 def require_same(store: Path, there: dict[str, Any], now: dict[str, Any]) -> None:
@@ -85,7 +220,7 @@ def require_same(store: Path, there: dict[str, Any], now: dict[str, Any]) -> Non
     Raises
     ------
     ValueError
-        If it is no store of this package, of a newer version, or differs; the message names what differs.
+        If it is no store of this package, of another version, or differs; the message names what differs.
     """
     version = there.get("schema_version")
     if version is None or "identity_of" not in there:
@@ -93,6 +228,11 @@ def require_same(store: Path, there: dict[str, Any], now: dict[str, Any]) -> Non
     if version > SCHEMA_VERSION:
         raise ValueError(
             f"store {str(store)!r} has schema version {version}, this package reads up to {SCHEMA_VERSION}; update it"
+        )
+    if version < SCHEMA_VERSION:
+        raise ValueError(
+            f"store {str(store)!r} has schema version {version}, this package continues only {SCHEMA_VERSION}; "
+            "choose another path"
         )
     before, wanted = (json.loads(attributes["identity_of"]) for attributes in (there, now))
     before["batch_size"], wanted["batch_size"] = there.get("batch_size"), now["batch_size"]
@@ -102,103 +242,31 @@ def require_same(store: Path, there: dict[str, Any], now: dict[str, Any]) -> Non
         raise ValueError(f"store {str(store)!r} holds another recording, which differs in {named}; choose another path")
 
 
-def n_bytes(plan: Plan) -> dict[str, int]:
-    """Return the uncompressed bytes that every variable of a plan takes on disk."""
-    return {name: values[0].nbytes * plan.n_presentations for name, values in plan.rehearsal.activations.items()}
+@contextmanager
+def _said(store: Path) -> Iterator[None]:
+    """Say of a disk that cannot be written what became of the recording."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            f"store {str(store)!r} could not be written ({error.strerror or error}); what was written stays valid, and "
+            "the same call goes on from there"
+        ) from error
 
 
-def _require_room(plan: Plan, store: Path) -> None:
-    place = next(path for path in store.absolute().parents if path.exists())
-    needed, free = n_bytes(plan), shutil.disk_usage(place).free
-    if sum(needed.values()) > free:
-        listed = ", ".join(f"{name} {size / 1e9:.2f} GB" for name, size in needed.items())
-        raise ValueError(
-            f"store {str(store)!r} needs up to {sum(needed.values()) / 1e9:.2f} GB ({listed}), and {free / 1e9:.2f} GB "
-            "are free; record fewer steps, variables or stimuli, or reduce while recording"
-        )
+def _locks(store: Path) -> Path:
+    # Beside the store, which holds nothing but Zarr.
+    return store.with_name(f"{store.name}.locks")
 
 
-def _lay_out(plan: Plan, store: Path, attributes: dict[str, Any]) -> None:
-    """Make a store with everything but the values, whole or not at all."""
-    unfinished = store.with_name(f"{store.name}.part")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    store.parent.mkdir(parents=True, exist_ok=True)
-    root = zarr.open_group(unfinished, mode="w", zarr_format=3)
-    root.attrs.update(attributes)
-    rows = plan.rows(0).stop  # of a whole batch
-    _create(root, DONE, np.zeros(plan.n_presentations, bool), labels.PRESENTATION, rows)
-    for name in plan.variables:
-        _lay_out_variable(root.require_group(name), name, plan, rows)
-    unfinished.rename(store)
-
-
-def _lay_out_variable(group: zarr.Group, name: str, plan: Plan, rows: int) -> None:
-    values = plan.rehearsal.activations[name]
-    n_steps, n_units = values.shape[1], int(np.prod(values.shape[2:]))
-    units = neuroids(plan.model.name, name, values)
-    columns = plan.rehearsal.presentations
-    group.create_array(
-        labels.ACTIVATION,
-        shape=(plan.n_presentations, n_steps, n_units),
-        chunks=(_whole_chunks(rows, 4 * n_steps * n_units), n_steps, n_units),
-        dtype="float32",
-        fill_value=np.nan,
-        # Half of the responses are zero: LZ4 without a shuffle keeps their runs, and is faster than most disks. The
-        # checksum tells a damaged chunk from a whole one.
-        compressors=[BloscCodec(cname="lz4", clevel=1, shuffle="noshuffle", typesize=4), Crc32cCodec()],
-        dimension_names=(labels.PRESENTATION, labels.TIME_STEP, labels.NEUROID),
-        attributes={"units": "1", "coordinates": " ".join([*map(str, columns), *map(str, units)])},
-    )
-    _create(group, labels.TIME_STEP, np.array(plan.steps), labels.TIME_STEP, n_steps)
-    for column in units:
-        _create(group, str(column), units[column].to_numpy(), labels.NEUROID, n_units)
-    known = plan.stimuli.table.iloc[np.repeat(np.arange(len(plan.stimuli)), plan.per_stimulus)]
-    for column in columns:
-        example = columns[column].to_numpy()
-        full = known[column].to_numpy() if column in known else np.zeros(plan.n_presentations, example.dtype)
-        _create(group, str(column), full, labels.PRESENTATION, rows)
-
-
-def _whole_chunks(rows: int, size: int) -> int:
-    """Return how many presentations of `size` bytes make a chunk: a divisor of a batch's, to align regions."""
-    return max(n for n in range(1, rows + 1) if rows % n == 0 and (n == 1 or n * size <= CHUNK_BYTES))
-
-
-def _create(group: zarr.Group, name: str, values: NDArray[Any], dim: str, chunk: int) -> None:
-    array = group.create_array(
-        name,
-        shape=values.shape,
-        chunks=(min(chunk, len(values)),),
-        dtype=values.dtype if values.dtype.kind in "biuf" else str,
-        dimension_names=(dim,),
-    )
-    array[:] = _storable(values)
-
-
-def _pending(root: zarr.Group, plan: Plan) -> Iterator[int]:
-    done = np.asarray(array_at(root, DONE)[:])
-    return (first for first in plan.starts if not done[plan.rows(first)].all())
-
-
-def _write(
-    root: zarr.Group, rows: slice, activations: dict[str, NDArray[np.float32]], coordinates: pd.DataFrame
-) -> None:
-    """Fill the region of a batch, and set its flags when its data are there."""
-    for name, values in activations.items():
-        array_at(root, f"{name}/{labels.ACTIVATION}")[rows] = values.reshape(*values.shape[:2], -1)
-        for column in coordinates:
-            array_at(root, f"{name}/{column}")[rows] = _storable(coordinates[column].to_numpy())
-    array_at(root, DONE)[rows] = True
-
-
-def _storable(values: NDArray[Any]) -> NDArray[Any]:
-    """Return numbers as they are and text as text; the zeros that hold the place of text become ""."""
-    return values if values.dtype.kind in "biuf" else np.array([str(value or "") for value in values], dtype=object)
-
-
-def array_at(group: zarr.Group, path: str) -> zarr.Array[Any]:
-    """Return an array of a store, or raise ValueError if there is a group in its place."""
-    array = group[path]
-    if not isinstance(array, zarr.Array):
-        raise ValueError(f"{path} must be an array of the store, got a group; the store is damaged")
-    return array
+def _locked(store: Path, name: str, timeout: float = -1) -> FileLock:
+    """Return a lock of a store once this process has it; raise Timeout if it takes longer than `timeout` seconds."""
+    folder = _locks(store)
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / name, thread_local=False)  # the thread that writes a block unlocks it
+        try:
+            lock.acquire(timeout=timeout)
+        except FileNotFoundError:  # another process is done, and has just cleared the folder away
+            continue
+        return lock

@@ -1,84 +1,95 @@
-"""Hooks on the named variables of a network, for as long as a ``with`` lasts."""
+"""Hooks on the named variables of a model, for as long as a ``with`` lasts."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from neuroattn.models.probe import probes, require_variables
+from neuroattn.recording.clock import Calls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from torch import nn
 
+    from neuroattn.recording.clock import Clock
+    from neuroattn.recording.subject import Tapped
 
-class Tap:
-    """Collects the values of variables at chosen time steps of one phase after another.
-
-    Parameters
-    ----------
-    variables
-        Names, as `neuroattn.models.probe.probes` lists them.
-    steps
-        Time steps of a phase to keep, counted from 0, ascending.
-    """
-
-    def __init__(self, variables: Sequence[str], steps: Sequence[int]) -> None:
-        self._steps = list(steps)
-        self._kept: dict[str, list[torch.Tensor]] = {name: [] for name in variables}
-        self._calls = dict.fromkeys(variables, 0)
-
-    def keep(self, name: str, value: torch.Tensor) -> None:
-        """Take the value that variable `name` has at its next time step."""
-        if self._calls[name] in self._steps:
-            self._kept[name].append(value.detach())
-        self._calls[name] += 1
-
-    def take_phase(self) -> dict[str, torch.Tensor]:
-        """Return what the phase that just ended left, and be ready for the next.
-
-        Returns
-        -------
-        dict
-            Variable → (batch, time_step, channel, y, x), or (batch, time_step, channel) for a vector.
-
-        Raises
-        ------
-        RuntimeError
-            If a variable was not computed at each of the steps.
-        """
-        for name, values in self._kept.items():
-            if len(values) != len(self._steps):
-                raise RuntimeError(
-                    f"{name} was computed {self._calls[name]} times in a phase, too few for steps {self._steps}"
-                )
-        taken = {name: torch.stack(values, 1) for name, values in self._kept.items()}
-        self._kept = {name: [] for name in self._kept}
-        self._calls = dict.fromkeys(self._calls, 0)
-        return taken
+    # Takes variable, presentation, time step, value (batch, channel, y, x) or with fewer axes.
+    Receive = Callable[[str, int, int, torch.Tensor], None]
 
 
 @contextmanager
-def tap(network: nn.Module, variables: Sequence[str], steps: Sequence[int]) -> Iterator[Tap]:
-    """Collect variables of a network; the hooks are gone when the ``with`` ends, however it ends.
+def tap(tapped: Mapping[str, Tapped], clock: Clock, receive: Receive) -> Iterator[None]:
+    """Hand on the values of variables as they are computed; the hooks are gone when the ``with`` ends, however it ends.
+
+    Parameters
+    ----------
+    tapped
+        Variable → where it exists.
+    clock
+        Of the run that goes on inside the block.
+    receive
+        Called with every value. The tensor is the model's own: copy what is to last.
+    """
+    handles = [
+        module.register_forward_hook(_handing_on(name, number, Calls(clock, name), clock, receive))
+        for name, (module, number) in tapped.items()
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _handing_on(
+    name: str, number: int | None, calls: Calls, clock: Clock, receive: Receive
+) -> Callable[[nn.Module, Any, Any], None]:
+    def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        if not clock.paused:
+            value, step = element(output, name, number), calls.step()
+            receive(name, clock.presentation, step, value.detach())
+
+    return hook
+
+
+def element(output: Any, variable: str, number: int | None) -> torch.Tensor:
+    """Return the tensor that a variable is, in what its module returned.
 
     Raises
     ------
     ValueError
-        Before anything runs, if the network has no such variable; the message names those it has.
+        If there is no tensor in its place.
     """
-    require_variables(network, list(variables))
-    taps = Tap(variables, steps)
-    known = probes(network)
-    handles = [
-        known[name].register_forward_hook(lambda _module, _inputs, value, name=name: taps.keep(name, value))
-        for name in variables
-    ]
-    try:
-        yield taps
-    finally:
-        for handle in handles:
-            handle.remove()
+    value = output
+    if isinstance(output, tuple | list):
+        k = 0 if number is None else number
+        value = output[k] if k < len(output) else None
+    elif number is not None:
+        raise ValueError(f"{variable} must be a tuple to have an element {number}, got {type(output).__name__}")
+    if not isinstance(value, torch.Tensor):
+        raise ValueError(
+            f"{variable} must be a tensor or a tuple with one, got {_described(output)}; name an element "
+            f"({variable}[1])"
+        )
+    return value
+
+
+def with_element(output: Any, number: int | None, value: torch.Tensor) -> Any:
+    """Return what a module returned with another tensor in a variable's place."""
+    if not isinstance(output, tuple | list):
+        return value
+    k = number or 0
+    elements = [*output[:k], value, *output[k + 1 :]]
+    if hasattr(output, "_fields"):  # a named tuple takes its elements one by one
+        return type(output)(*elements)
+    return type(output)(elements)
+
+
+def _described(output: Any) -> str:
+    if isinstance(output, tuple | list):
+        return f"{type(output).__name__} of {', '.join(type(part).__name__ for part in output)}"
+    return type(output).__name__

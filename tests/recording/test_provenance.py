@@ -31,7 +31,7 @@ def test_attributes(network, stimuli):
     configuration = {"seed": 23, "widths": [0.5, 2.0], "design": "something else"}
     attributes = record(network, stimuli, NAMES, np.array([1, 3]), configuration=configuration).attrs
     assert all(type(value) in {str, int} for value in attributes.values())
-    assert attributes["schema_version"] == 1
+    assert attributes["schema_version"] == 2
     assert attributes["model"] == "small"
     assert attributes["weights_sha256"] == weights_hash(network)
     assert json.loads(attributes["model_config"])["size"] == [1, 11, 13]
@@ -70,6 +70,7 @@ def test_a_reduction_is_part_of_the_protocol(network, stimuli):
         "steps": [3],
         "reduced_by": ["phase", "width"],
         "reduced_keep": "odd",
+        "reduced_to": ["mean", "variance", "maximum"],
     }
 
 

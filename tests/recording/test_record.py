@@ -109,10 +109,11 @@ def test_chosen_steps(network, stimuli, steps):
 )
 def test_the_last_sweep_is_run_only_where_it_is_looked_at(network, stimuli, variables, steps, sweeps):
     done = []
-    handle = network.stages[0].top_down.register_forward_hook(lambda *_: done.append(1))
+    handle = network.stages[0].top_down.register_forward_hook(lambda *inputs: done.append(len(inputs[2])))
     record(network, stimuli, variables, steps)
     handle.remove()
-    assert len(done) == sweeps
+    assert done.count(len(stimuli)) == sweeps  # the others are the rehearsal's, of two stimuli
+    assert done.count(2) == sweeps
 
 
 def test_cued_trials(network, stimuli, by_hand):

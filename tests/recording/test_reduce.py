@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from neuroattn.recording.presentations import Batch
 from neuroattn.recording.record import record
 from neuroattn.recording.reduce import Reduction
+from neuroattn.recording.run import Batch
 
 quick = settings(deadline=None, max_examples=40)
 
@@ -102,6 +102,21 @@ def test_a_recording_is_reduced_as_if_it_had_been_kept(network, stimuli, batch_s
             assert_allclose(found["mean"][number], kept.mean(0), atol=1e-5)
             assert_allclose(found["variance"][number], kept.var(0), atol=1e-5)
             assert_allclose(found["maximum"][number], kept.max(0), atol=1e-5)
+
+
+@pytest.mark.parametrize("what", [["mean"], ["maximum"], ["maximum", "mean"], ["variance"]])
+def test_only_what_is_asked_for_is_made(network, stimuli, what):
+    names = ["stage1/response"]
+    everything = record(network, stimuli, names, sink=Reduction(["odd"]), batch_size=3)[names[0]].to_dataset()
+    part = record(network, stimuli, names, sink=Reduction(["odd"], what=what), batch_size=3)[names[0]].to_dataset()
+    assert set(part.data_vars) == {*what, "count", "presented"}
+    xr.testing.assert_identical(part, everything[list(part.data_vars)])
+
+
+@pytest.mark.parametrize("what", [[], "mean", ["median"], ["mean", "mean"]])
+def test_what_cannot_be_made(what):
+    with refused(f"what must be a list of different ones of mean, variance, maximum, got {what!r}"):
+        Reduction(["odd"], what=what)
 
 
 def test_a_reduced_recording_is_written_and_read(network, stimuli, tmp_path):

@@ -18,10 +18,19 @@ import pytest
 import xarray as xr
 import zarr
 
+from neuroattn.recording import layout as layout_module
+from neuroattn.recording import room as room_module
 from neuroattn.recording import stream as stream_module
 from neuroattn.recording.__main__ import main
 from neuroattn.recording.contents import contents, problems
-from neuroattn.recording.record import record
+from neuroattn.recording.record import make_plan, record
+from neuroattn.stimuli.stimulus_set import StimulusSet
+
+
+@pytest.fixture(autouse=True)
+def _a_block_a_batch(monkeypatch):
+    monkeypatch.setattr(layout_module, "BLOCK_BYTES", 1)
+
 
 NAMES = ["stage1/response", "stage2/gate", "readout/logits"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,7 +49,7 @@ def files(store: Path) -> dict[str, bytes]:
 def test_a_store_holds_what_memory_holds(network, stimuli, tmp_path, design):
     kept = record(network, stimuli, NAMES, [1, 4], design=design, batch_size=3)
     with record(network, stimuli, NAMES, [1, 4], design=design, batch_size=3, store=tmp_path / "a.zarr") as stored:
-        assert bool(stored[stream_module.DONE].all())
+        assert bool(stored[layout_module.DONE].all())
         for name in NAMES:
             there, here = stored[name].to_dataset().load(), kept[name].to_dataset()
             assert there["activation"].attrs == {"units": "1"}
@@ -54,7 +63,7 @@ def test_a_store_holds_what_memory_holds(network, stimuli, tmp_path, design):
 def test_a_whole_store_is_not_run_again(monkeypatch, network, stimuli, tmp_path):
     record(network, stimuli, NAMES, store=tmp_path / "a.zarr", batch_size=2).close()
     before = files(tmp_path / "a.zarr")
-    monkeypatch.setattr(stream_module, "_write", None)
+    monkeypatch.setattr(stream_module, "write_block", None)
     record(network, stimuli, NAMES, store=tmp_path / "a.zarr", batch_size=2).close()
     assert files(tmp_path / "a.zarr") == before
 
@@ -62,17 +71,17 @@ def test_a_whole_store_is_not_run_again(monkeypatch, network, stimuli, tmp_path)
 def test_flags_are_set_after_the_data_and_a_broken_batch_is_written_again(monkeypatch, network, stimuli, tmp_path):
     store, whole = tmp_path / "a.zarr", tmp_path / "b.zarr"
     record(network, stimuli, NAMES, store=whole, batch_size=1).close()
-    real, written = stream_module._write, []
+    real, written = stream_module.write_block, []
 
-    def fails_in_the_third(root, rows, activations, coordinates):
+    def fails_in_the_third(root, block, rows, activations, trials):
         if len(written) == 2:
-            activations["readout/logits"] = None  # after the data of the first variables are there
+            activations["readout/logits"] = "nothing"  # after the data of the first variables are there
         written.append(rows)
-        real(root, rows, activations, coordinates)
+        real(root, block, rows, activations, trials)
 
     with monkeypatch.context() as patch:
-        patch.setattr(stream_module, "_write", fails_in_the_third)
-        with pytest.raises(AttributeError):
+        patch.setattr(stream_module, "write_block", fails_in_the_third)
+        with pytest.raises(ValueError, match="could not convert"):
             record(network, stimuli, NAMES, store=store, batch_size=1)
     assert contents(store).done == 4
     record(network, stimuli, NAMES, store=store, batch_size=1).close()
@@ -82,12 +91,43 @@ def test_flags_are_set_after_the_data_and_a_broken_batch_is_written_again(monkey
 
 def test_a_layout_that_fails_leaves_no_store(monkeypatch, network, stimuli, tmp_path):
     with monkeypatch.context() as patch:
-        patch.setattr(stream_module, "neuroids", None)
+        patch.setattr(layout_module, "neuroids", None)
         with pytest.raises(TypeError):
             record(network, stimuli, NAMES, store=tmp_path / "a.zarr")
-    assert not (tmp_path / "a.zarr").exists()
+    assert list(tmp_path.iterdir()) == []
     record(network, stimuli, NAMES, store=tmp_path / "a.zarr").close()
     assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
+
+
+def test_coordinates_are_written_some_blocks_at_a_time(monkeypatch, network, stimuli, tmp_path):
+    kept = record(network, stimuli, NAMES, batch_size=1)
+    monkeypatch.setattr(layout_module, "CHUNK_PRESENTATIONS", 5)  # two blocks of two presentations
+    with record(network, stimuli, NAMES, store=tmp_path / "a.zarr", batch_size=1) as stored:
+        for coordinate in kept["stage1/response"].coords:
+            found, expected = stored["stage1/response"][coordinate], kept["stage1/response"][coordinate]
+            np.testing.assert_array_equal(found.astype(expected.dtype), expected)
+    described = json.loads((tmp_path / "a.zarr" / "stage1" / "response" / "attended" / "zarr.json").read_text())
+    assert described["chunk_grid"]["configuration"]["chunk_shape"] == [4]
+
+
+@pytest.mark.parametrize(
+    ("bytes_", "most", "shown", "expected"),
+    [(1, 512, 10**9, 2), (10**9, 512, 10**9, 4), (10**9, 3, 10**9, 2), (10**9, 512, 1, 2)],
+)
+def test_a_block_is_whole_batches(monkeypatch, network, stimuli, bytes_, most, shown, expected):
+    monkeypatch.setattr(layout_module, "BLOCK_BYTES", bytes_)
+    monkeypatch.setattr(layout_module, "BLOCK_STIMULI", most)
+    monkeypatch.setattr(layout_module, "BLOCK_STIMULUS_BYTES", shown)
+    assert layout_module.block_size(make_plan(network, stimuli, NAMES, batch_size=2)) == expected
+
+
+def test_the_blocks_do_not_change_what_is_recorded(monkeypatch, network, stimuli, tmp_path):
+    stores = []
+    for size in (1, 10**9):
+        monkeypatch.setattr(layout_module, "BLOCK_BYTES", size)
+        stores.append(record(network, stimuli, NAMES, batch_size=1, store=tmp_path / f"{size}.zarr").load())
+    for name in NAMES:
+        xr.testing.assert_identical(stores[0][name].to_dataset(), stores[1][name].to_dataset())
 
 
 @pytest.mark.parametrize(
@@ -107,6 +147,7 @@ def test_another_recording_is_refused_by_what_differs(network, stimuli, tmp_path
     with pytest.raises(ValueError, match=re.escape(text) + f".*{named}"):
         record(network, stimuli, **{"variables": NAMES, "store": store, "batch_size": 2, **options})
     assert files(store) == before
+    assert list(tmp_path.iterdir()) == [store]
 
 
 def test_other_weights_are_refused(network, stimuli, tmp_path):
@@ -119,7 +160,16 @@ def test_a_store_of_a_newer_schema_is_refused(network, stimuli, tmp_path):
     store = tmp_path / "a.zarr"
     record(network, stimuli, NAMES, store=store).close()
     zarr.open_group(store, mode="r+").attrs["schema_version"] = 99
-    text = f"store {str(store)!r} has schema version 99, this package reads up to 1; update it"
+    text = f"store {str(store)!r} has schema version 99, this package reads up to 2; update it"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        record(network, stimuli, NAMES, store=store)
+
+
+def test_a_store_of_an_older_schema_is_not_continued(network, stimuli, tmp_path):
+    store = tmp_path / "a.zarr"
+    record(network, stimuli, NAMES, store=store).close()
+    zarr.open_group(store, mode="r+").attrs["schema_version"] = 1
+    text = f"store {str(store)!r} has schema version 1, this package continues only 2; choose another path"
     with pytest.raises(ValueError, match=re.escape(text)):
         record(network, stimuli, NAMES, store=store)
 
@@ -132,23 +182,30 @@ def test_another_group_is_refused(network, stimuli, tmp_path):
 
 
 def test_a_disk_without_room_is_refused_with_numbers(monkeypatch, network, stimuli, tmp_path):
-    monkeypatch.setattr(stream_module.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
-    with pytest.raises(ValueError, match=r"needs up to 0\.00 GB \(stage1/response 0\.00 GB, .* are free; record fewer"):
+    monkeypatch.setattr(room_module.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    n = 4 * 2 * 5 * 4  # stimuli, phases, steps, bytes
+    text = (
+        f"store {str(tmp_path / 'a.zarr')!r} needs up to {n * (3 * 10 * 12 + 3 * 5 * 6 + 7) / 1e6:.2f} MB "
+        f"(stage1/response {n * 3 * 10 * 12 / 1e6:.2f} MB, stage2/gate {n * 3 * 5 * 6 / 1e6:.2f} MB, readout/logits "
+        "0.00 MB), and 0.00 MB are free; record fewer steps, variables, stimuli or units, in float16, or reduce while "
+        "recording"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         record(network, stimuli, NAMES, store=tmp_path / "a.zarr")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_disk_that_fills_up_keeps_what_was_written(monkeypatch, network, stimuli, tmp_path):
-    store, real, count = tmp_path / "a.zarr", stream_module._write, []
+    store, real, count = tmp_path / "a.zarr", stream_module.write_block, []
 
-    def fills_up(root, rows, *what):
+    def fills_up(*what):
         if count:
             raise OSError(28, "No space left on device")
-        count.append(rows)
-        real(root, rows, *what)
+        count.append(what)
+        real(*what)
 
     with monkeypatch.context() as patch:
-        patch.setattr(stream_module, "_write", fills_up)
+        patch.setattr(stream_module, "write_block", fills_up)
         text = (
             f"store {str(store)!r} could not be written (No space left on device); what was written stays valid, and "
             "the same call goes on from there"
@@ -159,6 +216,37 @@ def test_a_disk_that_fills_up_keeps_what_was_written(monkeypatch, network, stimu
     assert problems(store) == []
     record(network, stimuli, NAMES, store=store, batch_size=1).close()
     assert contents(store).done == contents(store).presentations
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not hasattr(os, "geteuid"), reason="only root may mount a small disk")
+def test_a_full_disk_and_a_read_only_one(network, tmp_path):
+    """A real one: a tmpfs that is large enough for the layout and a few blocks."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=800k", "tmpfs", disk], check=False).returncode:  # noqa: S607
+        pytest.skip("this machine lets nobody mount a tmpfs")
+    try:
+        images = np.random.default_rng(0).random((101, 1, 11, 13), dtype=np.float32)
+        options = {"variables": NAMES, "store": disk / "a.zarr", "batch_size": 3}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(stream_module, "require_disk", lambda *_: None)  # others fill the disk while we record
+            with pytest.raises(
+                OSError, match=r"could not be written \(No space left on device\); what was written stays"
+            ):
+                record(network, StimulusSet(images), **options)
+        before = contents(disk / "a.zarr")
+        assert 0 < before.done < before.presentations
+        assert problems(disk / "a.zarr") == []
+        subprocess.run(["mount", "-o", "remount,size=20m", disk], check=True)  # noqa: S607
+        record(network, StimulusSet(images), **options).close()
+        record(network, StimulusSet(images), **{**options, "store": tmp_path / "whole.zarr"}).close()
+        assert files(disk / "a.zarr") == files(tmp_path / "whole.zarr")
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)  # noqa: S607
+        record(network, StimulusSet(images), **options).close()  # nothing is left to be written
+        with pytest.raises(OSError, match=r"could not be written \(Read-only file system\); what was written stays"):
+            record(network, StimulusSet(images), **{**options, "store": disk / "b.zarr"})
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)  # noqa: S607
 
 
 def test_a_sink_and_a_store_exclude_each_other(network, stimuli, tmp_path):
@@ -187,6 +275,7 @@ def test_info_prints_what_is_there_and_verifies_it(network, stimuli, tmp_path, c
 def test_a_damaged_chunk_is_found(network, stimuli, tmp_path, capsys, damage):
     store = tmp_path / "a.zarr"
     record(network, stimuli, NAMES, store=store, batch_size=2).close()
+    assert problems(store) == []
     chunk = store / "stage1" / "response" / "activation" / "c" / "1" / "0" / "0"
     whole = chunk.read_bytes()
     if damage == "lost":
@@ -218,9 +307,11 @@ PROGRAM = """
 import sys, torch, numpy as np, pandas as pd
 from neuroattn.models.config import GatedConfig
 from neuroattn.models.gated import GatedNetwork
+from neuroattn.recording import layout
 from neuroattn.recording.record import record
 from neuroattn.stimuli.stimulus_set import StimulusSet
 torch.set_num_threads(1)
+layout.BLOCK_BYTES = 1
 config = GatedConfig(size=(1, 11, 13), channels=(3, 5), classes=7, kernel=2)
 network = GatedNetwork(config, torch.Generator().manual_seed(0))
 objects = np.random.default_rng(0).uniform(0, 0.5, (211, 2, 1, 11, 13)).astype(np.float32)

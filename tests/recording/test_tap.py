@@ -1,16 +1,19 @@
-"""Hooks: what they take, that they change nothing, and that they go."""
+"""Hooks: what they hand on, that they change nothing, and that they go."""
 
 from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from neuroattn.models.probe import probes
-from neuroattn.models.trial import free_trial, run_phase
-from neuroattn.recording.tap import tap
+from neuroattn.models.trial import free_trial, phase_steps
+from neuroattn.recording.clock import Clock
+from neuroattn.recording.subject import Tapped
+from neuroattn.recording.tap import element, tap, with_element
 
 
 @pytest.fixture
@@ -22,26 +25,48 @@ def hooks(network):
     return [hook for module in network.modules() for hook in module._forward_hooks.values()]
 
 
+def tapped(network, *names):
+    return {name: Tapped(probes(network)[name]) for name in names or probes(network)}
+
+
 @torch.no_grad()
-def test_takes_the_chosen_steps_of_every_variable_phase_by_phase(network, image, by_hand):
+def announced_trial(network, image, clock):
+    """Run a free trial of two phases, telling a clock of every step."""
+    inhibition = network.no_inhibition(len(image))
+    for number in range(2):
+        steps = phase_steps(network, image, inhibition, last_gates=True)
+        while True:
+            try:
+                clock.announce(number, next(steps))
+            except StopIteration as end:
+                phase = end.value
+                break
+        yield phase
+        inhibition = phase.inhibition
+
+
+def test_hands_on_every_step_of_every_variable_phase_by_phase(network, image, by_hand):
     expected, _ = by_hand(network, image)
     assert set(expected) == set(probes(network))
-    with tap(network, list(expected), [0, 2, 4]) as taps:
-        for number, _ in enumerate(free_trial(network, image, 2, last_gates=True)):
-            taken = taps.take_phase()
-            assert list(taken) == list(expected)
-            for name, values in taken.items():
-                assert_allclose(values, expected[name][:, number, [0, 2, 4]], atol=1e-5, err_msg=name)
+    clock, found = Clock(), {}
+    with (
+        clock.run(np.arange(len(image)), len(image)),
+        tap(tapped(network), clock, lambda name, *at: found.setdefault(name, {}).update({at[:2]: at[2]})),
+    ):
+        list(announced_trial(network, image, clock))
+    for name, values in expected.items():
+        assert set(found[name]) == {(phase, step) for phase in range(2) for step in range(5)}
+        for (phase, step), value in found[name].items():
+            assert not value.requires_grad
+            assert_allclose(value, values[:, phase, step], atol=1e-5, err_msg=f"{name} {phase} {step}")
 
 
 @torch.no_grad()
 def test_changes_no_bit_of_what_the_network_does(network, image):
-    without = list(free_trial(network, image, 2))
-    with tap(network, list(probes(network)), [0]) as taps:
-        hooked = []
-        for phase in free_trial(network, image, 2):
-            hooked.append(phase)
-            taps.take_phase()
+    without = list(free_trial(network, image, 2, last_gates=True))
+    clock = Clock()
+    with clock.run(np.arange(len(image)), len(image)), tap(tapped(network), clock, lambda *_: None):
+        hooked = list(announced_trial(network, image, clock))
     for before, after in zip(without, hooked, strict=True):
         assert_array_equal(before.logits, after.logits)
         assert_array_equal(before.gated_image, after.gated_image)
@@ -49,55 +74,50 @@ def test_changes_no_bit_of_what_the_network_does(network, image):
             assert_array_equal(left, right)
 
 
-def test_values_carry_no_graph(network, image):
-    with tap(network, ["readout/logits"], [4]) as taps:
-        run_phase(network, image, network.no_inhibition(len(image)))
-        assert not taps.take_phase()["readout/logits"].requires_grad
+@torch.no_grad()
+def test_a_pause_is_nobodys_business(network, image):
+    clock = Clock()
+    with clock.run(np.arange(len(image)), len(image)), tap(tapped(network), clock, pytest.fail), clock.pause():
+        list(free_trial(network, image, 1))
 
 
 def test_hooks_go_with_the_block(network):
-    with tap(network, ["stage1/gate", "readout/logits"], [0]):
+    with tap(tapped(network, "stage1/gate", "readout/logits"), Clock(), lambda *_: None):
         assert len(hooks(network)) == 2
     assert hooks(network) == []
 
 
 def test_hooks_go_when_an_exception_leaves_the_block(network):
-    tapped = tap(network, ["stage1/gate"], [0])
-    with pytest.raises(KeyError, match="lost"), tapped:
+    block = tap(tapped(network, "stage1/gate"), Clock(), lambda *_: None)
+    with pytest.raises(KeyError, match="lost"), block:
         raise KeyError("lost")
     assert hooks(network) == []
 
 
-KNOWN = (
-    "stage1/gated_input, stage1/response, stage1/pooled, stage1/gate, "
-    "stage2/gated_input, stage2/response, stage2/pooled, stage2/gate, readout/logits, readout/feedback"
-)
+def test_an_element_of_a_tuple_is_taken_and_put_back():
+    first, second = torch.zeros(2), torch.ones(2)
+    assert element((first, second), "block", None) is first
+    assert element([first, second], "block", 1) is second
+    assert element(first, "block", None) is first
+    assert with_element((first, second), 1, first) == (first, first)
+    assert with_element(second, None, first) is first
+    state = torch.return_types.max((first, second))
+    assert with_element(state, 1, first).indices is first
 
 
 @pytest.mark.parametrize(
-    ("variables", "text"),
+    ("output", "number", "text"),
     [
         (
-            ["stage1/gate", "stage3/gate"],
-            f"variables must be among {KNOWN}, got 'stage3/gate'; correct the name",
+            (1, torch.zeros(2)),
+            None,
+            "a tensor or a tuple with one, got tuple of int, Tensor; name an element (block[1])",
         ),
-        (
-            [],
-            f"variables must name at least one variable, got none; choose from {KNOWN}",
-        ),
-        (["stage1/gate", "stage1/gate"], "variables must not repeat, got stage1/gate more than once; name each once"),
+        ((torch.zeros(2),), 1, "a tensor or a tuple with one, got tuple of Tensor; name an element (block[1])"),
+        ({"a": 1}, None, "a tensor or a tuple with one, got dict; name an element (block[1])"),
+        (torch.zeros(2), 1, "a tuple to have an element 1, got Tensor"),
     ],
 )
-def test_variables_are_checked_before_anything_runs(network, variables, text):
-    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"), tap(network, variables, [0]):
-        pytest.fail("the block must not be entered")
-    assert hooks(network) == []
-
-
-@torch.no_grad()
-def test_a_step_that_was_not_computed_is_an_error(network, image):
-    text = "stage2/gate was computed 4 times in a phase, too few for steps [3, 4]"
-    with tap(network, ["readout/logits", "stage2/gate"], [3, 4]) as taps:
-        run_phase(network, image, network.no_inhibition(len(image)))
-        with pytest.raises(RuntimeError, match=f"^{re.escape(text)}$"):
-            taps.take_phase()
+def test_an_output_without_a_tensor_in_its_place(output, number, text):
+    with pytest.raises(ValueError, match=f"^{re.escape(f'block must be {text}')}$"):
+        element(output, "block", number)

@@ -1,0 +1,132 @@
+"""Blocks of a recording on the workers of a Dask cluster.
+
+The model is sent to every worker once, the stimuli block by block; workers write into the store themselves. The store's
+own flags say what is done, so a worker that dies takes nothing with it: what it had begun is given out again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import zarr
+
+from neuroattn.recording.intervene import active_on, intervene
+from neuroattn.recording.layout import write_block
+from neuroattn.recording.plan import run_part
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+    from neuroattn.recording.plan import Plan
+    from neuroattn.recording.run import Work
+    from neuroattn.recording.stream import Blocks
+    from neuroattn.stimuli.stimulus_set import StimulusSet
+
+AT_ONCE = 2  # blocks a worker: one that it fills, one that waits
+IDLE_ROUNDS = 5  # rounds without a single new block, after which something other than chance is wrong
+
+
+def fill_on_cluster(plan: Plan, blocks: Blocks, client: Client) -> None:
+    """Fill the blocks that are left on a cluster, and return when all are done.
+
+    Parameters
+    ----------
+    plan
+        The recording.
+    blocks
+        Of its store, which the workers must be able to reach under the same path.
+    client
+        Of the cluster.
+
+    Raises
+    ------
+    RuntimeError
+        If workers keep dying without filling a block.
+    """
+    active, n = active_on(plan.work.subject.module), len(plan.stimuli)
+    left = sum(min(blocks.size, n - number * blocks.size) for number in blocks.pending)
+    idle = 0
+    with plan.progress(left) as progress:
+        while blocks.pending:
+            before = len(blocks.pending)
+            if active is not None:
+                active.detach()  # hooks cannot be sent; each worker makes its own
+            try:
+                work = client.scatter(plan.work, broadcast=True, hash=False)  # type: ignore[no-untyped-call]
+            finally:
+                if active is not None:
+                    active.attach()
+            _round(plan, blocks, client, work, progress.update)
+            blocks.pending = [number for number in blocks.pending if not blocks.is_done(number)]
+            idle = 0 if len(blocks.pending) < before else idle + 1
+            if idle == IDLE_ROUNDS:
+                raise RuntimeError(
+                    f"the workers of the cluster died {IDLE_ROUNDS} times in a row without recording anything; what "
+                    "was written stays valid, look at their logs (memory?) and make the same call again"
+                )
+
+
+def _round(plan: Plan, blocks: Blocks, client: Client, work: Future[Work], progressed: object) -> None:
+    """Give every pending block out once, a few at a time."""
+    from distributed import CancelledError, as_completed
+    from distributed.scheduler import KilledWorker
+
+    waiting = iter(blocks.pending)
+
+    def submit(number: int) -> Future[int]:
+        first = number * blocks.size
+        part = plan.stimuli.select(slice(first, first + blocks.size))
+        rows = blocks.rows(number)
+        return client.submit(
+            fill_block, work, part, first, str(blocks.store.absolute()), number, (rows.start, rows.stop), pure=False
+        )
+
+    n_workers = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+    first = [submit(n) for _, n in zip(range(AT_ONCE * n_workers), waiting, strict=False)]
+    running = as_completed(first)  # type: ignore[no-untyped-call]
+    for future in running:
+        try:
+            filled = future.result()
+        except (KilledWorker, CancelledError, asyncio.CancelledError):  # the next round gives it out again
+            filled = 0
+        if callable(progressed):
+            progressed(filled)
+        if (number := next(waiting, None)) is not None:
+            running.add(submit(number))  # type: ignore[no-untyped-call]
+
+
+def fill_block(work: Work, part: StimulusSet, first: int, store: str, number: int, rows: tuple[int, int]) -> int:
+    """Fill a block of a store, on a worker; return how many stimuli were run.
+
+    Parameters
+    ----------
+    work
+        What is kept.
+    part
+        Stimuli of the block, the first of which stands at `first` of the whole set.
+    store, number, rows
+        The store, the block in it, and its presentations.
+    """
+    from neuroattn.recording.layout import DONE, array_at
+    from neuroattn.recording.stream import claim
+
+    lock = claim(Path(store), number)
+    if lock is None:
+        return 0
+    try:
+        root, region = zarr.open_group(store, mode="r+"), slice(*rows)
+        if array_at(root, DONE)[region].all():  # type: ignore[union-attr]
+            return 0
+        arrays = work.room(len(part))
+        if work.interventions and active_on(work.subject.module) is None:
+            with intervene(work.subject.module, *work.interventions):
+                trials = pd.concat(run_part(work, part, first, arrays), ignore_index=True)
+        else:
+            trials = pd.concat(run_part(work, part, first, arrays), ignore_index=True)
+        write_block(root, number, region, arrays, trials)
+    finally:
+        lock.release()
+    return len(part)

@@ -1,0 +1,228 @@
+"""Interventions on a model, for as long as a ``with`` lasts; a recording made inside it says so.
+
+``with intervene(model, Silence("stage1/gate", steps=[0])): tree = record(model, stimuli, …)``
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import nn
+
+from neuroattn.models.gated import GatedNetwork
+from neuroattn.models.probe import probes, require_variables
+from neuroattn.models.receptive_field import sees
+from neuroattn.recording.clock import Calls, Clock
+from neuroattn.recording.interventions import Delay, Now, OnInhibition, OnVariable, Strength, Trial
+from neuroattn.recording.subject import Tapped
+from neuroattn.recording.tap import element, with_element
+from neuroattn.recording.timed_module import TimedModule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from torch.utils.hooks import RemovableHandle
+
+    from neuroattn.models.gated import Maps
+    from neuroattn.models.trial import Cues
+    from neuroattn.recording.interventions import Intervention
+    from neuroattn.recording.units import Sees
+
+
+class Active:
+    """The interventions on a model that are in force.
+
+    Attributes
+    ----------
+    interventions
+        In the order in which they act.
+    clock
+        Tells them when they are.
+    """
+
+    def __init__(self, model: nn.Module | TimedModule, interventions: Sequence[Intervention]) -> None:
+        self.interventions, self.clock = tuple(interventions), Clock()
+        self._model = model
+        self._handles: list[RemovableHandle] = []
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Return the interventions as JSON can hold them."""
+        return [intervention.describe() for intervention in self.interventions]
+
+    def strength(self, phase: int, step: int) -> float | None:
+        """Return the strength that is set at a step of a phase; None: none is."""
+        acting = [i for i in self.interventions if isinstance(i, Strength) and i.acts(phase, step)]
+        return acting[-1].value if acting else None
+
+    def attach(self) -> None:
+        """Put the hooks on the model."""
+        on = [i for i in self.interventions if isinstance(i, OnVariable)]
+        tapped, fields = _tapped(self._model, list(dict.fromkeys(i.variable for i in on)))
+        for name, (module, number) in tapped.items():
+            here = [i for i in on if i.variable == name]
+            self._handles.append(module.register_forward_hook(_changing(name, number, here, self.clock, fields)))
+        if any(isinstance(i, Strength) for i in self.interventions) and isinstance(self._model, nn.Module):
+            self._handles.append(self._model.register_forward_pre_hook(self._set_strength, with_kwargs=True))
+
+    def detach(self) -> None:
+        """Take the hooks off the model."""
+        while self._handles:
+            self._handles.pop().remove()
+
+    def _set_strength(self, _module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
+        if self.clock.paused:
+            return None
+        _require_running(self.clock)
+        strength = self.strength(self.clock.phase, self.clock.step)
+        return None if strength is None else (args, {**kwargs, "strength": strength})
+
+
+_ACTIVE: WeakKeyDictionary[nn.Module, Active] = WeakKeyDictionary()
+
+
+@contextmanager
+def intervene(model: nn.Module | TimedModule, *interventions: Intervention) -> Iterator[Active]:
+    """Do something to a model, for as long as the ``with`` lasts, however it ends.
+
+    Recordings of the model that are made inside the block are made under the interventions; these are part of their
+    identity and the root attribute ``interventions``. What the cues of a cued design are taken from is the intact
+    network. Anything else that calls the model inside the block is an error, because it could not say phase and step.
+
+    Parameters
+    ----------
+    model
+        A gated network, a `TimedModule`, or any torch module.
+    interventions
+        From `neuroattn.recording.interventions`. They act in this order where they meet.
+
+    Raises
+    ------
+    ValueError
+        Before anything runs, if there is no such variable or stage, if the model has no gates or masks to act on, or
+        is under interventions already.
+    """
+    module = model.module if isinstance(model, TimedModule) else model
+    if module in _ACTIVE:
+        raise ValueError("model must be under one set of interventions at a time; give all of them to one `intervene`")
+    if not interventions:
+        raise ValueError(
+            "interventions must be at least one, got none; leave the `with` out to record the intact model"
+        )
+    for intervention in interventions:
+        if not isinstance(intervention, OnVariable) and not isinstance(module, GatedNetwork):
+            raise ValueError(
+                f"model must be a gated network for {type(intervention).__name__}, got {type(module).__name__}"
+            )
+        if isinstance(intervention, OnInhibition) and isinstance(module, GatedNetwork):
+            _require_stages(intervention, len(module.config.channels))
+    active = Active(model, interventions)
+    try:
+        active.attach()
+        _ACTIVE[module] = active
+        yield active
+    finally:
+        active.detach()
+        _ACTIVE.pop(module, None)
+
+
+def active_on(module: nn.Module) -> Active | None:
+    """Return the interventions that a module is under; None: it is intact."""
+    return _ACTIVE.get(module)
+
+
+def inhibition_in_force(
+    network: GatedNetwork, image: torch.Tensor, masks: Maps, number: int, cued: Cues | None
+) -> Maps:
+    """Return the masks of a presentation: those of the trial, but for what interventions make of them."""
+    active = active_on(network)
+    if active is None:
+        return masks
+    trial = Trial(network, image, number, cued, active.clock)
+    for intervention in active.interventions:
+        if isinstance(intervention, OnInhibition) and intervention.acts(0 if cued else number, 0):
+            changed = intervention.masks(masks, trial)
+            chosen = intervention.stages
+            masks = [
+                new if chosen is None or stage in chosen else old
+                for stage, (old, new) in enumerate(zip(masks, changed, strict=True), 1)
+            ]
+    return masks
+
+
+def strength_in_force(network: GatedNetwork, phase: int) -> float:
+    """Return the gate strength in the last step of a phase, which made its gated image."""
+    active = active_on(network)
+    set_to = None if active is None else active.strength(phase, network.config.steps - 1)
+    return network.config.strength if set_to is None else set_to
+
+
+def _require_stages(intervention: OnInhibition, n_stages: int) -> None:
+    for stage in intervention.stages or ():
+        if not 1 <= stage <= n_stages:
+            raise ValueError(f"stages must be from 1 to {n_stages}, got {list(intervention.stages or ())}")
+
+
+def _require_running(clock: Clock) -> None:
+    if not clock.running:
+        raise RuntimeError(
+            "a model under interventions can only be recorded, because they need to know phase and step; call "
+            "neuroattn.record inside the `with`, or the model outside it"
+        )
+
+
+def _tapped(model: nn.Module | TimedModule, variables: Sequence[str]) -> tuple[dict[str, Tapped], Sees]:
+    """Return where variables exist, and what tells which places of them see a part of the image."""
+    if isinstance(model, GatedNetwork):
+        config = model.config
+        if variables:
+            require_variables(model, list(variables))
+        return {name: Tapped(probes(model)[name]) for name in variables}, lambda name, mask: sees(config, name, mask)
+    timed = model if isinstance(model, TimedModule) else TimedModule(model)
+    return timed.tapped(variables), timed.sees
+
+
+def _changing(
+    variable: str, number: int | None, interventions: Sequence[OnVariable], clock: Clock, fields: Sees
+) -> Callable[[nn.Module, Any, Any], Any]:
+    """Return the hook that does the interventions on one variable."""
+    calls, past, lag = (
+        Calls(clock, variable),
+        dict[int, torch.Tensor](),
+        any(isinstance(i, Delay) for i in interventions),
+    )
+    presented = [-1, -1]
+    places: dict[int, torch.Tensor] = {}
+
+    def of_units(intervention: OnVariable, value: torch.Tensor) -> torch.Tensor | None:
+        if intervention.units is None:
+            return None
+        key = id(intervention)
+        if key not in places:
+            shape = tuple(value.shape[1:])
+            chosen = torch.zeros(value[0].numel(), dtype=torch.bool)
+            chosen[torch.from_numpy(intervention.units.index(variable, shape, fields))] = True
+            places[key] = chosen.reshape(shape).to(value.device)
+        return places[key]
+
+    def hook(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+        if clock.paused:
+            return None
+        _require_running(clock)
+        value, step = element(output, variable, number), calls.step()
+        if [clock.runs, clock.presentation] != presented:
+            past.clear()
+            presented[:] = clock.runs, clock.presentation
+        changed = value
+        for intervention in interventions:
+            if intervention.acts(clock.phase, step):
+                everywhere = intervention.change(changed, Now(clock, step, past))
+                where = of_units(intervention, value)
+                changed = everywhere if where is None else torch.where(where, everywhere, changed)
+        if lag:
+            past[step] = value.clone()  # what follows may work in place
+        return None if changed is value else with_element(output, number, changed)
+
+    return hook

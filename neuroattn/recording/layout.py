@@ -1,0 +1,226 @@
+"""How a streamed store is laid out: everything but the values, before the first batch.
+
+At the root: ``done`` (presentation), the flags, and ``trials``, one JSON text a block with what is known of its
+presentations. In a group a variable: ``activation`` (presentation, time_step, neuroid) in whole chunks, and every
+coordinate that is known beforehand. A finished store has all coordinates in every group, and no ``trials``.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import zarr
+from zarr.codecs import BloscCodec, Crc32cCodec
+
+from neuroattn import labels
+from neuroattn.recording.constant import constant_variables
+from neuroattn.recording.neuroids import neuroids
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from neuroattn.recording.plan import Plan
+    from neuroattn.recording.run import Arrays
+
+DONE, TRIALS, COMPLETE = "done", "trials", "complete"
+# What is written at once, where a single batch is not larger already: bytes of values, stimuli (a kill loses them, and
+# workers take turns by them), and bytes of stimuli (they are sent to a worker).
+BLOCK_BYTES, BLOCK_STIMULI, BLOCK_STIMULUS_BYTES = 64 * 2**20, 512, 8 * 2**20
+CHUNK_BYTES = 16 * 2**20  # a chunk's size at most, where a single presentation is not larger already
+CHUNK_PRESENTATIONS = 2**16  # of a coordinate, about
+CONSTANT = "constant_over_stimuli"  # in the attributes of an activation
+DTYPES = "dtypes"  # of the columns of a trial, in the attributes of TRIALS
+
+
+def block_size(plan: Plan) -> int:
+    """Return how many stimuli are written at once: whole batches."""
+    batch, stimuli = plan.work.batch_size, plan.stimuli
+    of_batch = batch * plan.per_stimulus * sum(map(plan.work.bytes_of, plan.variables))
+    shown = batch * sum(array[:1].nbytes for array in (stimuli.images, stimuli.objects) if array is not None)
+    most = min(
+        BLOCK_BYTES // of_batch, BLOCK_STIMULI // batch, BLOCK_STIMULUS_BYTES // shown, -(-len(stimuli) // batch)
+    )
+    return batch * max(1, most)
+
+
+def lay_out(plan: Plan, store: Path, attributes: dict[str, Any]) -> None:
+    """Make a store with everything but the values, whole or not at all."""
+    unfinished = store.with_name(f"{store.name}.part")
+    shutil.rmtree(unfinished, ignore_errors=True)  # what a killed process left
+    store.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        root = zarr.open_group(unfinished, mode="w", zarr_format=3)
+        root.attrs.update(attributes)
+        size = int(attributes["block_size"])
+        rows = plan.rows(0, size).stop
+        flags: dict[str, Any] = {
+            "shape": (plan.n_presentations,),
+            "chunks": (rows,),
+            "dtype": bool,
+            "fill_value": False,
+        }
+        root.create_array(DONE, dimension_names=(labels.PRESENTATION,), **flags)
+        n_blocks = -(-len(plan.stimuli) // size)
+        trials = root.create_array(TRIALS, shape=(n_blocks,), chunks=(1,), dtype=str, dimension_names=("block",))
+        trials.attrs[DTYPES] = _dtypes(plan.rehearsal.presentations)
+        for name in plan.variables:
+            _lay_out_variable(root.require_group(name), name, plan, rows)
+        unfinished.rename(store)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
+def _lay_out_variable(group: zarr.Group, name: str, plan: Plan, rows: int) -> None:
+    n_steps, n_units = len(plan.work.steps[name]), plan.work.n_units(name)
+    units = neuroids(plan.work.subject.name, name, plan.work.shapes[name], plan.work.index[name])
+    known, trials = plan.stimuli.table, plan.rehearsal.presentations
+    dtype = np.dtype(plan.work.precision)
+    group.create_array(
+        labels.ACTIVATION,
+        shape=(plan.n_presentations, n_steps, n_units),
+        chunks=(_whole_chunks(rows, dtype.itemsize * n_steps * n_units), n_steps, n_units),
+        dtype=dtype,
+        fill_value=np.nan,
+        # Half of the responses are zero: LZ4 without a shuffle keeps their runs, and is faster than most disks. The
+        # checksum tells a damaged chunk from a whole one.
+        compressors=[
+            BloscCodec(cname="lz4", clevel=1, shuffle="noshuffle", typesize=dtype.itemsize),
+            Crc32cCodec(),
+        ],
+        # A chunk of nothing but the fill value is written too: whether a chunk is there tells whether data were.
+        config={"write_empty_chunks": True},
+        dimension_names=(labels.PRESENTATION, labels.TIME_STEP, labels.NEUROID),
+        attributes={"units": "1", "coordinates": " ".join([*map(str, known), *map(str, trials), *map(str, units)])},
+    )
+    create_coordinate(group, labels.TIME_STEP, np.array(plan.work.steps[name]), labels.TIME_STEP)
+    for column in units:
+        create_coordinate(group, str(column), units[column].to_numpy(), labels.NEUROID)
+    for column in known:
+        values = np.repeat(known[column].to_numpy(), plan.per_stimulus)
+        create_coordinate(group, str(column), values, labels.PRESENTATION)
+
+
+def create_coordinate(group: zarr.Group, name: str, values: NDArray[Any], dim: str) -> None:
+    """Write a coordinate: numbers as they are, and text with any length."""
+    array = empty_coordinate(group, name, len(values), values.dtype, dim, CHUNK_PRESENTATIONS)
+    array[:] = _storable(values)
+
+
+def empty_coordinate(
+    group: zarr.Group, name: str, size: int, dtype: np.dtype[Any], dim: str, chunk: int
+) -> zarr.Array[Any]:
+    """Return the array of a coordinate that is to be filled."""
+    return group.create_array(
+        name,
+        shape=(size,),
+        chunks=(min(size, chunk),),
+        dtype=dtype if dtype.kind in "biuf" else str,
+        dimension_names=(dim,),
+        overwrite=True,
+    )
+
+
+def _storable(values: NDArray[Any]) -> NDArray[Any]:
+    return values if values.dtype.kind in "biuf" else values.astype(object)
+
+
+def write_block(root: zarr.Group, block: int, rows: slice, arrays: Arrays, trials: pd.DataFrame) -> None:
+    """Fill the region of a block, and set its flags when its data are there."""
+    for name, values in arrays.items():
+        array_at(root, f"{name}/{labels.ACTIVATION}")[rows] = values
+    array_at(root, TRIALS)[block : block + 1] = np.array([json.dumps(trials.to_dict("list"))], dtype=object)
+    array_at(root, DONE)[rows] = True
+
+
+def read_trials(root: zarr.Group, blocks: slice = slice(None)) -> pd.DataFrame:
+    """Return what the done blocks of an unfinished store say of their presentations, in order."""
+    texts = array_at(root, TRIALS)
+    dtypes: dict[str, str] = dict(texts.attrs[DTYPES])  # type: ignore[arg-type]
+    parts = [pd.DataFrame(json.loads(str(text))) for text in np.asarray(texts[blocks]) if text]
+    whole = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(dtypes))
+    return whole.astype(dtypes)
+
+
+def is_finished(root: zarr.Group) -> bool:
+    """Return whether nothing is left to be done in a store."""
+    return bool(root.attrs.get(COMPLETE)) and TRIALS not in root
+
+
+def finish(store: Path, per_stimulus: int) -> None:
+    """Give every group of a store its coordinates, and note the variables that are the same for all stimuli.
+
+    Done again after a kill, it leaves the same bytes.
+    """
+    root = zarr.open_group(store, mode="r+")  # anew: another process may have finished it meanwhile
+    names = variables_of(root)
+    if not root.attrs.get(COMPLETE):
+        _write_coordinates(root, names)
+        arrays = {name: array_at(root, f"{name}/{labels.ACTIVATION}") for name in names}
+        for name in constant_variables(arrays, per_stimulus):
+            arrays[name].attrs[CONSTANT] = 1
+        root.attrs[COMPLETE] = 1
+    if TRIALS in root:
+        del root[TRIALS]
+    for torn in store.rglob("*.partial"):  # zarr writes a chunk under this name first; a kill leaves it
+        torn.unlink(missing_ok=True)
+
+
+def _write_coordinates(root: zarr.Group, names: list[str]) -> None:
+    """Copy what the blocks say into every group, some blocks at a time: there may be very many presentations."""
+    n, rows = array_at(root, DONE).shape[0], array_at(root, DONE).chunks[0]
+    at_once = max(1, CHUNK_PRESENTATIONS // rows)
+    dtypes = {column: np.dtype(dtype) for column, dtype in dict(array_at(root, TRIALS).attrs[DTYPES]).items()}  # type: ignore[arg-type]
+    arrays = {
+        (name, column): empty_coordinate(group_at(root, name), column, n, dtype, labels.PRESENTATION, rows * at_once)
+        for name in names
+        for column, dtype in dtypes.items()
+    }
+    for first in range(0, -(-n // rows), at_once):
+        trials = read_trials(root, slice(first, first + at_once))
+        region = slice(first * rows, first * rows + len(trials))
+        for (_, column), array in arrays.items():
+            array[region] = _storable(trials[column].to_numpy())
+
+
+def constant_ones(root: zarr.Group) -> list[str]:
+    """Return the variables of a finished store that are the same for all stimuli."""
+    return [n for n in variables_of(root) if array_at(root, f"{n}/{labels.ACTIVATION}").attrs.get(CONSTANT)]
+
+
+def variables_of(root: zarr.Group) -> list[str]:
+    """Return the names of the variables that a store holds."""
+    return list(json.loads(str(root.attrs["identity_of"]))["variables"])
+
+
+def group_at(group: zarr.Group, path: str) -> zarr.Group:
+    """Return a group of a store, or raise ValueError if there is an array in its place."""
+    found = group[path]
+    if not isinstance(found, zarr.Group):
+        raise ValueError(f"{path} must be a group of the store, got an array; the store is damaged")
+    return found
+
+
+def array_at(group: zarr.Group, path: str) -> zarr.Array[Any]:
+    """Return an array of a store, or raise ValueError if there is a group in its place."""
+    array = group[path]
+    if not isinstance(array, zarr.Array):
+        raise ValueError(f"{path} must be an array of the store, got a group; the store is damaged")
+    return array
+
+
+def _whole_chunks(rows: int, size: int) -> int:
+    """Return how many presentations of `size` bytes make a chunk: a divisor of a block's, to align regions."""
+    return max(n for n in range(1, rows + 1) if rows % n == 0 and (n == 1 or n * size <= CHUNK_BYTES))
+
+
+def _dtypes(table: pd.DataFrame) -> dict[str, str]:
+    return {
+        str(name): dtype.str if (dtype := table[name].to_numpy().dtype).kind in "biuf" else "object" for name in table
+    }

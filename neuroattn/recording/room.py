@@ -1,0 +1,116 @@
+"""How much memory and disk a recording takes, whether that is there, and how many stimuli to run at once."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+if TYPE_CHECKING:
+    import torch
+
+    from neuroattn.recording.plan import Plan
+
+# On a CPU, what a batch computes in a step should stay near the caches; on a GPU, large batches hide the launches.
+CPU_STEP_BYTES, CPU_BATCH = 32 * 2**20, 256
+GPU_SHARE, GPU_BATCH = 0.25, 1024
+SUGGESTIONS = "record fewer steps, variables, stimuli or units, in float16, or reduce while recording"
+
+
+def free_memory() -> int:
+    """Return the bytes of memory that this process may still take, within the limit of its container if it has one."""
+    free = int(psutil.virtual_memory().available)
+    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    try:
+        return min(free, max(0, int(limit.read_text()) - int(used.read_text())))
+    except (OSError, ValueError):  # no such container, or "max"
+        return free
+
+
+def free_disk(store: Path) -> int:
+    """Return the bytes that are free where a store is to be."""
+    place = next(path for path in store.absolute().parents if path.exists())
+    return shutil.disk_usage(place).free
+
+
+def require_memory(plan: Plan) -> None:
+    """Raise unless a recording that is kept in memory fits there.
+
+    Raises
+    ------
+    ValueError
+        With the bytes of every variable, those that are free, and what to do.
+    """
+    needed, free = plan.n_bytes(), free_memory()
+    if sum(needed.values()) > free:
+        raise ValueError(
+            f"the recording needs {_gb(sum(needed.values()))} of memory ({_listed(needed)}), and {_gb(free)} are free; "
+            f"give a store to stream to, {SUGGESTIONS}"
+        )
+
+
+def require_disk(plan: Plan, store: Path) -> None:
+    """Raise unless a recording fits where its store is to be; see `require_memory`."""
+    needed, free = plan.n_bytes(), free_disk(store)
+    if sum(needed.values()) > free:
+        raise ValueError(
+            f"store {str(store)!r} needs up to {_gb(sum(needed.values()))} ({_listed(needed)}), and {_gb(free)} are "
+            f"free; {SUGGESTIONS}"
+        )
+
+
+def estimate(plan: Plan, n_bytes_at_once: int) -> str:
+    """Return in words what a plan will take, a line a variable.
+
+    Parameters
+    ----------
+    plan
+        The recording.
+    n_bytes_at_once
+        Bytes of values that are held in memory at a time.
+    """
+    needed = plan.n_bytes()
+    shapes = {
+        name: (plan.n_presentations, len(plan.work.steps[name]), plan.work.n_units(name)) for name in plan.variables
+    }
+    lines = [
+        f"  {name}: {' × '.join(f'{size:,}' for size in shapes[name])} (presentation × time step × neuroid) "
+        f"{plan.work.precision}, {_gb(size)}"
+        for name, size in needed.items()
+    ]
+    total = f"up to {_gb(sum(needed.values()))} on disk, {_gb(n_bytes_at_once)} of values in memory at a time"
+    return "\n".join([f"{total}, {plan.work.batch_size} stimuli at once", *lines])
+
+
+def choose_batch_size(device: torch.device, step_bytes: int, kept_bytes: int, n_stimuli: int) -> int:
+    """Return how many stimuli to run at once.
+
+    Parameters
+    ----------
+    device
+        Where they run.
+    step_bytes
+        What the model computes of one stimulus in a step.
+    kept_bytes
+        What is kept of one stimulus, of all steps and phases.
+    n_stimuli
+        How many there are.
+    """
+    import torch
+
+    budget, most = CPU_STEP_BYTES, CPU_BATCH
+    if device.type == "cuda":
+        budget, most = int(GPU_SHARE * torch.cuda.mem_get_info(device)[0]), GPU_BATCH
+    at_once = min(budget // max(1, step_bytes), free_memory() // 8 // max(1, kept_bytes), most)
+    power: int = 1 << max(0, int(at_once).bit_length() - 1)
+    return max(1, min(power, n_stimuli))
+
+
+def _listed(needed: dict[str, int]) -> str:
+    return ", ".join(f"{name} {_gb(size)}" for name, size in needed.items())
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.2f} GB" if size >= 1e7 else f"{size / 1e6:.2f} MB"

@@ -1,0 +1,291 @@
+"""A run: a batch of stimuli goes through a subject, and the values of its variables go where they are to be kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+
+from neuroattn import labels
+from neuroattn.recording.clock import Clock
+from neuroattn.recording.intervene import active_on
+from neuroattn.recording.tap import tap
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from neuroattn.recording.interventions import Intervention
+    from neuroattn.recording.subject import Subject
+    from neuroattn.recording.tap import Receive
+    from neuroattn.stimuli.stimulus_set import StimulusSet
+
+    Arrays = dict[str, NDArray[np.floating]]
+
+PRECISIONS = ("float32", "float16")
+
+
+class Batch(NamedTuple):
+    """What a batch of stimuli left.
+
+    Attributes
+    ----------
+    presentations
+        One row a presentation, stimulus-major: the coordinates of the dim ``presentation``.
+    activations
+        Variable → (presentation, time_step, neuroid).
+    """
+
+    presentations: pd.DataFrame
+    activations: Arrays
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehearsal:
+    """What the first stimuli tell of a recording before it is made.
+
+    Attributes
+    ----------
+    shapes
+        Variable → (channel, y, x), or fewer axes.
+    steps
+        Variable → time steps at which it exists in every phase.
+    phases
+        Phase of each presentation of a stimulus.
+    presentations
+        What is known of the presentations of these stimuli: its columns and their types.
+    bytes_of_a_step
+        What the modules of the model put out in a step of one stimulus, at most.
+    """
+
+    shapes: dict[str, tuple[int, ...]]
+    steps: dict[str, tuple[int, ...]]
+    phases: tuple[int, ...]
+    presentations: pd.DataFrame
+    bytes_of_a_step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What is done with any stimuli; it can be sent to another process.
+
+    Attributes
+    ----------
+    subject
+        Who looks at them.
+    interventions
+        What the subject is under.
+    shapes, phases
+        As rehearsed.
+    steps
+        Variable → time steps that are kept.
+    index
+        Variable → numbers of the units that are kept; None: all.
+    precision
+        ``float32`` or ``float16``.
+    batch_size
+        Stimuli at once.
+    n_stimuli
+        Of the whole set.
+    """
+
+    subject: Subject
+    interventions: tuple[Intervention, ...]
+    shapes: Mapping[str, tuple[int, ...]]
+    phases: tuple[int, ...]
+    steps: Mapping[str, tuple[int, ...]]
+    index: Mapping[str, NDArray[np.int64] | None]
+    precision: str
+    batch_size: int
+    n_stimuli: int
+
+    def n_units(self, name: str) -> int:
+        """Return how many units of a variable are kept."""
+        index = self.index[name]
+        return int(np.prod(self.shapes[name])) if index is None else len(index)
+
+    def bytes_of(self, name: str) -> int:
+        """Return the bytes that a presentation leaves of a variable."""
+        return len(self.steps[name]) * self.n_units(name) * np.dtype(self.precision).itemsize
+
+    def room(self, n_stimuli: int) -> Arrays:
+        """Return arrays (presentation, time_step, neuroid) for what `n_stimuli` will leave."""
+        n = n_stimuli * len(self.phases)
+        return {name: np.empty((n, len(self.steps[name]), self.n_units(name)), self.precision) for name in self.shapes}
+
+
+def rehearse(subject: Subject, stimuli: StimulusSet, variables: Sequence[str], n_stimuli: int) -> Rehearsal:
+    """Run a few stimuli to learn shapes, steps and columns.
+
+    Parameters
+    ----------
+    subject
+        The model.
+    stimuli
+        The first of those to be recorded: two where there are two, because a control may need a neighbour.
+    variables
+        To be recorded.
+    n_stimuli
+        Of the whole set.
+
+    Raises
+    ------
+    ValueError
+        If a variable is not there at the same steps of every phase, or its values have no batch or too many axes.
+    """
+    seen: dict[str, dict[int, list[int]]] = {name: {} for name in variables}
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def receive(name: str, presentation: int, step: int, value: torch.Tensor) -> None:
+        if value.ndim not in (2, 3, 4) or len(value) != len(stimuli):
+            raise ValueError(
+                f"{name} must have the batch first and up to three axes (channel, y, x) after it, got shape "
+                f"{tuple(value.shape)} for {len(stimuli)} stimuli"
+            )
+        if shapes.setdefault(name, tuple(value.shape[1:])) != tuple(value.shape[1:]):
+            raise ValueError(f"{name} must keep its shape, got {shapes[name]} and {tuple(value.shape[1:])}")
+        seen[name].setdefault(presentation, []).append(step)
+
+    outputs = [0]
+
+    def measure(_module: torch.nn.Module, _inputs: object, output: object) -> None:
+        if isinstance(output, torch.Tensor):
+            outputs[0] += output.numel() * output.element_size()
+
+    modules = [module for module in subject.module.modules() if not any(True for _ in module.children())]
+    handles = [module.register_forward_hook(measure) for module in modules]
+    try:
+        table, clock, announced = _drive(subject, stimuli, np.arange(len(stimuli)), n_stimuli, variables, receive)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not clock.phases:
+        raise ValueError(f"a run must yield (phase, step) at least once, got nothing from the run of {subject.name}")
+    steps = {name: _steady_steps(name, of_phase, len(clock.phases)) for name, of_phase in seen.items()}
+    bytes_of_a_step = outputs[0] // (len(stimuli) * announced)
+    return Rehearsal(
+        shapes={name: shapes[name] for name in variables},
+        steps=steps,
+        phases=tuple(clock.phases),
+        presentations=table,
+        bytes_of_a_step=bytes_of_a_step,
+    )
+
+
+def _steady_steps(name: str, of_phase: dict[int, list[int]], n_phases: int) -> tuple[int, ...]:
+    """Return the steps at which a variable was computed, once it is certain that every phase has them."""
+    found = {tuple(numbers) for numbers in of_phase.values()}
+    if len(of_phase) < n_phases or len(found) > 1:
+        raise ValueError(
+            f"{name} must be computed at the same steps of every phase, got {sorted(found)} in {len(of_phase)} of "
+            f"{n_phases} presentations; record another variable, or other steps"
+        )
+    steps = next(iter(found))
+    if len(set(steps)) < len(steps):
+        raise ValueError(
+            f"{name} must be computed once in a step that is followed by another one, got steps {steps}; announce the "
+            "pass as a single step, or record a module that is called once a step"
+        )
+    return steps
+
+
+def run_batch(work: Work, stimuli: StimulusSet, first: int, into: Arrays) -> pd.DataFrame:
+    """Show a batch of stimuli and keep the chosen units and steps of every presentation.
+
+    Parameters
+    ----------
+    work
+        What is kept.
+    stimuli
+        As many as are shown at once.
+    first
+        Place of the first of them in the whole set.
+    into
+        Variable → (presentation, time_step, neuroid) of just this batch, to be filled.
+
+    Returns
+    -------
+    pandas.DataFrame
+        What is known of the presentations, stimulus-major, `neuroattn.labels.PHASE` included.
+
+    Raises
+    ------
+    ValueError
+        If a value does not fit float16.
+    RuntimeError
+        If the run was not that of the rehearsal.
+    """
+    per, n = len(work.phases), len(stimuli)
+    targets = {name: torch.from_numpy(array).reshape(n, per, *array.shape[1:]) for name, array in into.items()}
+    places = {name: {step: i for i, step in enumerate(steps)} for name, steps in work.steps.items()}
+    shapes = work.shapes
+    index: dict[str, tuple[torch.Tensor, ...] | None] = {
+        name: None
+        if numbers is None
+        else tuple(torch.from_numpy(axis) for axis in np.unravel_index(numbers, shapes[name]))
+        for name, numbers in work.index.items()
+    }
+    filled = dict.fromkeys(into, 0)
+
+    def receive(name: str, presentation: int, step: int, value: torch.Tensor) -> None:
+        place = places[name].get(step)
+        if place is None:
+            return
+        if presentation >= per or tuple(value.shape) != (n, *shapes[name]):
+            raise RuntimeError(
+                f"{name} of {work.subject.name} is not what it was for the first stimuli; its run varies"
+            )
+        target, chosen = targets[name][:, presentation, place], index[name]
+        # One copy, whatever the layout of the value in memory.
+        if chosen is None:
+            target.unflatten(1, shapes[name]).copy_(value)  # type: ignore[no-untyped-call]
+        else:
+            picked: tuple[Any, ...] = (slice(None), *chosen)
+            target.copy_(value[picked])
+        filled[name] += 1
+
+    positions = np.arange(first, first + n)
+    table, clock, _ = _drive(work.subject, stimuli, positions, work.n_stimuli, list(into), receive)
+    if tuple(clock.phases) != work.phases or any(filled[k] != per * len(work.steps[k]) for k in filled):
+        raise RuntimeError(f"the run of {work.subject.name} is not what it was for the first stimuli; it varies")
+    if work.precision == "float16":
+        _require_in_range(into)
+    return table
+
+
+@torch.no_grad()
+def _drive(
+    subject: Subject,
+    stimuli: StimulusSet,
+    positions: NDArray[np.int64],
+    n_stimuli: int,
+    variables: Sequence[str],
+    receive: Receive,
+) -> tuple[pd.DataFrame, Clock, int]:
+    """Return the table of the presentations, the clock, and how many steps were announced."""
+    active = active_on(subject.module)
+    clock = Clock() if active is None else active.clock
+    steps, announced = subject.run(stimuli, clock), 0
+    with tap(subject.tapped(variables), clock, receive), clock.run(positions, n_stimuli):
+        while True:
+            try:
+                phase, step = next(steps)
+            except StopIteration as end:
+                table: pd.DataFrame = end.value
+                break
+            clock.announce(phase, step)
+            announced += 1
+    table.insert(0, labels.PHASE, np.tile(clock.phases, len(stimuli)))
+    return table, clock, announced
+
+
+def _require_in_range(arrays: Arrays) -> None:
+    for name, array in arrays.items():
+        if np.isinf(array).any():
+            raise ValueError(
+                f"precision must be float32 for {name}, which goes beyond ±65504, got float16; record it in float32"
+            )

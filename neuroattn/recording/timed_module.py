@@ -1,0 +1,153 @@
+"""Any torch module as a subject: names of its modules, and a run that says which phase and step comes next."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import torch
+from torch import nn
+
+from neuroattn.models.checkpoint import weights_hash
+from neuroattn.recording.subject import Tapped, device_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from neuroattn.recording.clock import Clock
+    from neuroattn.stimuli.stimulus_set import StimulusSet
+
+    Run = Callable[[nn.Module, torch.Tensor], Iterator[tuple[int, int]]]
+
+# Layers whose output depends on chance or on the batch while a module trains.
+_RESTLESS = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)  # noqa: SLF001 -- torch has no public name
+
+
+def one_pass(module: nn.Module, images: torch.Tensor) -> Iterator[tuple[int, int]]:
+    """Run a module once, in phase 0 and step 0; what is called again in the pass takes the steps that follow."""
+    yield 0, 0
+    module(images)
+
+
+class TimedModule:
+    """Any torch module, to be recorded.
+
+    Parameters
+    ----------
+    module
+        The model, in evaluation mode.
+    run
+        ``run(module, images)`` with images (batch, channel, y, x) on the module's device: a generator that yields
+        (phase, step), whole numbers from 0, *before* it computes that step. A module called several times within one
+        announced step takes the steps that follow; announcing those as well is then an error. A phase, or steps that
+        begin again, begin another presentation of the same stimuli. The default calls the module once.
+    variables
+        Names of modules whose outputs can be recorded, dotted as ``module.named_modules()`` gives them; or a mapping
+        from names of your own (``V1/response``) to those. ``name[k]`` is element k of a tuple; without it the first
+        is taken. None: every module under its dotted name. Outputs have the batch first, then up to three axes, which
+        are labelled channel, y, x.
+    name, seed
+        What recordings call it, and the seed it was trained from.
+    mean, std
+        For each channel: images in [0, 1] are shown as (image − mean)/std. None shows them as they are.
+
+    Raises
+    ------
+    ValueError
+        If the module trains, or a name is none of its modules.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        run: Run = one_pass,
+        variables: Sequence[str] | Mapping[str, str] | None = None,
+        name: str | None = None,
+        seed: int | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+    ) -> None:
+        restless = [path for path, part in module.named_modules() if part.training and isinstance(part, _RESTLESS)]
+        if restless:
+            raise ValueError(f"module must be in evaluation mode, got {restless[0]!r} in training; call .eval() first")
+        self.module, self._run, self.seed = module, run, seed
+        self.name = type(module).__name__.lower() if name is None else name
+        self._mean, self._std = mean, std
+        self._known: dict[str, str] | None = None
+        if variables is not None:
+            named = variables if isinstance(variables, Mapping) else {path: path for path in variables}
+            self._known = dict(named)
+            self.tapped(list(self._known))
+
+    def tapped(self, variables: Sequence[str]) -> dict[str, Tapped]:
+        """Return where variables exist; see `Subject`."""
+        modules = {path: part for path, part in self.module.named_modules() if path}
+        known = list(modules) if self._known is None else list(self._known)
+        listed = ", ".join(known[:12]) + (f" … ({len(known)} in all)" if len(known) > 12 else "")
+        if not variables:
+            raise ValueError(f"variables must name at least one variable, got none; choose from {listed}")
+        twice = sorted({name for name in variables if list(variables).count(name) > 1})
+        if twice:
+            raise ValueError(f"variables must not repeat, got {', '.join(twice)} more than once; name each once")
+        found = {}
+        for name in variables:
+            path = name if self._known is None else self._known.get(name, "")
+            match = re.fullmatch(r"(.*?)(?:\[(\d+)\])?", path)
+            if match is None or match[1] not in modules:
+                raise ValueError(f"variables must be among {listed}, got {name!r}; correct the name")
+            found[name] = Tapped(modules[match[1]], None if match[2] is None else int(match[2]))
+        return found
+
+    def run(self, stimuli: StimulusSet, clock: Clock) -> Generator[tuple[int, int], None, pd.DataFrame]:
+        """Show a batch of stimuli; see `Subject`. Nothing but their order is known of the presentations."""
+        images = torch.tensor(stimuli.images, device=device_of(self.module))
+        if self._mean is not None:
+            images = images - images.new_tensor(self._mean).reshape(-1, 1, 1)
+        if self._std is not None:
+            images = images / images.new_tensor(self._std).reshape(-1, 1, 1)
+        yield from self._run(self.module, images)
+        columns = {} if self.seed is None else {"seed": self.seed}
+        return pd.DataFrame(columns, index=range(len(stimuli) * len(clock.phases)))
+
+    def require(self, stimuli: StimulusSet) -> None:
+        """Raise unless normalisation and stimuli have the same channels; the module itself says what else it takes."""
+        channels = stimuli.images.shape[1]
+        for name, values in (("mean", self._mean), ("std", self._std)):
+            if values is not None and len(values) != channels:
+                raise ValueError(f"{name} must have one value for each of {channels} channels, got {len(values)}")
+
+    def sees(self, variable: str, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Refuse: the receptive fields of any module are not known."""
+        del mask
+        raise ValueError(
+            f"field must be None for {variable} of {self.name}: receptive fields are known of gated networks only; use "
+            "y and x"
+        )
+
+    def identity(self) -> dict[str, Any]:
+        """Return weights, structure, run and normalisation; see `Subject`."""
+        try:
+            source = inspect.getsource(self._run)
+        except (OSError, TypeError):  # defined in a prompt, or in C
+            source = repr(getattr(self._run, "__qualname__", type(self._run)))
+        return {
+            "network": f"{type(self.module).__module__}.{type(self.module).__qualname__}",
+            "weights": weights_hash(self.module),
+            "model_config": {
+                "structure_sha256": hashlib.sha256(repr(self.module).encode()).hexdigest(),
+                "run_sha256": hashlib.sha256(source.encode()).hexdigest(),
+            },
+            "preprocessing": {"mean": _listed(self._mean), "std": _listed(self._std)},
+        }
+
+
+def _listed(values: Sequence[float] | None) -> list[float] | None:
+    return None if values is None else [float(value) for value in values]

@@ -1,0 +1,102 @@
+"""What a recording takes, said before it is made; and how many stimuli are run at once."""
+
+from __future__ import annotations
+
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from neuroattn.recording import record as record_module
+from neuroattn.recording import room
+from neuroattn.recording.record import make_plan, record
+from neuroattn.recording.units import Units
+
+NAMES = ["stage1/response", "readout/logits"]
+CPU = torch.device("cpu")
+
+
+def test_what_every_variable_takes(network, stimuli):
+    plan = make_plan(network, stimuli, NAMES, [1, 3], units={"stage1/response": Units(sample=11)}, batch_size=2)
+    assert plan.n_bytes() == {"stage1/response": 4 * 2 * 2 * 11 * 4, "readout/logits": 4 * 2 * 2 * 7 * 4}
+    half = make_plan(network, stimuli, NAMES, [1, 3], precision="float16")
+    assert half.n_bytes()["readout/logits"] == 4 * 2 * 2 * 7 * 2
+    lines = room.estimate(plan, 10**9).splitlines()
+    assert lines == [
+        "up to 0.00 MB on disk, 1.00 GB of values in memory at a time, 2 stimuli at once",
+        "  stage1/response: 8 × 2 × 11 (presentation × time step × neuroid) float32, 0.00 MB",
+        "  readout/logits: 8 × 2 × 7 (presentation × time step × neuroid) float32, 0.00 MB",
+    ]
+
+
+def test_a_recording_that_does_not_fit_in_memory_is_refused_with_numbers(monkeypatch, network, stimuli):
+    monkeypatch.setattr(room, "free_memory", lambda: 20_000)
+    monkeypatch.setattr(record_module, "choose_batch_size", lambda *_: 1)
+    text = (
+        "the recording needs 0.06 MB of memory (stage1/response 0.06 MB, readout/logits 0.00 MB), and 0.02 MB are "
+        "free; give a store to stream to, record fewer steps, variables, stimuli or units, in float16, or reduce "
+        "while recording"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        record(network, stimuli, NAMES)
+    kept = record(network, stimuli, NAMES, [2], units={"stage1/response": Units(channels=[1])})  # as it suggests
+    assert kept["stage1/response"]["activation"].shape == (8, 1, 120)
+
+
+def test_memory_is_that_of_the_container(monkeypatch, tmp_path):
+    limit, used = tmp_path / "memory.max", tmp_path / "memory.current"
+    monkeypatch.setattr(room, "Path", lambda name: tmp_path / str(name).rpartition("/")[2])
+    monkeypatch.setattr(room.psutil, "virtual_memory", lambda: SimpleNamespace(available=10**9))
+    assert room.free_memory() == 10**9  # no container
+    used.write_text("300\n")
+    limit.write_text("max\n")
+    assert room.free_memory() == 10**9
+    limit.write_text("1000\n")
+    assert room.free_memory() == 700
+    limit.write_text("200\n")
+    assert room.free_memory() == 0
+
+
+@pytest.mark.parametrize(
+    ("step_bytes", "kept_bytes", "n_stimuli", "expected"),
+    [
+        (2**20, 1, 10**6, 32),  # 32 MiB of a step
+        (2**20 + 1, 1, 10**6, 16),  # a power of two
+        (1, 1, 10**6, 256),
+        (1, 1, 7, 7),
+        (1, 2**20, 10**6, 128),  # an eighth of 1 GiB
+        (2**40, 2**40, 5, 1),
+    ],
+)
+def test_the_batch_fits_caches_memory_and_stimuli(monkeypatch, step_bytes, kept_bytes, n_stimuli, expected):
+    monkeypatch.setattr(room, "free_memory", lambda: 2**30)
+    assert room.choose_batch_size(CPU, step_bytes, kept_bytes, n_stimuli) == expected
+
+
+def test_the_batch_on_a_gpu(monkeypatch):
+    monkeypatch.setattr(room, "free_memory", lambda: 2**40)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2**30, 2**34))
+    assert room.choose_batch_size(torch.device("cuda"), 2**20, 1, 10**6) == 256
+    assert room.choose_batch_size(torch.device("cuda"), 1, 1, 10**6) == 1024
+
+
+def test_a_store_keeps_the_batch_that_it_was_begun_with(monkeypatch, network, stimuli, tmp_path):
+    """Free memory may differ when it goes on; the values must not, and so the batches must not."""
+    store = tmp_path / "a.zarr"
+    monkeypatch.setattr(record_module, "choose_batch_size", lambda *_: 2)
+    record(network, stimuli, NAMES, store=store).close()
+    monkeypatch.setattr(record_module, "choose_batch_size", lambda *_: 4)
+    with record(network, stimuli, NAMES, store=store) as tree:
+        assert tree.attrs["batch_size"] == 2
+
+
+def test_the_rehearsal_measures_a_step(network, stimuli):
+    """Every module's output of one step of one stimulus: convolutions, probes, pooling is no module."""
+    plan = make_plan(network, stimuli, ["readout/logits"], [4])
+    sizes = {"gated_input": 143, "conv": 360, "response": 360, "pooled": 90}
+    first = sum(sizes.values())
+    second = 90 + 5 * 4 * 5 * 2 + 5 * 2 * 2
+    assert plan.rehearsal.bytes_of_a_step == pytest.approx(4 * (first + second + 7 + 7 + 7), rel=0.6)
+    assert np.isfinite(plan.rehearsal.bytes_of_a_step)
