@@ -1,0 +1,34 @@
+"""Whether everything of a recording is there: a streamed one that was interrupted has presentations without data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from neuroattn.recording.layout import DONE, TRIALS
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def require_complete(recording: xr.DataTree) -> None:
+    """Raise unless every presentation of a recording was recorded, and has its coordinates.
+
+    Parameters
+    ----------
+    recording
+        The root of a recording. Without flags it was kept in memory, and is complete.
+
+    Raises
+    ------
+    ValueError
+        If flags are false; the message says how many.
+    """
+    if DONE not in recording.data_vars:
+        return
+    done = recording[DONE].to_numpy()
+    missing = int((~done).sum())
+    if missing or TRIALS in recording.data_vars:
+        what = f"{missing:,} of {len(done):,} presentations" if missing else "the coordinates of its presentations"
+        raise ValueError(
+            f"recording must be complete, got one without {what}; make the same call of record again to complete it"
+        )

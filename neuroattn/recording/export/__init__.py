@@ -1,0 +1,1 @@
+"""Getting recordings out: one netCDF file, and one variable as other tools take it."""

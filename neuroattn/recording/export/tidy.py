@@ -1,0 +1,105 @@
+"""One variable as a tidy table: a row for every presentation, time step and neuroid."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from neuroattn import labels
+from neuroattn.recording.export.one_variable import group_of, is_text
+from neuroattn.recording.room import free_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    import pandas as pd
+    import xarray as xr
+    from numpy.typing import NDArray
+
+ORDER = (labels.PRESENTATION, labels.CONDITION, labels.TIME_STEP, labels.NEUROID)
+
+
+class _Column(NamedTuple):
+    """A coordinate before it is repeated over the rows: text as small numbers into its categories."""
+
+    dims: tuple[Hashable, ...]
+    values: NDArray[Any]
+    categories: NDArray[Any] | None = None
+
+
+def to_dataframe(data: xr.DataTree | xr.Dataset | xr.DataArray) -> pd.DataFrame:
+    """Return one variable as a tidy table.
+
+    Parameters
+    ----------
+    data
+        One variable, recorded or reduced: its group, or one array of it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for every (presentation, time_step, neuroid), in this order, the last fastest; (condition, time_step,
+        neuroid) where the recording was reduced. Every coordinate is a column, text as a categorical, and so is every
+        array (``activation``; or ``mean``, ``variance``, ``maximum``, ``count``, ``presented``) in the model's units.
+
+    Raises
+    ------
+    ValueError
+        If the table does not fit in the memory that is available, or `data` is not one variable.
+    """
+    import pandas as pd
+
+    dataset = group_of(data)
+    dims = sorted(dataset.sizes, key=lambda dim: ORDER.index(str(dim)) if dim in ORDER else len(ORDER))
+    columns = _coordinates(dataset, dims)
+    _require_memory(dataset, columns)
+    shape = tuple(dataset.sizes[dim] for dim in dims)
+    table: dict[str, Any] = {}
+    for name, column in columns.items():
+        rows = _repeated(column.values, column.dims, dims, shape)
+        table[name] = (
+            rows if column.categories is None else pd.Categorical.from_codes(rows, pd.Index(column.categories))
+        )
+    for key, array in dataset.data_vars.items():
+        table[str(key)] = _repeated(array.transpose(*dims, missing_dims="ignore").to_numpy(), array.dims, dims, shape)
+    return pd.DataFrame(table, copy=False)  # the columns are copies already
+
+
+def _coordinates(dataset: xr.Dataset, dims: list[Hashable]) -> dict[str, _Column]:
+    """Return the coordinates in the order of their dims, those that hold for all rows last."""
+    import pandas as pd
+
+    columns = {}
+    for name in sorted(dataset.coords, key=lambda name: [dims.index(dim) for dim in dataset[name].dims] or [len(dims)]):
+        coordinate = dataset[name]
+        values = coordinate.to_numpy()
+        if is_text(coordinate):
+            codes, categories = pd.factorize(values.astype(object).ravel())
+            smallest = np.min_scalar_type(-len(categories) - 1)
+            columns[str(name)] = _Column(coordinate.dims, codes.astype(smallest).reshape(values.shape), categories)
+        else:
+            columns[str(name)] = _Column(coordinate.dims, values)
+    return columns
+
+
+def _require_memory(dataset: xr.Dataset, columns: dict[str, _Column]) -> None:
+    arrays = dataset.data_vars.values()
+    rows = math.prod(dataset.sizes.values())
+    row = sum(column.values.itemsize for column in columns.values()) + sum(array.dtype.itemsize for array in arrays)
+    # An array is there twice while it becomes a column.
+    needed = rows * row + max((array.nbytes for array in arrays), default=0)
+    if needed > (free := free_memory()):
+        raise ValueError(
+            f"data must fit in memory as a table, got {rows:,} rows that need {needed / 1e9:,.2f} GB, and "
+            f"{free / 1e9:,.2f} GB are free; select steps, channels or presentations first"
+        )
+
+
+def _repeated(
+    values: NDArray[Any], own: tuple[Hashable, ...], dims: list[Hashable], shape: tuple[int, ...]
+) -> NDArray[Any]:
+    """Return an array of some of the dims, in their order, as one value a row."""
+    aligned = values.reshape([size if dim in own else 1 for dim, size in zip(dims, shape, strict=True)])
+    return np.array(np.broadcast_to(aligned, shape), order="C").reshape(-1)
