@@ -104,16 +104,23 @@ class _HelpFormatter(jsonargparse.DefaultHelpFormatter):
 
 def _add_option(parser: _Parser, field: dataclasses.Field[Any], hint: Any) -> None:
     several = _holds_several(hint)
-    kind = typing.get_args(hint)[0] if several else hint
+    kind = typing.get_args(_tuple_of(hint))[0] if several else hint
     notes = [note for note in (field.metadata.get("unit"), allowed(field)) if note]
     text = field.metadata["description"] + (f" [{'; '.join(notes)}]" if notes else "")
     extra: dict[str, Any] = {"nargs": "+"} if several else {}
     default: Any = field.default
-    parser.add_argument(f"--{field.name}", type=kind, default=list(default) if several else default, help=text, **extra)
+    if isinstance(default, tuple):
+        default = list(default)
+    parser.add_argument(f"--{field.name}", type=kind, default=default, help=text, **extra)
 
 
 def _holds_several(hint: Any) -> bool:
-    return typing.get_origin(hint) is tuple
+    return typing.get_origin(_tuple_of(hint)) is tuple
+
+
+def _tuple_of(hint: Any) -> Any:
+    """Return the tuple that an optional tuple may be; anything else as it is."""
+    return next((part for part in typing.get_args(hint) if typing.get_origin(part) is tuple), hint)
 
 
 def _recipes(argv: Sequence[str]) -> Iterator[str]:

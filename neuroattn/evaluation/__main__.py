@@ -30,9 +30,10 @@ def evaluate_digits(config: DigitsConfig) -> None:
     import torch
 
     from neuroattn.device import choose_device
-    from neuroattn.evaluation.digits import evaluate, n_objects_of
+    from neuroattn.evaluation.digits import evaluate
     from neuroattn.models.checkpoint import load_models
-    from neuroattn.stimuli.digits import composites
+    from neuroattn.models.config import n_digits
+    from neuroattn.stimuli.digits import sample_composites
     from neuroattn.stimuli.mnist import load
 
     if config.out is not None and Path(config.out).exists():
@@ -41,17 +42,14 @@ def evaluate_digits(config: DigitsConfig) -> None:
         raise ValueError(f"out must be in a folder that exists, got {config.out!r}")
     device = choose_device(config.device)
     models = load_models(config.model, device=device, strength=config.strength)
-    numbers = {model.name: n_objects_of(model) for model in models}
+    numbers = {model.name: n_digits(model.config, model.name) for model in models}
     digits = load(config.data, config.digits)
     number = config.composites or len(digits)
     tables = []
     for model in models:
         generator = torch.Generator().manual_seed(config.seed)  # anew for every network: the same composites for all
-        # Sets may be ordered by class, so the first few of one are no sample of it.
-        order = torch.randperm(len(digits), generator=generator)
-        first = order[torch.arange(number) % len(digits)]
-        shown = composites(
-            digits, first, n_objects=numbers[model.name], noise=config.noise, generator=generator, device=device
+        shown = sample_composites(
+            digits, number, n_objects=numbers[model.name], noise=config.noise, generator=generator, device=device
         )
         tables.append(evaluate(model, shown))
     table = pd.concat(tables, ignore_index=True)

@@ -20,24 +20,6 @@ if TYPE_CHECKING:
     from neuroattn.stimuli.digits import Composites
 
 
-def n_objects_of(model: GatedNetwork) -> int:
-    """Return how many digits a network's images hold.
-
-    Raises
-    ------
-    ValueError
-        If the images are not those of composites of digits.
-    """
-    channels, height, width = model.config.size
-    n_objects, rest = divmod(width - 14, 14)
-    if (channels, height) != (1, 28) or rest or n_objects < 2 or model.config.classes != 10:
-        raise ValueError(
-            f"model {model.name!r} must take composites of digits, (1, 28, 28 + 14·(n - 1)) px and 10 classes, "
-            f"got {model.config.size} px and {model.config.classes} classes"
-        )
-    return n_objects
-
-
 @torch.no_grad()
 def evaluate(model: GatedNetwork, composites: Composites, batch_size: int = 256) -> pd.DataFrame:
     """Return what a network does with composites.

@@ -1,4 +1,4 @@
-"""``python -m neuroattn.recording info STORE [--verify]``: what a store holds, and whether it is whole."""
+"""``python -m neuroattn.recording make|info``: record a network into a store; say what a store holds, and check it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from neuroattn.command_line import run_command, stop
+from neuroattn.command_line import read_options, run_command, stop
+from neuroattn.recording.make import MakeConfig, make
+
+PROG = "python -m neuroattn.recording"
+MAKE = """Record variables of a network into a Zarr store, on composites of digits or on images of your own. A recording
+that was interrupted goes on with the same command; the same command may run in several terminals at once."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -20,8 +25,15 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: list[str]) -> None:
     """Run the command with the arguments after the program's name."""
-    parser = _Parser(prog="python -m neuroattn.recording", description="Look into recordings on disk.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="info")
+    if argv[:1] == ["make"]:
+        config = read_options(MakeConfig, argv[1:], prog=f"{PROG} make", description=MAKE)
+        run_command(
+            lambda: print(make(config)),
+            interrupted=lambda: f"what was recorded is kept in {config.store}; the same command goes on from there",
+        )
+    parser = _Parser(prog=PROG, description="Make recordings on disk, and look into them.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="make|info")
+    commands.add_parser("make", help="record a network into a store; see make --help", add_help=False)
     info = commands.add_parser("info", help="what a store holds, how complete it is, its size and provenance")
     info.add_argument("store", type=Path, help="path of a streamed recording")
     info.add_argument("--verify", action="store_true", help="read every chunk and hold the flags against the data")

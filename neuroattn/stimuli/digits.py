@@ -113,6 +113,34 @@ def composites(
     )
 
 
+def sample_composites(
+    digits: Digits,
+    number: int,
+    *,
+    n_objects: int,
+    noise: float,
+    generator: torch.Generator,
+    device: str | torch.device = "cpu",
+) -> Composites:
+    """Return composites whose first digits are a random sample of a set; once all have been, the sample begins again.
+
+    Parameters
+    ----------
+    digits
+        Where the digits come from.
+    number
+        How many composites.
+    n_objects, noise, generator, device
+        As for `composites`.
+    """
+    import torch
+
+    # Sets may be ordered by class, so the first few of one are no sample of it.
+    order = torch.randperm(len(digits), generator=generator)
+    first = order[torch.arange(number) % len(digits)]
+    return composites(digits, first, n_objects=n_objects, noise=noise, generator=generator, device=device)
+
+
 def stimulus_set(composites: Composites) -> StimulusSet:
     """Return the composites as stimuli.
 

@@ -12,10 +12,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
 from neuroattn.evaluation import digits as evaluation
-from neuroattn.evaluation.digits import evaluate, gate_contrast, n_objects_of
+from neuroattn.evaluation.digits import evaluate, gate_contrast
 from neuroattn.models.checkpoint import load_model
-from neuroattn.models.config import GatedConfig, digits_config, scenes_config
-from neuroattn.models.gated import GatedNetwork
+from neuroattn.models.config import GatedConfig, digits_config, n_digits, scenes_config
 from neuroattn.models.trial import attend
 from neuroattn.stimuli.digits import Composites, composites
 from neuroattn.stimuli.mnist import embedded, from_folder
@@ -213,7 +212,7 @@ def test_the_shipped_network_on_digits_it_has_not_seen():
 
 @pytest.mark.parametrize("n_objects", [2, 3, 7])
 def test_number_of_objects_of_a_network(n_objects):
-    assert n_objects_of(GatedNetwork(digits_config(n_objects=n_objects), seeded())) == n_objects
+    assert n_digits(digits_config(n_objects=n_objects), "a") == n_objects
 
 
 @pytest.mark.parametrize(
@@ -234,4 +233,4 @@ def test_networks_of_other_images(config):
         f"got {config.size} px and {config.classes} classes"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
-        n_objects_of(GatedNetwork(config, seeded(), name="a"))
+        n_digits(config, "a")

@@ -1,0 +1,195 @@
+"""``python -m neuroattn.recording make``: record a network into a store, here or on a cluster."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neuroattn.options import check_options, option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from distributed import Client
+    from numpy.typing import NDArray
+
+    from neuroattn.models.gated import GatedNetwork
+    from neuroattn.recording.units import Units
+    from neuroattn.stimuli.stimulus_set import StimulusSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakeConfig:
+    """What is recorded; every field is an option of ``neuroattn.recording make``."""
+
+    store: str | None = option(None, "path of the Zarr store; one that was interrupted goes on")
+    model: str = option("digits-0", "network: a shipped name, or path of a .safetensors or published .pt file")
+    variables: tuple[str, ...] = option(
+        ("stage1/gate", "stage1/response", "stage2/gate", "stage2/response"), "variables to record"
+    )
+    steps: tuple[int, ...] | None = option(None, "time steps to keep (default: all)", low=0)
+    design: str = option("free", "the network's free order, or both objects cued", choices=("free", "cued"))
+    phases: int | None = option(None, "phases of a free trial (default: one an object)", low=1)
+    channels: tuple[int, ...] | None = option(None, "feature channels to keep (default: all)", low=0)
+    y: tuple[int, ...] | None = option(None, "window of rows to keep: first, and the first not in it", low=0)
+    x: tuple[int, ...] | None = option(None, "window of columns to keep: first, and the first not in it", low=0)
+    sample: int | None = option(None, "so many units of each variable, at random (default: all)", low=1)
+    precision: str = option("float32", "of what is written", choices=("float32", "float16"))
+    composites: int = option(1000, "number of composites of digits, where no images are given", low=1)
+    digits: str = option(
+        "embedded",
+        "the 5,000 digits that travel with the package, or MNIST's official test set",
+        choices=("embedded", "test"),
+    )
+    data: str | None = option(
+        None, "folder with MNIST's IDX files, or 'download'; without it, the folder in NEUROATTN_DATA"
+    )
+    noise: float = option(0.3, "upper bound of the uniform background noise", unit="luminance", low=0, high=1)
+    images: str | None = option(None, ".npy file of images (stimulus, channel, y, x) in [0, 1], in place of composites")
+    objects: str | None = option(None, ".npy file of their objects (stimulus, object, channel, y, x)")
+    table: str | None = option(None, ".csv or .parquet file with one row a stimulus")
+    batch_size: int | None = option(None, "stimuli at once (default: chosen by size and memory)", low=1)
+    workers: int = option(0, "processes of a local Dask cluster; 0 records in this process", low=0)
+    dask: str | None = option(None, "address of a Dask scheduler (tcp://HOST:PORT) whose workers see the store")
+    device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
+    seed: int = option(0, "seed of composites and sampled units", low=0, high=2**32 - 1)
+    dry_run: bool = option(False, "say what it would take, and record nothing")
+
+    def __post_init__(self) -> None:
+        """Check every option."""
+        check_options(self)
+        if self.store is None and not self.dry_run:
+            raise ValueError("store must be the path to record to, got none; give --store PATH, or --dry_run true")
+        for name in ("y", "x"):
+            window = getattr(self, name)
+            if window is not None and len(window) != 2:
+                raise ValueError(f"{name} must be two numbers, first and last, got {len(window)}")
+        if self.workers and self.dask:
+            raise ValueError("workers must be 0 where a scheduler is named by dask; give one of the two")
+        if self.images is None and (self.objects or self.table):
+            raise ValueError("images must be given with objects or table, got none; give --images FILE.npy")
+
+
+def make(config: MakeConfig) -> str:
+    """Record what a configuration asks for, and return in words what the store holds."""
+    from neuroattn.device import choose_device
+    from neuroattn.models.checkpoint import load_model
+    from neuroattn.recording.layout import block_size
+    from neuroattn.recording.record import make_plan, record
+    from neuroattn.recording.room import estimate
+
+    model = load_model(config.model, device=choose_device(config.device))
+    stimuli = _stimuli(config, model)
+    asked: dict[str, Any] = {
+        "design": config.design,
+        "phases": config.phases,
+        "units": _units(config),
+        "precision": config.precision,
+        "batch_size": config.batch_size,
+    }
+    if config.dry_run:
+        plan = make_plan(model, stimuli, config.variables, config.steps, **asked)
+        of_stimulus = sum(plan.n_bytes().values()) // len(stimuli)
+        return estimate(plan, 2 * min(block_size(plan), len(stimuli)) * of_stimulus)
+    settings = {"seed": config.seed, "source": _source(config)}
+    with _client(config) as client:
+        tree = record(
+            model,
+            stimuli,
+            config.variables,
+            config.steps,
+            store=config.store,
+            client=client,
+            configuration=settings,
+            **asked,
+        )
+        tree.close()
+    from neuroattn.recording.contents import summary
+
+    return summary(Path(str(config.store)))
+
+
+def _source(config: MakeConfig) -> str:
+    return config.images or f"{config.composites} composites of {config.digits} digits, noise {config.noise:g}"
+
+
+def _stimuli(config: MakeConfig, model: GatedNetwork) -> StimulusSet:
+    import pandas as pd
+    import torch
+
+    from neuroattn.models.config import n_digits
+    from neuroattn.stimuli.digits import sample_composites, stimulus_set
+    from neuroattn.stimuli.mnist import load
+    from neuroattn.stimuli.stimulus_set import StimulusSet
+
+    if config.images is None:
+        made = sample_composites(
+            load(config.data, config.digits),
+            config.composites,
+            n_objects=n_digits(model.config, model.name),
+            noise=config.noise,
+            generator=torch.Generator().manual_seed(config.seed),
+        )
+        return stimulus_set(made)
+    images = _mapped("images", config.images)
+    objects = None if config.objects is None else _mapped("objects", config.objects)
+    table = None
+    if config.table is not None:
+        read = pd.read_parquet if config.table.endswith(".parquet") else pd.read_csv
+        try:
+            table = read(config.table)
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"table must be a .csv or .parquet file, got {config.table!r} ({error}); check it"
+            ) from error
+    return StimulusSet(images, objects, table)
+
+
+def _mapped(name: str, path: str) -> NDArray[Any]:
+    """Return a file's array without reading it: a set may be larger than memory."""
+    import numpy as np
+
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"{name} must be a .npy file of numbers, got {path!r} ({error}); check it") from error
+    return array
+
+
+def _units(config: MakeConfig) -> Units | None:
+    from neuroattn.recording.units import Units
+
+    if all(part is None for part in (config.channels, config.y, config.x, config.sample)):
+        return None
+    y, x = (None if window is None else (window[0], window[1]) for window in (config.y, config.x))
+    return Units(channels=config.channels, y=y, x=x, sample=config.sample, seed=config.seed)
+
+
+@contextmanager
+def _client(config: MakeConfig) -> Iterator[Client | None]:
+    """Connect to the cluster that was asked for, if one was; a local one goes with the block."""
+    if not config.workers and config.dask is None:
+        yield None
+        return
+    import distributed
+
+    connect: Any = distributed.Client  # without annotations
+    if config.dask is not None:
+        try:
+            client = connect(config.dask, timeout="10s")
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"dask must be the address of a running scheduler, got {config.dask!r} ({error}); start one with "
+                "`dask scheduler`"
+            ) from error
+        with client:
+            yield client
+        return
+    local: Any = distributed.LocalCluster
+    with (
+        local(n_workers=config.workers, threads_per_worker=1, dashboard_address=":0") as cluster,
+        connect(cluster) as client,
+    ):
+        yield client

@@ -1,0 +1,125 @@
+"""``python -m neuroattn.recording make``: what users do, with the shipped network."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_array_equal
+
+import neuroattn
+from neuroattn.recording.__main__ import main
+from neuroattn.recording.store import open_recording
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as left:
+        main(["make", *map(str, arguments)])
+    return left.value.code
+
+
+@pytest.fixture
+def store(tmp_path):
+    return tmp_path / "a.zarr"
+
+
+def test_composites_into_a_store(store, capsys):
+    options = ["--store", store, "--composites", 7, "--variables", "stage1/gate", "readout/logits", "--steps", 1, 4]
+    assert run(*options, "--sample", 5, "--design", "cued", "--seed", 3) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"{store}: 14 of 14 presentations recorded (100.0%)")
+    with open_recording(store) as tree:
+        gate = tree["stage1/gate"].to_dataset()
+        assert gate["activation"].shape == (14, 2, 5)
+        assert_array_equal(gate["time_step"], [1, 4])
+        assert {"cued", "attended", "label_0", "location"} <= set(gate.coords)
+        assert '"seed": 3' in tree.attrs["protocol"]
+    assert run(*options, "--sample", 5, "--design", "cued", "--seed", 3) == 0  # nothing is left to do
+    assert run(*options, "--sample", 6, "--design", "cued", "--seed", 3) == 2
+    assert "which differs in units (" in capsys.readouterr().err
+
+
+def test_images_of_ones_own(store, tmp_path, capsys):
+    objects = np.random.default_rng(0).uniform(0, 0.5, (3, 2, 1, 28, 42)).astype(np.float32)
+    np.save(tmp_path / "images.npy", objects.sum(1))
+    np.save(tmp_path / "objects.npy", objects)
+    table = pd.DataFrame({"orientation": [10.5, 20, 30], "side": ["left", "", "naïve"]})
+    table.to_parquet(tmp_path / "table.parquet")
+    files = {name: tmp_path / f"{name}.npy" for name in ("images", "objects")}
+    options = ["--store", store, "--variables", "stage2/response", "--y", 1, 4, "--x", 2, 5, "--channels", 3, 7]
+    given = [f"--{name}={path}" for name, path in files.items()]
+    assert run(*options, *given, "--table", tmp_path / "table.parquet", "--precision", "float16") == 0
+    stimuli = neuroattn.StimulusSet(objects.sum(1), objects, table)
+    units = neuroattn.Units(channels=[3, 7], y=(1, 4), x=(2, 5))
+    model = neuroattn.load_model("digits-0")
+    expected = neuroattn.record(model, stimuli, ["stage2/response"], units=units, precision="float16")
+    with open_recording(store) as tree:
+        found = tree["stage2/response"].to_dataset().load()
+    assert found["activation"].dtype == np.float16
+    assert_array_equal(found["activation"], expected["stage2/response"]["activation"])
+    assert_array_equal(found["side"], np.repeat(["left", "", "naïve"], 2))
+    table.to_csv(tmp_path / "table.csv", index=False)
+    assert run(*options, *given, "--table", tmp_path / "table.csv") == 2  # other stimuli: "" is missing in a CSV file
+    capsys.readouterr()
+
+
+def test_a_dry_run_says_what_it_would_take(store, capsys):
+    assert run("--dry_run", "true", "--composites", 5, "--variables", "readout/logits", "--steps", 4) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("up to 0.00 MB on disk, 0.00 MB of values in memory at a time, 5 stimuli at once")
+    assert second == "  readout/logits: 10 × 1 × 10 (presentation × time step × neuroid) float32, 0.00 MB"
+    assert not store.exists()
+
+
+@pytest.mark.slow
+def test_a_local_cluster_and_one_by_address(store, tmp_path, capsys):
+    from distributed import LocalCluster
+
+    options = ["--composites", 23, "--variables", "readout/logits", "--batch_size", 4]
+    assert run(*options, "--store", store) == 0
+    assert run(*options, "--store", tmp_path / "b.zarr", "--workers", 2) == 0
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster:
+        assert run(*options, "--store", tmp_path / "c.zarr", "--dask", cluster.scheduler_address) == 0
+    capsys.readouterr()
+    with open_recording(store) as alone:
+        for other in ("b", "c"):
+            with open_recording(tmp_path / f"{other}.zarr") as tree:
+                found, expected = (t["readout/logits"].to_dataset().load() for t in (tree, alone))
+                np.testing.assert_allclose(found["activation"], expected["activation"], atol=1e-4)
+                assert_array_equal(found["attended"], expected["attended"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ([], "store must be the path to record to, got none; give --store PATH, or --dry_run true"),
+        (["--store", "x", "--y", "3"], "y must be two numbers, first and last, got 1"),
+        (["--store", "x", "--y", "5", "3"], "y must be a window (first, last) with 0 ≤ first < last, got (5, 3)"),
+        (["--store", "x", "--table", "t.csv"], "images must be given with objects or table, got none; give --images"),
+        (["--store", "x", "--images", "none.npy"], "images must be a .npy file of numbers, got 'none.npy' ("),
+        (["--store", "x", "--steps", "5"], "steps must be a list of different numbers from 0 to 4, ascending, got"),
+        (["--store", "x", "--variables", "stage3/gate"], "variables must be among stage1/gated_input,"),
+        (["--store", "x", "--channels", "99"], "channels must be from 0 to 0 for stage1/gate, got [99]; give each"),
+        (["--store", "x", "--sample", "5000", "--variables", "stage2/gate"], "sample must be at most the 4560 units"),
+        (["--store", "x", "--precision", "int8"], "precision must be one of float32, float16, got int8"),
+        (["--store", "x", "--workers", "2", "--dask", "tcp://a:1"], "workers must be 0 where a scheduler is named by"),
+        (["--store", "x", "--dask", "nonsense://"], "dask must be the address of a running scheduler, got 'nonsense"),
+    ],
+)
+def test_bad_input_is_one_line(monkeypatch, tmp_path, capsys, arguments, text):
+    monkeypatch.chdir(tmp_path)
+    assert run("--composites", 3, *arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {text}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_array(tmp_path, capsys):
+    path = tmp_path / "images.npy"
+    np.save(path, np.array([{"a": 1}]), allow_pickle=True)
+    assert run("--store", tmp_path / "a.zarr", "--images", path) == 2
+    assert re.match(
+        rf"error: images must be a \.npy file of numbers, got '{path}' \(.*\); check it\n", capsys.readouterr().err
+    )
