@@ -82,12 +82,13 @@ class Clock:
         ValueError
             If either is not a whole number from 0.
         """
+        given = (phase, step)
         try:
             phase, step = operator.index(phase), operator.index(step)
         except TypeError:
             phase = -1
         if phase < 0 or step < 0:
-            raise ValueError(f"a run must yield (phase, step), whole numbers from 0, got ({phase}, {step}); correct it")
+            raise ValueError(f"a run must yield (phase, step), whole numbers from 0, got {given}; correct it")
         if not self.phases or phase != self.phase or step <= self.step:
             self.phases.append(phase)
         self.step = step

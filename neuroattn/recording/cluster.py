@@ -7,6 +7,8 @@ own flags say what is done, so a worker that dies takes nothing with it: what it
 from __future__ import annotations
 
 import asyncio
+import threading
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +18,11 @@ import zarr
 from neuroattn.recording.intervene import active_on, intervene
 from neuroattn.recording.layout import write_block
 from neuroattn.recording.plan import run_part
+from neuroattn.recording.timed_module import TimedModule
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from distributed import Client, Future
 
     from neuroattn.recording.plan import Plan
@@ -26,6 +31,8 @@ if TYPE_CHECKING:
     from neuroattn.stimuli.stimulus_set import StimulusSet
 
 AT_ONCE = 2  # blocks a worker: one that it fills, one that waits
+# Hooks are on the model itself: threads of one process that share it must take turns.
+_TURN = threading.Lock()
 IDLE_ROUNDS = 5  # rounds without a single new block, after which something other than chance is wrong
 
 
@@ -121,12 +128,18 @@ def fill_block(work: Work, part: StimulusSet, first: int, store: str, number: in
         if array_at(root, DONE)[region].all():  # type: ignore[union-attr]
             return 0
         arrays = work.room(len(part))
-        if work.interventions and active_on(work.subject.module) is None:
-            with intervene(work.subject.module, *work.interventions):
-                trials = pd.concat(run_part(work, part, first, arrays), ignore_index=True)
-        else:
+        with _TURN, _interventions(work):
             trials = pd.concat(run_part(work, part, first, arrays), ignore_index=True)
         write_block(root, number, region, arrays, trials)
     finally:
         lock.release()
     return len(part)
+
+
+def _interventions(work: Work) -> AbstractContextManager[object]:
+    """Return the interventions as a context, where the model is not under them already, as it is in the client."""
+    subject = work.subject
+    if not work.interventions or active_on(subject.module) is not None:
+        return nullcontext()
+    # Names of variables may be the subject's own.
+    return intervene(subject if isinstance(subject, TimedModule) else subject.module, *work.interventions)

@@ -12,9 +12,8 @@ import torch
 from neuroattn import labels
 from neuroattn.models.checkpoint import weights_hash
 from neuroattn.models.probe import probes, require_variables
-from neuroattn.models.receptive_field import sees
 from neuroattn.models.trial import Cues, choose, cues, phase_steps, target_images
-from neuroattn.recording.intervene import inhibition_in_force, strength_in_force
+from neuroattn.recording.intervene import inhibition_in_force, seen, strength_in_force
 from neuroattn.recording.subject import Tapped
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ class GatedSubject:
         for number in range(2 if cued else self.phases):
             carried = (cued.first, cued.second)[number] if cued else carried
             phase_number = 0 if cued else number
-            inhibition = inhibition_in_force(network, image, carried, phase_number, cued)
+            inhibition = inhibition_in_force(network, image, carried, number, cued)
             steps = phase_steps(network, image, inhibition, last_gates=self.last_gates)
             phase = yield from _announced(steps, phase_number)
             carried = phase.inhibition
@@ -99,9 +98,7 @@ class GatedSubject:
 
     def sees(self, variable: str, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return which places see a pixel of the image; see `neuroattn.models.receptive_field`."""
-        if mask.shape != self.module.config.size[1:]:
-            raise ValueError(f"field must be (y, x) = {self.module.config.size[1:]} of the image, got {mask.shape}")
-        return sees(self.module.config, variable, mask)
+        return seen(self.module.config, variable, mask)
 
     def identity(self) -> dict[str, Any]:
         """Return class, weights, configuration and design; see `neuroattn.recording.subject.Subject`."""

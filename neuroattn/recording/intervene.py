@@ -16,7 +16,7 @@ from neuroattn.models.gated import GatedNetwork
 from neuroattn.models.probe import probes, require_variables
 from neuroattn.models.receptive_field import sees
 from neuroattn.recording.clock import Calls, Clock
-from neuroattn.recording.interventions import Delay, Now, OnInhibition, OnVariable, Strength, Trial
+from neuroattn.recording.interventions import Delay, Intervention, Now, OnInhibition, OnVariable, Strength, Trial
 from neuroattn.recording.subject import Tapped
 from neuroattn.recording.tap import element, with_element
 from neuroattn.recording.timed_module import TimedModule
@@ -24,11 +24,13 @@ from neuroattn.recording.timed_module import TimedModule
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch.utils.hooks import RemovableHandle
 
+    from neuroattn.models.config import GatedConfig
     from neuroattn.models.gated import Maps
     from neuroattn.models.trial import Cues
-    from neuroattn.recording.interventions import Intervention
     from neuroattn.recording.units import Sees
 
 
@@ -64,8 +66,9 @@ class Active:
         for name, (module, number) in tapped.items():
             here = [i for i in on if i.variable == name]
             self._handles.append(module.register_forward_hook(_changing(name, number, here, self.clock, fields)))
-        if any(isinstance(i, Strength) for i in self.interventions) and isinstance(self._model, nn.Module):
-            self._handles.append(self._model.register_forward_pre_hook(self._set_strength, with_kwargs=True))
+        # On any model, so that whoever calls it from elsewhere hears of it.
+        module = self._model.module if isinstance(self._model, TimedModule) else self._model
+        self._handles.append(module.register_forward_pre_hook(self._set_strength, with_kwargs=True))
 
     def detach(self) -> None:
         """Take the hooks off the model."""
@@ -112,12 +115,17 @@ def intervene(model: nn.Module | TimedModule, *interventions: Intervention) -> I
             "interventions must be at least one, got none; leave the `with` out to record the intact model"
         )
     for intervention in interventions:
-        if not isinstance(intervention, OnVariable) and not isinstance(module, GatedNetwork):
+        if not isinstance(intervention, Intervention):
             raise ValueError(
-                f"model must be a gated network for {type(intervention).__name__}, got {type(module).__name__}"
+                "interventions must be of neuroattn.recording.interventions, given one by one, got "
+                f"{intervention!r}; make one, such as Silence('stage1/gate')"
             )
-        if isinstance(intervention, OnInhibition) and isinstance(module, GatedNetwork):
-            _require_stages(intervention, len(module.config.channels))
+        if not isinstance(intervention, OnVariable) and not isinstance(model, GatedNetwork):
+            raise ValueError(
+                f"model must be a gated network for {type(intervention).__name__}, got {type(model).__name__}"
+            )
+        if isinstance(model, GatedNetwork):
+            _require_fitting(intervention, model)
     active = Active(model, interventions)
     try:
         active.attach()
@@ -159,10 +167,20 @@ def strength_in_force(network: GatedNetwork, phase: int) -> float:
     return network.config.strength if set_to is None else set_to
 
 
-def _require_stages(intervention: OnInhibition, n_stages: int) -> None:
-    for stage in intervention.stages or ():
-        if not 1 <= stage <= n_stages:
-            raise ValueError(f"stages must be from 1 to {n_stages}, got {list(intervention.stages or ())}")
+def _require_fitting(intervention: Intervention, network: GatedNetwork) -> None:
+    last, n_stages = network.config.steps - 1, len(network.config.channels)
+    if max(intervention.steps or [0]) > last:
+        raise ValueError(f"steps must be from 0 to {last}, got {list(intervention.steps or ())}")
+    stages = (isinstance(intervention, OnInhibition) and intervention.stages) or ()
+    if not all(1 <= stage <= n_stages for stage in stages):
+        raise ValueError(f"stages must be from 1 to {n_stages}, got {list(stages)}")
+
+
+def seen(config: GatedConfig, variable: str, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which places of a variable see a pixel of a mask, once it is certain that it is one of the image."""
+    if mask.shape != config.size[1:]:
+        raise ValueError(f"field must be (y, x) = {config.size[1:]} of the image, got {mask.shape}")
+    return sees(config, variable, mask)
 
 
 def _require_running(clock: Clock) -> None:
@@ -179,7 +197,7 @@ def _tapped(model: nn.Module | TimedModule, variables: Sequence[str]) -> tuple[d
         config = model.config
         if variables:
             require_variables(model, list(variables))
-        return {name: Tapped(probes(model)[name]) for name in variables}, lambda name, mask: sees(config, name, mask)
+        return {name: Tapped(probes(model)[name]) for name in variables}, lambda name, mask: seen(config, name, mask)
     timed = model if isinstance(model, TimedModule) else TimedModule(model)
     return timed.tapped(variables), timed.sees
 

@@ -7,6 +7,7 @@ a recording under an intervention is another recording.
 from __future__ import annotations
 
 import dataclasses
+import operator
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -81,6 +82,28 @@ class Intervention:
 
     phases: Sequence[int] | None = field(default=None, kw_only=True)
     steps: Sequence[int] | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Keep the times as whole numbers."""
+        self._keep_numbers("phases", 0)
+        self._keep_numbers("steps", 0)
+
+    def _keep_numbers(self, name: str, least: int) -> None:
+        given = getattr(self, name)
+        if given is None:
+            return
+        try:
+            numbers = [operator.index(number) for number in given]
+        except TypeError:
+            numbers = []
+        if not numbers or min(numbers) < least:
+            raise ValueError(f"{name} must be a list of whole numbers from {least}, at least one, got {given}")
+        object.__setattr__(self, name, tuple(numbers))
+
+    @property
+    def shuffles(self) -> bool:
+        """Whether stimuli of a batch exchange something."""
+        return False
 
     def acts(self, phase: int, step: int) -> bool:
         """Return whether it acts at a step of a phase."""
@@ -162,10 +185,16 @@ class Replace(OnVariable):
 
     values: NDArray[np.floating[Any]]
 
+    def __post_init__(self) -> None:
+        """Take whatever numpy takes for an array."""
+        super().__post_init__()
+        object.__setattr__(self, "values", np.asarray(self.values))
+
     def change(self, value: torch.Tensor, now: Now) -> torch.Tensor:
         """Return the values of these stimuli."""
-        chosen = of_stimuli("values", self.variable, np.asarray(self.values), value, now.clock)
-        return torch.as_tensor(chosen, dtype=value.dtype, device=value.device).expand_as(value)
+        chosen = of_stimuli("values", self.variable, self.values, value, now.clock)
+        # A copy: what follows may work in place.
+        return torch.from_numpy(np.array(chosen, order="C")).to(value).expand_as(value).clone()
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,13 +211,14 @@ class Delay(OnVariable):
 
     def __post_init__(self) -> None:
         """Check the lag."""
-        if self.by < 1:
+        super().__post_init__()
+        if int(self.by) != self.by or self.by < 1:
             raise ValueError(f"by must be at least 1 time step, got {self.by}")
 
     def change(self, value: torch.Tensor, now: Now) -> torch.Tensor:
         """Return the earlier value."""
         earlier = now.past.get(now.step - self.by)
-        return torch.zeros_like(value) if earlier is None else earlier
+        return torch.zeros_like(value) if earlier is None else earlier.clone()  # what follows may work in place
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,6 +235,11 @@ class Shuffle(OnVariable):
 
     seed: int = field(default=0, kw_only=True)
 
+    @property
+    def shuffles(self) -> bool:
+        """Whether stimuli of a batch exchange something."""
+        return True
+
     def change(self, value: torch.Tensor, now: Now) -> torch.Tensor:
         """Return the others' values."""
         return value[donors(now.clock, self.seed).to(value.device)]
@@ -218,6 +253,7 @@ class Strength(Intervention):
 
     def __post_init__(self) -> None:
         """Check the strength."""
+        super().__post_init__()
         if not 0 <= self.value <= 1:
             raise ValueError(f"strength must be in [0, 1], got {self.value:g}")
 
@@ -236,9 +272,11 @@ class OnInhibition(Intervention, ABC):
 
     def __post_init__(self) -> None:
         """Refuse steps: inhibition holds for a phase."""
+        super().__post_init__()
+        self._keep_numbers("stages", 0)
         if self.steps is not None:
             raise ValueError(
-                f"steps must be None where inhibition is changed, which holds for a phase, got {self.steps}"
+                f"steps must be None where inhibition is changed, which holds for a phase, got {list(self.steps)}"
             )
 
     @abstractmethod
@@ -284,7 +322,7 @@ class ImposeInhibition(OnInhibition):
         for stage, mask in zip(stages, self.given, strict=True):
             name, current = f"stage{stage}/gate", masks[stage - 1]
             chosen = of_stimuli("given", name, np.asarray(mask), current, trial.clock)
-            changed[stage - 1] = torch.as_tensor(chosen, device=current.device).expand_as(current)
+            changed[stage - 1] = torch.from_numpy(np.array(chosen, order="C")).to(current.device).expand_as(current)
         return changed
 
 
@@ -309,6 +347,11 @@ class SwapInhibition(OnInhibition):
         super().__post_init__()
         if self.source not in MASK_SOURCES:
             raise ValueError(f"source must be one of {', '.join(MASK_SOURCES)}, got {self.source!r}")
+
+    @property
+    def shuffles(self) -> bool:
+        """Whether stimuli of a batch exchange something."""
+        return self.source == "stimulus"
 
     def masks(self, masks: Maps, trial: Trial) -> Maps:
         """Return the other masks."""

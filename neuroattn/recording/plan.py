@@ -122,6 +122,8 @@ class Plan:
             "steps": self.steps(),
             **({"units": units} if units else {}),
             **({"interventions": interventions} if interventions else {}),
+            # Who is shuffled with whom depends on the batch.
+            **({"batch_size": self.work.batch_size} if any(i.shuffles for i in self.work.interventions) else {}),
             **kept,
             "precision": self.work.precision,
         }

@@ -15,11 +15,10 @@ from neuroattn import labels
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.recording.attributes import attributes
 from neuroattn.recording.columns import plain_table
-from neuroattn.recording.constant import constant_variables, constant_warning
+from neuroattn.recording.constant import StillConstant, constant_variables, constant_warning
 from neuroattn.recording.gated_subject import DESIGNS, GatedSubject, needs_last_gates
 from neuroattn.recording.intervene import active_on
-from neuroattn.recording.interventions import Shuffle, SwapInhibition
-from neuroattn.recording.layout import CONSTANT
+from neuroattn.recording.layout import CONSTANT, DONE, TRIALS
 from neuroattn.recording.neuroids import neuroids
 from neuroattn.recording.plan import Plan
 from neuroattn.recording.room import choose_batch_size, require_memory
@@ -154,20 +153,24 @@ def record(  # noqa: PLR0913 -- what a user says of a recording, each by its nam
     if store is not None:
         return stream(plan, Path(store), provenance, client)
     if sink is not None:
+        watched = StillConstant(plan.per_stimulus)
         for batch in plan.batches():
+            watched.watch(batch.activations)
             sink.take(batch)
+        constant = watched.variables
         dims, first, arrays = sink.result()
     else:
         require_memory(plan)
         room = plan.work.room(len(plan.stimuli))
         first, dims = plan.fill(room), (labels.PRESENTATION,)
         arrays = {name: {labels.ACTIVATION: values} for name, values in room.items()}
+        constant = constant_variables(room, plan.per_stimulus)
     tree = xr.DataTree.from_dict({name: _labelled(plan, name, arrays[name], dims, first) for name in plan.variables})
     tree.attrs = provenance
-    if sink is None:
-        for name in constant_variables(room, plan.per_stimulus):
-            tree[name][labels.ACTIVATION].attrs[CONSTANT] = 1
-            warnings.warn(constant_warning(name, len(stimuli)), UserWarning, stacklevel=2)
+    for name in constant:
+        for array in tree[name].data_vars.values():
+            array.attrs[CONSTANT] = 1
+        warnings.warn(constant_warning(name, len(stimuli)), UserWarning, stacklevel=2)
     return tree
 
 
@@ -196,11 +199,22 @@ def make_plan(
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     subject.require(stimuli)
     shown = StimulusSet(stimuli.images, stimuli.objects, plain_table(stimuli.table))
-    rehearsal = rehearse(subject, shown.select(slice(0, 2)), names, len(shown))
-    kept = {name: _kept(name, rehearsal.steps[name], wanted) for name in names}
     chosen = _units_of(units, names)
+    _require_groups(names)
+    rehearsal = rehearse(subject, shown.select(slice(0, 2)), names, len(shown), wanted)
+    if isinstance(subject, TimedModule) and any(shape[0] == 2 for shape in rehearsal.shapes.values()):
+        # Two of whatever comes first may have been taken for the two stimuli.
+        rehearsal = rehearse(subject, shown.select(slice(0, 3)), names, len(shown), wanted)
+    kept = {name: _kept(name, rehearsal.steps[name], wanted) for name in names}
     active = active_on(subject.module)
+    for intervention in () if active is None else active.interventions:
+        if not set(intervention.phases or ()) <= set(rehearsal.phases):
+            raise ValueError(
+                f"phases must be among {sorted(set(rehearsal.phases))} for {type(intervention).__name__}, got "
+                f"{list(intervention.phases or ())}"
+            )
     work = Work(
+        rehearsed=rehearsal.steps,
         subject=subject,
         interventions=() if active is None else active.interventions,
         shapes=rehearsal.shapes,
@@ -262,6 +276,20 @@ def _kept(name: str, there: tuple[int, ...], wanted: list[int] | None) -> tuple[
     return tuple(wanted)
 
 
+def _require_groups(names: Sequence[str]) -> None:
+    """Raise unless every variable can be a group of its own in a file."""
+    for name in names:
+        parts = name.split("/")
+        above = {"/".join(parts[:k]) for k in range(1, len(parts))} & set(names)
+        if above:
+            raise ValueError(
+                f"variables must not be groups of others, got {min(above)!r} and {name!r}, which differ in steps and "
+                "units; rename one"
+            )
+        if name in {DONE, TRIALS} or not all(part.strip(".") for part in parts):
+            raise ValueError(f"variables must have names that a group can have, got {name!r}; rename it")
+
+
 def _units_of(units: Units | Mapping[str, Units] | None, names: Sequence[str]) -> dict[str, Units]:
     if units is None:
         return {}
@@ -279,9 +307,7 @@ def _batch_size(work: Work, step_bytes: int, asked: int | None) -> int:
     device = device_of(work.subject.module)
     kept = sum(map(work.bytes_of, work.steps)) * len(work.phases)
     size = choose_batch_size(device, step_bytes, kept, work.n_stimuli) if asked is None else asked
-    shuffled = any(
-        isinstance(i, Shuffle) or (isinstance(i, SwapInhibition) and i.source == "stimulus") for i in work.interventions
-    )
+    shuffled = any(intervention.shuffles for intervention in work.interventions)
     if shuffled and asked is None:
         size = next((b for b in range(size, 1, -1) if work.n_stimuli % b != 1), work.n_stimuli)
     if shuffled and (size < 2 or work.n_stimuli % size == 1):

@@ -75,6 +75,8 @@ class Work:
 
     Attributes
     ----------
+    rehearsed
+        Variable → time steps at which it was computed in the rehearsal.
     subject
         Who looks at them.
     interventions
@@ -93,6 +95,7 @@ class Work:
         Of the whole set.
     """
 
+    rehearsed: Mapping[str, tuple[int, ...]]
     subject: Subject
     interventions: tuple[Intervention, ...]
     shapes: Mapping[str, tuple[int, ...]]
@@ -118,7 +121,13 @@ class Work:
         return {name: np.empty((n, len(self.steps[name]), self.n_units(name)), self.precision) for name in self.shapes}
 
 
-def rehearse(subject: Subject, stimuli: StimulusSet, variables: Sequence[str], n_stimuli: int) -> Rehearsal:
+def rehearse(
+    subject: Subject,
+    stimuli: StimulusSet,
+    variables: Sequence[str],
+    n_stimuli: int,
+    wanted: Sequence[int] | None = None,
+) -> Rehearsal:
     """Run a few stimuli to learn shapes, steps and columns.
 
     Parameters
@@ -131,6 +140,8 @@ def rehearse(subject: Subject, stimuli: StimulusSet, variables: Sequence[str], n
         To be recorded.
     n_stimuli
         Of the whole set.
+    wanted
+        Steps to keep, which every phase must have; None: all, which must then be the same in every phase.
 
     Raises
     ------
@@ -153,8 +164,9 @@ def rehearse(subject: Subject, stimuli: StimulusSet, variables: Sequence[str], n
     outputs = [0]
 
     def measure(_module: torch.nn.Module, _inputs: object, output: object) -> None:
-        if isinstance(output, torch.Tensor):
-            outputs[0] += output.numel() * output.element_size()
+        for value in output if isinstance(output, tuple | list) else (output,):
+            if isinstance(value, torch.Tensor):
+                outputs[0] += value.numel() * value.element_size()
 
     modules = [module for module in subject.module.modules() if not any(True for _ in module.children())]
     handles = [module.register_forward_hook(measure) for module in modules]
@@ -165,7 +177,7 @@ def rehearse(subject: Subject, stimuli: StimulusSet, variables: Sequence[str], n
             handle.remove()
     if not clock.phases:
         raise ValueError(f"a run must yield (phase, step) at least once, got nothing from the run of {subject.name}")
-    steps = {name: _steady_steps(name, of_phase, len(clock.phases)) for name, of_phase in seen.items()}
+    steps = {name: _steady_steps(name, of_phase, len(clock.phases), wanted) for name, of_phase in seen.items()}
     bytes_of_a_step = outputs[0] // (len(stimuli) * announced)
     return Rehearsal(
         shapes={name: shapes[name] for name in variables},
@@ -176,9 +188,13 @@ def rehearse(subject: Subject, stimuli: StimulusSet, variables: Sequence[str], n
     )
 
 
-def _steady_steps(name: str, of_phase: dict[int, list[int]], n_phases: int) -> tuple[int, ...]:
+def _steady_steps(
+    name: str, of_phase: dict[int, list[int]], n_phases: int, wanted: Sequence[int] | None
+) -> tuple[int, ...]:
     """Return the steps at which a variable was computed, once it is certain that every phase has them."""
     found = {tuple(numbers) for numbers in of_phase.values()}
+    if wanted is not None and len(of_phase) == n_phases and all(set(wanted) <= set(numbers) for numbers in found):
+        found = {max(found, key=len)}
     if len(of_phase) < n_phases or len(found) > 1:
         raise ValueError(
             f"{name} must be computed at the same steps of every phase, got {sorted(found)} in {len(of_phase)} of "
@@ -233,12 +249,10 @@ def run_batch(work: Work, stimuli: StimulusSet, first: int, into: Arrays) -> pd.
 
     def receive(name: str, presentation: int, step: int, value: torch.Tensor) -> None:
         place = places[name].get(step)
-        if place is None:
+        if place is None and step in work.rehearsed[name]:
             return
-        if presentation >= per or tuple(value.shape) != (n, *shapes[name]):
-            raise RuntimeError(
-                f"{name} of {work.subject.name} is not what it was for the first stimuli; its run varies"
-            )
+        if place is None or presentation >= per or tuple(value.shape) != (n, *shapes[name]):
+            raise RuntimeError(f"the run of {work.subject.name} is not what it was for the first stimuli; it varies")
         target, chosen = targets[name][:, presentation, place], index[name]
         # One copy, whatever the layout of the value in memory.
         if chosen is None:
@@ -273,10 +287,16 @@ def _drive(
     with tap(subject.tapped(variables), clock, receive), clock.run(positions, n_stimuli):
         while True:
             try:
-                phase, step = next(steps)
+                announcement = next(steps)
             except StopIteration as end:
                 table: pd.DataFrame = end.value
                 break
+            try:
+                phase, step = announcement
+            except (TypeError, ValueError):
+                raise ValueError(
+                    f"a run must yield (phase, step), whole numbers from 0, got {announcement}; correct it"
+                ) from None
             clock.announce(phase, step)
             announced += 1
     table.insert(0, labels.PHASE, np.tile(clock.phases, len(stimuli)))

@@ -71,6 +71,8 @@ def element(output: Any, variable: str, number: int | None) -> torch.Tensor:
     elif number is not None:
         raise ValueError(f"{variable} must be a tuple to have an element {number}, got {type(output).__name__}")
     if not isinstance(value, torch.Tensor):
+        if number is not None:
+            raise ValueError(f"{variable} must be a tensor, got {_described(output)} to take element {number} of")
         raise ValueError(
             f"{variable} must be a tensor or a tuple with one, got {_described(output)}; name an element "
             f"({variable}[1])"

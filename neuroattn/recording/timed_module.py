@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import nn
@@ -18,7 +20,6 @@ from neuroattn.recording.subject import Tapped, device_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from neuroattn.recording.clock import Clock
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
     Run = Callable[[nn.Module, torch.Tensor], Iterator[tuple[int, int]]]
 
-# Layers whose output depends on chance or on the batch while a module trains.
-_RESTLESS = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)  # noqa: SLF001 -- torch has no public name
+# Layers whose output depends on chance or on the batch while a module trains; torch has no public name for them.
+_RESTLESS = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)  # noqa: SLF001
 
 
 def one_pass(module: nn.Module, images: torch.Tensor) -> Iterator[tuple[int, int]]:
@@ -75,17 +76,15 @@ class TimedModule:
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
     ) -> None:
-        restless = [path for path, part in module.named_modules() if part.training and isinstance(part, _RESTLESS)]
-        if restless:
-            raise ValueError(f"module must be in evaluation mode, got {restless[0]!r} in training; call .eval() first")
+        _require_rest(module)
         self.module, self._run, self.seed = module, run, seed
         self.name = type(module).__name__.lower() if name is None else name
         self._mean, self._std = mean, std
         self._known: dict[str, str] | None = None
         if variables is not None:
             named = variables if isinstance(variables, Mapping) else {path: path for path in variables}
+            self.tapped(list(dict.fromkeys(named.values())))  # as names of modules
             self._known = dict(named)
-            self.tapped(list(self._known))
 
     def tapped(self, variables: Sequence[str]) -> dict[str, Tapped]:
         """Return where variables exist; see `Subject`."""
@@ -108,21 +107,32 @@ class TimedModule:
 
     def run(self, stimuli: StimulusSet, clock: Clock) -> Generator[tuple[int, int], None, pd.DataFrame]:
         """Show a batch of stimuli; see `Subject`. Nothing but their order is known of the presentations."""
-        images = torch.tensor(stimuli.images, device=device_of(self.module))
+        first = next((part for part in self.module.parameters() if part.is_floating_point()), torch.empty(0))
+        # Users flip pictures and map them from read-only files; torch takes neither.
+        images = torch.from_numpy(np.array(stimuli.images, order="C")).to(device_of(self.module), first.dtype)
         if self._mean is not None:
             images = images - images.new_tensor(self._mean).reshape(-1, 1, 1)
         if self._std is not None:
             images = images / images.new_tensor(self._std).reshape(-1, 1, 1)
-        yield from self._run(self.module, images)
+        steps = self._run(self.module, images)
+        if not hasattr(steps, "__next__"):
+            raise ValueError(
+                f"run must be a generator that yields (phase, step), got one that returned {type(steps).__name__}; "
+                "yield before each step"
+            )
+        yield from steps
         columns = {} if self.seed is None else {"seed": self.seed}
         return pd.DataFrame(columns, index=range(len(stimuli) * len(clock.phases)))
 
     def require(self, stimuli: StimulusSet) -> None:
         """Raise unless normalisation and stimuli have the same channels; the module itself says what else it takes."""
+        _require_rest(self.module)
         channels = stimuli.images.shape[1]
         for name, values in (("mean", self._mean), ("std", self._std)):
             if values is not None and len(values) != channels:
                 raise ValueError(f"{name} must have one value for each of {channels} channels, got {len(values)}")
+        if self._std is not None and not min(self._std) > 0:
+            raise ValueError(f"std must be above 0 in every channel, got {list(self._std)}")
 
     def sees(self, variable: str, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Refuse: the receptive fields of any module are not known."""
@@ -134,19 +144,63 @@ class TimedModule:
 
     def identity(self) -> dict[str, Any]:
         """Return weights, structure, run and normalisation; see `Subject`."""
-        try:
-            source = inspect.getsource(self._run)
-        except (OSError, TypeError):  # defined in a prompt, or in C
-            source = repr(getattr(self._run, "__qualname__", type(self._run)))
+        own = {name: path for name, path in (self._known or {}).items() if name != path}
         return {
             "network": f"{type(self.module).__module__}.{type(self.module).__qualname__}",
             "weights": weights_hash(self.module),
             "model_config": {
-                "structure_sha256": hashlib.sha256(repr(self.module).encode()).hexdigest(),
-                "run_sha256": hashlib.sha256(source.encode()).hexdigest(),
+                "structure_sha256": hashlib.sha256(_structure(self.module).encode()).hexdigest(),
+                "run_sha256": hashlib.sha256(_source(self._run).encode()).hexdigest(),
+                **({"modules": own} if own else {}),
             },
             "preprocessing": {"mean": _listed(self._mean), "std": _listed(self._std)},
         }
+
+
+def _dropout(part: nn.Module) -> float:
+    given = getattr(part, "dropout", 0)
+    return given if isinstance(given, int | float) else 0
+
+
+def _require_rest(module: nn.Module) -> None:
+    restless = [
+        path
+        for path, part in module.named_modules()
+        # A recurrent layer and an attention layer have their dropout as a number.
+        if part.training and (isinstance(part, _RESTLESS) or _dropout(part) > 0)
+    ]
+    if restless:
+        raise ValueError(f"module must be in evaluation mode, got {restless[0]!r} in training; call .eval() first")
+
+
+def _structure(module: nn.Module) -> str:
+    """Return what a module is but for its weights: its parts, their plain attributes, and code that is not torch's."""
+    texts = [repr(module)]
+    for path, part in module.named_modules():
+        own = {k: v for k, v in vars(part).items() if not k.startswith("_") and k != "training"}
+        texts.append(f"{path}{_plain(sorted(own.items()))}")
+    classes = {type(part) for part in module.modules() if not type(part).__module__.startswith("torch.")}
+    texts += [_source(kind) for kind in sorted(classes, key=lambda kind: kind.__qualname__)]
+    return "\n".join(texts)
+
+
+def _source(run: Any) -> str:
+    """Return what a run does: its source, and the plain values that it was made with."""
+    if isinstance(run, functools.partial):
+        return f"{_source(run.func)}{_plain(run.args)}{_plain(sorted(run.keywords.items()))}"
+    try:
+        source = inspect.getsource(run)
+    except (OSError, TypeError):  # defined in a prompt, or in C
+        source = repr(getattr(run, "__qualname__", type(run)))
+    held = inspect.getclosurevars(run).nonlocals if inspect.isfunction(run) else {}
+    return source + _plain(sorted(held.items()))
+
+
+def _plain(value: Any) -> str:
+    """Return a value as text that is the same in every process; of what has no such text, its type."""
+    if isinstance(value, list | tuple):
+        return f"({', '.join(map(_plain, value))})"
+    return repr(value) if isinstance(value, int | float | str | None) else type(value).__name__
 
 
 def _listed(values: Sequence[float] | None) -> list[float] | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -46,12 +47,18 @@ class Units:
     def __post_init__(self) -> None:
         """Check what can be checked without the variable."""
         for name, window in (("y", self.y), ("x", self.x)):
-            if window is not None and (len(window) != 2 or not 0 <= window[0] < window[1]):
+            whole = isinstance(window, Sequence | np.ndarray) and len(window) == 2
+            if window is not None and not (whole and 0 <= window[0] < window[1]):
                 raise ValueError(f"{name} must be a window (first, last) with 0 ≤ first < last, got {window}")
-        if self.field is not None and (self.field.ndim != 2 or self.field.dtype != bool):
-            raise ValueError(
-                f"field must be a boolean mask (y, x) of the image, got {self.field.dtype} of shape {self.field.shape}"
-            )
+        if self.channels is not None and not isinstance(self.channels, Sequence | np.ndarray):
+            raise ValueError(f"channels must be a list of numbers, got {self.channels}; write [{self.channels}]")
+        if self.field is not None:
+            mask = np.asarray(self.field)
+            if mask.ndim != 2 or mask.dtype != bool:
+                raise ValueError(
+                    f"field must be a boolean mask (y, x) of the image, got {mask.dtype} of shape {mask.shape}"
+                )
+            object.__setattr__(self, "field", mask)
         if self.sample is not None and self.sample < 1:
             raise ValueError(f"sample must be at least 1, got {self.sample}")
 
@@ -92,7 +99,7 @@ class Units:
                 )
             inside = (np.arange(size) >= window[0]) & (np.arange(size) < window[1])
             fits &= np.expand_dims(inside, tuple({0, 1, 2} - {axis}))
-        if self.field is not None and len(shape) == 3:
+        if self.field is not None and len(shape) > 1:
             fits &= sees(variable, self.field)
         numbers = np.flatnonzero(fits)
         if len(numbers) == 0:

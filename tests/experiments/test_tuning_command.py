@@ -88,7 +88,7 @@ def test_the_recording_opens_with_plain_xarray(finished: Path) -> None:
         assert sorted(np.unique(reduced["orientation"])) == [9.0 * k for k in range(20)]
         assert int(reduced["presented"].sum()) == 2 * 20 * 2 * 2 * 3
         assert json.loads(tree["digits-0"].attrs["protocol"])["n_y"] == 3
-        assert tree.attrs["schema_version"] == 1
+        assert tree.attrs["schema_version"] == 2
 
 
 def test_controls_in_which_attention_cannot_act_show_nothing(finished: Path) -> None:

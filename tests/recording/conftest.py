@@ -15,6 +15,15 @@ from neuroattn.stimuli.stimulus_set import StimulusSet
 N = 4
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """Several threads would wait for each other longer than these small networks compute."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def step_by_hand(network, image, gates, masks):
     """Run a time step with plain torch; return variable → (stimulus, channel, y, x) or (stimulus, channel)."""
     values, x, pooled = {}, image, []

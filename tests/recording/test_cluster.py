@@ -49,13 +49,8 @@ def client():
 
 
 @pytest.fixture(autouse=True)
-def _as_a_worker(monkeypatch):
-    """One thread, as a worker has, so that sums are made in the same order; and a block a batch."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _a_block_a_batch(monkeypatch):
     monkeypatch.setattr(layout_module, "BLOCK_BYTES", 1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def test_an_element_of_a_tuple_is_taken_and_put_back():
             None,
             "a tensor or a tuple with one, got tuple of int, Tensor; name an element (block[1])",
         ),
-        ((torch.zeros(2),), 1, "a tensor or a tuple with one, got tuple of Tensor; name an element (block[1])"),
+        ((torch.zeros(2),), 1, "a tensor, got tuple of Tensor to take element 1 of"),
         ({"a": 1}, None, "a tensor or a tuple with one, got dict; name an element (block[1])"),
         (torch.zeros(2), 1, "a tuple to have an element 1, got Tensor"),
     ],
