@@ -118,6 +118,24 @@ def _channels_last(maps: torch.Tensor) -> torch.Tensor:
     return maps.contiguous().as_strided(maps.shape, (height * width, 1, width, 1))
 
 
+def _pooled(response: torch.Tensor) -> torch.Tensor:
+    """Return the maximum over 2 × 2 places."""
+    if torch.is_grad_enabled() or response.device.type != "cpu":
+        return F.max_pool2d(response, 2)
+    # Torch's own also notes where each maximum stood, which only a gradient needs.
+    height, width = (size // 2 * 2 for size in response.shape[2:])
+    rows = torch.maximum(response[:, :, 0:height:2], response[:, :, 1:height:2])
+    return torch.maximum(rows[..., 0:width:2], rows[..., 1:width:2])
+
+
+def _tanh(x: torch.Tensor) -> torch.Tensor:
+    """Return tanh of a tensor that nobody else has."""
+    if torch.is_grad_enabled() or x.device.type != "cpu":
+        return torch.tanh(x)
+    # 2σ(2x) − 1 is the same to 2e-7, and torch's σ many times faster than its tanh.
+    return x.mul_(2).sigmoid_().mul_(2).sub_(1)
+
+
 class GatedStage(nn.Module):
     """One stage: bottom-up (gate, convolve, rectify, pool) and top-down (mix, place, tanh); see the module's text."""
 
@@ -139,11 +157,12 @@ class GatedStage(nn.Module):
         z = self.gated_input(x * (1 - strength * gate))
         # In place: a second array of this size costs more in fresh memory than in arithmetic.
         response = self.response(torch.relu_(self.conv(_channels_last(z))))
-        return z, self.pooled(F.max_pool2d(response, 2))
+        return z, self.pooled(_pooled(response))
 
     def following_gate(self, signal: torch.Tensor, inhibition: torch.Tensor) -> torch.Tensor:
         """Return g[l] of the shape of the stage's input: the top-down signal r[l], 1 where inhibition is imposed."""
-        gate = torch.where(inhibition, 1.0, signal.expand(-1, *self.size))
+        # The signal lies in [−1, 1], so the maximum with 1 or −1 imposes or leaves it, without a branch a unit.
+        gate = torch.maximum(signal.expand(-1, *self.size), 2.0 * inhibition - 1.0)
         following: torch.Tensor = self.gate(gate)
         return following
 
@@ -250,6 +269,6 @@ class GatedNetwork(nn.Module):
         signal = self.feedback_probe(torch.tanh(self.feedback(logits)).reshape(-1, *self.top_size))
         following, stages = [], cast("list[GatedStage]", self.stages)
         for stage, lateral, mask in zip(reversed(stages), reversed(pooled), reversed(inhibition), strict=True):
-            signal = torch.tanh(stage.top_down(signal, lateral))
+            signal = _tanh(stage.top_down(signal, lateral))
             following.append(stage.following_gate(signal, mask))
         return following[::-1]

@@ -28,6 +28,11 @@ def constant_variables(arrays: Mapping[str, Any], per_stimulus: int) -> list[str
     return [name for name, array in arrays.items() if array.shape[0] > per_stimulus and _constant(array, per_stimulus)]
 
 
+def varying(arrays: Mapping[str, NDArray[Any]], per_stimulus: int) -> set[str]:
+    """Return the variables that differ already between the first stimuli; see `constant_variables`."""
+    return {name for name, array in arrays.items() if not _same(array[: 2 * per_stimulus], array[:per_stimulus])}
+
+
 class StillConstant:
     """Watches a recording that is not kept, batch by batch, for variables that are the same for all stimuli.
 

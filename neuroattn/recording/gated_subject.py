@@ -158,31 +158,36 @@ def _table(
     """Return what is known of the presentations; what is not is absent."""
     import pandas as pd
 
-    table = pd.DataFrame(index=range(len(stimuli) * len(shown)))
-    predicted = _stimulus_major([phase.logits.argmax(1) for phase in shown]).numpy()
-    table[labels.PREDICTED] = predicted
+    columns: dict[str, Any] = {labels.PREDICTED: _stimulus_major([phase.logits.argmax(1) for phase in shown]).numpy()}
     if network.seed is not None:
-        table[labels.SEED] = network.seed
-    if objects is None:
-        return table
-    used = torch.zeros(objects.shape[:2], dtype=torch.bool, device=image.device)
+        columns[labels.SEED] = network.seed
+    if objects is not None:
+        targets = {s: target_images(image, objects, s) for s in {*strengths, network.config.strength}}
+        columns |= _choices(shown, [targets[s] for s in strengths], cued)
+        if cued:
+            columns[labels.CUED] = _stimulus_major(_order(cued, targets[network.config.strength])).numpy()
+        expected = columns[labels.CUED if cued else labels.ATTENDED]
+        confirmed = (columns[labels.ATTENDED_UNCONSTRAINED] == expected).reshape(len(stimuli), -1)
+        columns[labels.CONFIRMED] = np.repeat(confirmed.all(1), len(shown))
+        columns |= _of_objects(columns, stimuli.table, objects.shape[1], len(shown))
+    return pd.DataFrame(columns, index=range(len(stimuli) * len(shown)))
+
+
+def _choices(
+    shown: Sequence[Phase], targets: Sequence[torch.Tensor], cued: Cues | None
+) -> dict[str, NDArray[np.int64]]:
+    """Return which object each presentation attends."""
+    used = torch.zeros(targets[0].shape[:2], dtype=torch.bool, device=targets[0].device)
     attended, unconstrained = [], []
-    for phase, strength in zip(shown, strengths, strict=True):
-        choice = choose(phase.gated_image, target_images(image, objects, strength), used)
+    for phase, target in zip(shown, targets, strict=True):
+        choice = choose(phase.gated_image, target, used)
         attended.append(choice.attended)
         unconstrained.append(choice.unconstrained)
         used = used if cued else choice.used  # every cued presentation is a fresh trial
-    table[labels.ATTENDED] = _stimulus_major(attended).numpy()
-    table[labels.ATTENDED_UNCONSTRAINED] = _stimulus_major(unconstrained).numpy()
-    if cued:
-        table[labels.CUED] = _stimulus_major(
-            _order(cued, target_images(image, objects, network.config.strength))
-        ).numpy()
-    expected = table[labels.CUED if cued else labels.ATTENDED].to_numpy()
-    confirmed = (table[labels.ATTENDED_UNCONSTRAINED].to_numpy() == expected).reshape(len(stimuli), -1)
-    table[labels.CONFIRMED] = np.repeat(confirmed.all(1), len(shown))
-    rows = stimuli.table.iloc[np.repeat(np.arange(len(stimuli)), len(shown))]
-    return _with_object_columns(table, rows, objects.shape[1], predicted)
+    return {
+        labels.ATTENDED: _stimulus_major(attended).numpy(),
+        labels.ATTENDED_UNCONSTRAINED: _stimulus_major(unconstrained).numpy(),
+    }
 
 
 def _order(cued: Cues, targets: torch.Tensor) -> list[torch.Tensor]:
@@ -192,20 +197,21 @@ def _order(cued: Cues, targets: torch.Tensor) -> list[torch.Tensor]:
     return [first.attended, choose(cued.gated_images[1], targets, first.used).attended]
 
 
-def _with_object_columns(
-    table: pd.DataFrame, stimuli: pd.DataFrame, n_objects: int, predicted: NDArray[np.int64]
-) -> pd.DataFrame:
-    """Add what the stimulus table says of the attended object, where it says it of every object."""
-    attended, rows = table[labels.ATTENDED].to_numpy(), np.arange(len(table))
+def _of_objects(
+    known: dict[str, Any], stimuli: pd.DataFrame, n_objects: int, per_stimulus: int
+) -> dict[str, NDArray[Any]]:
+    """Return what the stimulus table says of the attended object, where it says it of every object."""
+    columns: dict[str, NDArray[Any]] = {}
+    attended, rows = known[labels.ATTENDED], np.repeat(np.arange(len(stimuli)), per_stimulus)
     locations = [f"location_{k}" for k in range(n_objects)]
     if set(locations) <= set(stimuli):
-        table[labels.LOCATION] = stimuli[locations].to_numpy()[rows, attended]
+        columns[labels.LOCATION] = stimuli[locations].to_numpy()[rows, attended]
     classes = [f"label_{k}" for k in range(n_objects)]
     if set(classes) <= set(stimuli):
         of_object = stimuli[classes].to_numpy()
-        table[labels.ATTENDED_LABEL] = of_object[rows, attended]
+        columns[labels.ATTENDED_LABEL] = of_object[rows, attended]
         if n_objects == 2:  # with more objects there is no single unattended one
-            table[labels.UNATTENDED_LABEL] = of_object[rows, 1 - attended]
+            columns[labels.UNATTENDED_LABEL] = of_object[rows, 1 - attended]
         if of_object.dtype.kind in "iuf":  # a name cannot be compared with the number of a class
-            table[labels.CORRECT] = of_object[rows, attended] == predicted
-    return table
+            columns[labels.CORRECT] = of_object[rows, attended] == known[labels.PREDICTED]
+    return columns

@@ -13,7 +13,6 @@ import json
 import shutil
 import time
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,7 @@ import zarr
 from filelock import FileLock, Timeout
 
 from neuroattn.recording.attributes import SCHEMA_VERSION
-from neuroattn.recording.constant import constant_warning
+from neuroattn.recording.constant import constant_warning, varying
 from neuroattn.recording.layout import (
     DONE,
     array_at,
@@ -40,7 +39,6 @@ from neuroattn.recording.store import open_recording
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from concurrent.futures import Future
     from pathlib import Path
 
     import xarray as xr
@@ -109,7 +107,7 @@ def _fill_and_finish(plan: Plan, blocks: Blocks, client: Client | None) -> None:
         fill_on_cluster(plan, blocks, client)
     lock = _locked(blocks.store, "finish")
     try:
-        finish(blocks.store, plan.per_stimulus)
+        finish(blocks.store, plan.per_stimulus, blocks.varying)
     finally:
         lock.release()
     shutil.rmtree(_locks(blocks.store), ignore_errors=True)
@@ -139,6 +137,8 @@ class Blocks:
     def __init__(self, plan: Plan, store: Path, root: zarr.Group) -> None:
         self.store, self.root, self.size = store, root, int(str(root.attrs["block_size"]))
         self._rows = [plan.rows(first, self.size) for first in range(0, len(plan.stimuli), self.size)]
+        # Variables that this process saw vary over stimuli; of the others the store is asked in the end.
+        self.varying: set[str] = set()
         flags = np.asarray(array_at(root, DONE)[:])
         self.pending = [number for number, rows in enumerate(self._rows) if not flags[rows].all()]
 
@@ -183,35 +183,21 @@ def claim(store: Path, number: int) -> FileLock | None:
 
 
 def _fill(plan: Plan, blocks: Blocks) -> None:
-    """Fill blocks in this process: one is written while the next is computed."""
-    per, size, n = plan.per_stimulus, blocks.size, len(plan.stimuli)
-    rooms: list[Arrays | None] = [None, None]
-    writing: Future[None] | None = None
+    """Fill blocks in this process; what is computed leaves no processor idle that a thread could write with."""
+    size, n = blocks.size, len(plan.stimuli)
+    room: Arrays | None = None
     left = sum(min(size, n - number * size) for number in blocks.pending)
-    with ThreadPoolExecutor(1, "writing") as writer, plan.progress(left) as progress:
-        for count, (number, lock) in enumerate(blocks.begun()):
-            try:
+    with plan.progress(left) as progress:
+        for number, lock in blocks.begun():
+            with lock:
                 first = number * size
                 part = plan.stimuli.select(slice(first, first + size))
-                room = rooms[count % 2] or plan.work.room(min(size, n))
-                rooms[count % 2] = room
-                arrays = {name: array[: len(part) * per] for name, array in room.items()}
+                room = room or plan.work.room(min(size, n))
+                arrays = {name: array[: len(part) * plan.per_stimulus] for name, array in room.items()}
                 trials = pd.concat(run_part(plan.work, part, first, arrays, progress), ignore_index=True)
-                if writing is not None:
-                    writing.result()
-            except BaseException:
-                lock.release()
-                raise
-            writing = writer.submit(_write, blocks, number, lock, arrays, trials)
-        if writing is not None:
-            writing.result()
-
-
-def _write(blocks: Blocks, number: int, lock: FileLock, arrays: Arrays, trials: pd.DataFrame) -> None:
-    try:
-        write_block(blocks.root, number, blocks.rows(number), arrays, trials)
-    finally:
-        lock.release()
+                blocks.varying |= varying(arrays, plan.per_stimulus)
+                write_block(blocks.root, number, blocks.rows(number), arrays, trials)
+            lock.release()
 
 
 def require_same(store: Path, there: dict[str, Any], now: dict[str, Any]) -> None:
@@ -264,7 +250,7 @@ def _locked(store: Path, name: str, timeout: float = -1) -> FileLock:
     folder = _locks(store)
     while True:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / name, thread_local=False)  # the thread that writes a block unlocks it
+        lock = FileLock(folder / name)
         try:
             lock.acquire(timeout=timeout)
         except FileNotFoundError:  # another process is done, and has just cleared the folder away

@@ -9,7 +9,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from neuroattn.models.probe import probes
 from neuroattn.models.trial import GATE_THRESHOLD, attend, free_trial, target_images
-from neuroattn.recording.tap import tap
 
 PHASES, STEPS = 2, 5
 
@@ -34,11 +33,18 @@ def recorded(golden, network):
 @torch.no_grad()
 def record(network, image):
     """Run a free trial, the top-down sweep of the last step included; return (phases, their variables)."""
-    phases, variables = [], []
-    with tap(network, list(probes(network)), range(STEPS)) as taps:
-        for phase in free_trial(network, image, PHASES, last_gates=True):
-            phases.append(phase)
-            variables.append(taps.take_phase())
+    taken = {name: [] for name in probes(network)}
+    handles = [
+        probe.register_forward_hook(lambda _module, _inputs, value, name=name: taken[name].append(value.clone()))
+        for name, probe in probes(network).items()
+    ]
+    phases = list(free_trial(network, image, PHASES, last_gates=True))
+    for handle in handles:
+        handle.remove()
+    variables = [
+        {name: torch.stack(values[phase * STEPS : (phase + 1) * STEPS], 1) for name, values in taken.items()}
+        for phase in range(PHASES)
+    ]
     return phases, variables
 
 

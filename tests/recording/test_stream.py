@@ -181,26 +181,25 @@ def test_another_group_is_refused(network, stimuli, tmp_path):
         record(network, stimuli, NAMES, store=tmp_path / "a.zarr")
 
 
-@pytest.mark.parametrize("fails", ["empty_coordinate", "constant_variables", "delete"])
-def test_a_kill_while_coordinates_are_written(monkeypatch, network, stimuli, tmp_path, fails):
+@pytest.mark.parametrize(
+    ("fails", "after"),
+    [("empty_coordinate", 37), ("_copy_to_others", 1), ("constant_variables", 0), ("__delitem__", 0)],
+)
+def test_a_kill_while_coordinates_are_written(monkeypatch, network, stimuli, tmp_path, fails, after):
+    """The layout makes 32 coordinates, and copies those of the table; the end makes and copies those of the trials."""
     store = tmp_path / "a.zarr"
     record(network, stimuli, NAMES, store=tmp_path / "whole.zarr", batch_size=1).close()
-    count, real = [], layout_module.empty_coordinate
+    where = zarr.Group if fails == "__delitem__" else layout_module
+    count, real = [], getattr(where, fails)
 
-    def killed(*_):
-        raise KeyboardInterrupt
-
-    def fifth(group, *what):
-        count.append(group)
-        return real(group, *what) if len(count) < 50 else killed()
+    def killed(*what):
+        count.append(what)
+        if len(count) > after:
+            raise KeyboardInterrupt
+        return real(*what)
 
     with monkeypatch.context() as patch:
-        if fails == "empty_coordinate":  # the layout makes 48, the end the others
-            patch.setattr(layout_module, "empty_coordinate", fifth)
-        elif fails == "constant_variables":
-            patch.setattr(layout_module, fails, killed)
-        else:
-            patch.setattr(zarr.Group, "__delitem__", killed)
+        patch.setattr(where, fails, killed)
         with pytest.raises(KeyboardInterrupt):
             record(network, stimuli, NAMES, store=store, batch_size=1)
     assert contents(store).done == contents(store).presentations
