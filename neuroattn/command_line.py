@@ -144,12 +144,13 @@ def _check_recipe(name: str, options: Mapping[str, dataclasses.Field[Any]], hint
     for key, value in content.items():
         if key not in options:
             stop(f"Option {str(key)!r} is not accepted (see --help)")
-        if _holds_several(hints[key]) and not isinstance(value, list):
-            example: Any = options[key].default if value is None or isinstance(value, dict) else [value]
+        optional = type(None) in typing.get_args(hints[key])
+        if _holds_several(hints[key]) and not isinstance(value, list) and not (value is None and optional):
+            example: Any = options[key].default or [] if value is None or isinstance(value, dict) else [value]
             found = "nothing" if value is None else repr(value)
             stop(f"{key} must be a list in {name!r}, got {found}; write {key}: [{', '.join(map(str, example))}]")
         # The parser takes a single line without a value for no option at all.
-        if value is None and (len(content) == 1 or type(None) not in typing.get_args(hints[key])):
+        if value is None and (len(content) == 1 or not optional):
             stop(f"{key} must have a value in {name!r}, got nothing; give it one or leave the line out")
 
 

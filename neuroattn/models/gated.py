@@ -162,7 +162,8 @@ class GatedStage(nn.Module):
     def following_gate(self, signal: torch.Tensor, inhibition: torch.Tensor) -> torch.Tensor:
         """Return g[l] of the shape of the stage's input: the top-down signal r[l], 1 where inhibition is imposed."""
         # The signal lies in [−1, 1], so the maximum with 1 or −1 imposes or leaves it, without a branch a unit.
-        gate = torch.maximum(signal.expand(-1, *self.size), 2.0 * inhibition - 1.0)
+        imposed = inhibition.to(signal.dtype).mul_(2).sub_(1)
+        gate = torch.maximum(signal.expand(-1, *self.size), imposed)
         following: torch.Tensor = self.gate(gate)
         return following
 

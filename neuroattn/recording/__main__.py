@@ -29,7 +29,7 @@ def main(argv: list[str]) -> None:
         config = read_options(MakeConfig, argv[1:], prog=f"{PROG} make", description=MAKE)
         run_command(
             lambda: print(make(config)),
-            interrupted=lambda: f"what was recorded is kept in {config.store}; the same command goes on from there",
+            interrupted=lambda: f"what was recorded is kept in {config.store or 'no store'}; the same command goes on",
         )
     parser = _Parser(prog=PROG, description="Make recordings on disk, and look into them.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="make|info")

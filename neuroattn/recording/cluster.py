@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,11 +17,12 @@ import pandas as pd
 import zarr
 
 from neuroattn.recording.intervene import active_on, intervene
-from neuroattn.recording.layout import write_block
+from neuroattn.recording.layout import DONE, array_at, write_block
 from neuroattn.recording.plan import run_part
 from neuroattn.recording.timed_module import TimedModule
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from distributed import Client, Future
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from neuroattn.recording.stream import Blocks
     from neuroattn.stimuli.stimulus_set import StimulusSet
 
+POLL_SECONDS = 0.5  # between two looks at blocks that other processes have begun
 AT_ONCE = 2  # blocks a worker: one that it fills, one that waits
 # Hooks are on the model itself: threads of one process that share it must take turns.
 _TURN = threading.Lock()
@@ -50,7 +53,7 @@ def fill_on_cluster(plan: Plan, blocks: Blocks, client: Client) -> None:
 
     Raises
     ------
-    RuntimeError
+    OSError
         If workers keep dying without filling a block.
     """
     active, n = active_on(plan.work.subject.module), len(plan.stimuli)
@@ -66,24 +69,27 @@ def fill_on_cluster(plan: Plan, blocks: Blocks, client: Client) -> None:
             finally:
                 if active is not None:
                     active.attach()
-            _round(plan, blocks, client, work, progress.update)
+            busy = _round(plan, blocks, client, work, progress.update)
             blocks.pending = [number for number in blocks.pending if not blocks.is_done(number)]
+            if busy == before:  # others are at every block that is left: they finish it, or leave it to us
+                time.sleep(POLL_SECONDS)
+                continue
             idle = 0 if len(blocks.pending) < before else idle + 1
             if idle == IDLE_ROUNDS:
-                raise RuntimeError(
+                raise OSError(
                     f"the workers of the cluster died {IDLE_ROUNDS} times in a row without recording anything; what "
                     "was written stays valid, look at their logs (memory?) and make the same call again"
                 )
 
 
-def _round(plan: Plan, blocks: Blocks, client: Client, work: Future[Work], progressed: object) -> None:
-    """Give every pending block out once, a few at a time."""
+def _round(plan: Plan, blocks: Blocks, client: Client, work: Future[Work], progressed: Callable[[int], object]) -> int:
+    """Give every pending block out once, a few at a time; return how many another process has begun."""
     from distributed import CancelledError, as_completed
     from distributed.scheduler import KilledWorker
 
-    waiting = iter(blocks.pending)
+    waiting, busy = iter(blocks.pending), 0
 
-    def submit(number: int) -> Future[int]:
+    def submit(number: int) -> Future[int | None]:
         first = number * blocks.size
         part = plan.stimuli.select(slice(first, first + blocks.size))
         rows = blocks.rows(number)
@@ -97,16 +103,17 @@ def _round(plan: Plan, blocks: Blocks, client: Client, work: Future[Work], progr
     for future in running:
         try:
             filled = future.result()
-        except (KilledWorker, CancelledError, asyncio.CancelledError):  # the next round gives it out again
-            filled = 0
-        if callable(progressed):
-            progressed(filled)
+            busy += filled is None
+            progressed(filled or 0)
+        except (KilledWorker, CancelledError, asyncio.CancelledError):
+            pass  # the next round gives it out again
         if (number := next(waiting, None)) is not None:
             running.add(submit(number))  # type: ignore[no-untyped-call]
+    return busy
 
 
-def fill_block(work: Work, part: StimulusSet, first: int, store: str, number: int, rows: tuple[int, int]) -> int:
-    """Fill a block of a store, on a worker; return how many stimuli were run.
+def fill_block(work: Work, part: StimulusSet, first: int, store: str, number: int, rows: tuple[int, int]) -> int | None:
+    """Fill a block of a store, on a worker; return how many stimuli were run, None if another process is at it.
 
     Parameters
     ----------
@@ -117,12 +124,11 @@ def fill_block(work: Work, part: StimulusSet, first: int, store: str, number: in
     store, number, rows
         The store, the block in it, and its presentations.
     """
-    from neuroattn.recording.layout import DONE, array_at
     from neuroattn.recording.stream import claim
 
     lock = claim(Path(store), number)
     if lock is None:
-        return 0
+        return None
     try:
         root, region = zarr.open_group(store, mode="r+"), slice(*rows)
         if array_at(root, DONE)[region].all():  # type: ignore[union-attr]

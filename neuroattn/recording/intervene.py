@@ -49,6 +49,7 @@ class Active:
         self.interventions, self.clock = tuple(interventions), Clock()
         self._model = model
         self._handles: list[RemovableHandle] = []
+        self._acted: set[int] = set()
 
     def describe(self) -> list[dict[str, Any]]:
         """Return the interventions as JSON can hold them."""
@@ -59,13 +60,26 @@ class Active:
         acting = [i for i in self.interventions if isinstance(i, Strength) and i.acts(phase, step)]
         return acting[-1].value if acting else None
 
+    def acted(self, intervention: Intervention) -> None:
+        """Note that an intervention has done something."""
+        self._acted.add(id(intervention))
+
+    def require_acted(self) -> None:
+        """Raise ValueError unless every intervention has acted in the runs so far: one that never does is a mistake."""
+        for intervention in self.interventions:
+            if id(intervention) not in self._acted:
+                raise ValueError(
+                    f"interventions must act at some step of the recording, got {intervention.describe()}, which never "
+                    "does; correct its phases and steps"
+                )
+
     def attach(self) -> None:
         """Put the hooks on the model."""
         on = [i for i in self.interventions if isinstance(i, OnVariable)]
         tapped, fields = _tapped(self._model, list(dict.fromkeys(i.variable for i in on)))
         for name, (module, number) in tapped.items():
             here = [i for i in on if i.variable == name]
-            self._handles.append(module.register_forward_hook(_changing(name, number, here, self.clock, fields)))
+            self._handles.append(module.register_forward_hook(_changing(name, number, here, self, fields)))
         # On any model, so that whoever calls it from elsewhere hears of it.
         module = self._model.module if isinstance(self._model, TimedModule) else self._model
         self._handles.append(module.register_forward_pre_hook(self._set_strength, with_kwargs=True))
@@ -79,6 +93,9 @@ class Active:
         if self.clock.paused:
             return None
         _require_running(self.clock)
+        for intervention in self.interventions:
+            if isinstance(intervention, Strength) and intervention.acts(self.clock.phase, self.clock.step):
+                self.acted(intervention)
         strength = self.strength(self.clock.phase, self.clock.step)
         return None if strength is None else (args, {**kwargs, "strength": strength})
 
@@ -108,6 +125,8 @@ def intervene(model: nn.Module | TimedModule, *interventions: Intervention) -> I
         is under interventions already.
     """
     module = model.module if isinstance(model, TimedModule) else model
+    if not isinstance(module, nn.Module):
+        raise ValueError(f"model must be a network or another torch module, got {model!r}; load one first")
     if module in _ACTIVE:
         raise ValueError("model must be under one set of interventions at a time; give all of them to one `intervene`")
     if not interventions:
@@ -151,6 +170,7 @@ def inhibition_in_force(
     trial = Trial(network, image, number, cued, active.clock)
     for intervention in active.interventions:
         if isinstance(intervention, OnInhibition) and intervention.acts(0 if cued else number, 0):
+            active.acted(intervention)
             changed = intervention.masks(masks, trial)
             chosen = intervention.stages
             masks = [
@@ -203,9 +223,10 @@ def _tapped(model: nn.Module | TimedModule, variables: Sequence[str]) -> tuple[d
 
 
 def _changing(
-    variable: str, number: int | None, interventions: Sequence[OnVariable], clock: Clock, fields: Sees
+    variable: str, number: int | None, interventions: Sequence[OnVariable], active: Active, fields: Sees
 ) -> Callable[[nn.Module, Any, Any], Any]:
     """Return the hook that does the interventions on one variable."""
+    clock = active.clock
     calls, past, lag = (
         Calls(clock, variable),
         dict[int, torch.Tensor](),
@@ -236,6 +257,7 @@ def _changing(
         changed = value
         for intervention in interventions:
             if intervention.acts(clock.phase, step):
+                active.acted(intervention)
                 everywhere = intervention.change(changed, Now(clock, step, past))
                 where = of_units(intervention, value)
                 changed = everywhere if where is None else torch.where(where, everywhere, changed)

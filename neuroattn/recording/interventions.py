@@ -120,7 +120,7 @@ class OnVariable(Intervention, ABC):
     """Something that is done to the values of a variable.
 
     What is downstream of the variable sees the changed values: a response goes on to the next stage, a gate gates from
-    the next step on and, after step T − 1, makes the next phase's inhibition.
+    the next step on; after step T − 2, counted from 0, it also makes the next phase's inhibition.
 
     Attributes
     ----------
@@ -133,6 +133,12 @@ class OnVariable(Intervention, ABC):
     variable: str
     units: Units | None = field(default=None, kw_only=True)
 
+    def __post_init__(self) -> None:
+        """Check what the units are."""
+        super().__post_init__()
+        if self.units is not None and not isinstance(self.units, Units):
+            raise ValueError(f"units must be Units, got {self.units!r}")
+
     @abstractmethod
     def change(self, value: torch.Tensor, now: Now) -> torch.Tensor:
         """Return what a value (batch, channel, y, x) becomes, in all units."""
@@ -143,6 +149,11 @@ class Clamp(OnVariable):
     """Hold a variable at `value`."""
 
     value: float
+
+    def __post_init__(self) -> None:
+        """Check the value."""
+        super().__post_init__()
+        _require_number("value", self.value)
 
     def change(self, value: torch.Tensor, now: Now) -> torch.Tensor:
         """Return `value` everywhere."""
@@ -155,6 +166,11 @@ class Scale(OnVariable):
     """Multiply a variable by `factor`."""
 
     factor: float
+
+    def __post_init__(self) -> None:
+        """Check the factor."""
+        super().__post_init__()
+        _require_number("factor", self.factor)
 
     def change(self, value: torch.Tensor, now: Now) -> torch.Tensor:
         """Return the multiple."""
@@ -212,6 +228,7 @@ class Delay(OnVariable):
     def __post_init__(self) -> None:
         """Check the lag."""
         super().__post_init__()
+        _require_number("by", self.by)
         if int(self.by) != self.by or self.by < 1:
             raise ValueError(f"by must be at least 1 time step, got {self.by}")
 
@@ -254,8 +271,8 @@ class Strength(Intervention):
     def __post_init__(self) -> None:
         """Check the strength."""
         super().__post_init__()
-        if not 0 <= self.value <= 1:
-            raise ValueError(f"strength must be in [0, 1], got {self.value:g}")
+        if not isinstance(self.value, int | float | np.number) or not 0 <= self.value <= 1:
+            raise ValueError(f"strength must be in [0, 1], got {self.value}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -310,8 +327,10 @@ class ImposeInhibition(OnInhibition):
     def __post_init__(self) -> None:
         """Check that the masks are masks."""
         super().__post_init__()
-        if any(np.asarray(mask).dtype != bool for mask in self.given):
-            raise ValueError(f"given must be boolean masks, got {[str(np.asarray(mask).dtype) for mask in self.given]}")
+        masks = [np.asarray(mask) for mask in self.given]
+        if any(mask.dtype != bool for mask in masks):
+            raise ValueError(f"given must be boolean masks, got {[str(mask.dtype) for mask in masks]}")
+        object.__setattr__(self, "given", masks)
 
     def masks(self, masks: Maps, trial: Trial) -> Maps:
         """Return the given masks in the place of their stages'."""
@@ -403,6 +422,11 @@ def of_stimuli(parameter: str, variable: str, array: NDArray[Any], value: torch.
     raise ValueError(
         f"{parameter} must have the shape {shared} of {variable}, or {(n, *shared)} for {n} stimuli, got {array.shape}"
     )
+
+
+def _require_number(name: str, value: Any) -> None:
+    if not isinstance(value, int | float | np.number) or not np.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, got {value!r}")
 
 
 def _plain(value: Any) -> Any:

@@ -150,9 +150,9 @@ def read_trials(root: zarr.Group, blocks: slice = slice(None)) -> pd.DataFrame:
     return whole.astype(dtypes)
 
 
-def is_finished(root: zarr.Group) -> bool:
+def is_finished(root: zarr.Group, store: Path) -> bool:
     """Return whether nothing is left to be done in a store."""
-    return bool(root.attrs.get(COMPLETE)) and TRIALS not in root
+    return bool(root.attrs.get(COMPLETE)) and not (store / TRIALS).exists()
 
 
 def finish(store: Path, per_stimulus: int, varying: set[str]) -> None:
@@ -177,8 +177,7 @@ def finish(store: Path, per_stimulus: int, varying: set[str]) -> None:
         for name in constant_variables(arrays, per_stimulus):
             arrays[name].attrs[CONSTANT] = 1
         root.attrs[COMPLETE] = 1
-    if TRIALS in root:
-        del root[TRIALS]
+    shutil.rmtree(store / TRIALS, ignore_errors=True)
     for torn in store.rglob("*.partial"):  # zarr writes a chunk under this name first; a kill leaves it
         torn.unlink(missing_ok=True)
 

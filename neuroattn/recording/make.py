@@ -32,7 +32,9 @@ class MakeConfig:
     steps: tuple[int, ...] | None = option(None, "time steps to keep (default: all)", low=0)
     design: str = option("free", "the network's free order, or both objects cued", choices=("free", "cued"))
     phases: int | None = option(None, "phases of a free trial (default: one an object)", low=1)
-    channels: tuple[int, ...] | None = option(None, "feature channels to keep (default: all)", low=0)
+    channels: tuple[int, ...] | None = option(
+        None, "feature channels to keep, which every variable of --variables must have (default: all)", low=0
+    )
     y: tuple[int, ...] | None = option(None, "window of rows to keep: first, and the first not in it", low=0)
     x: tuple[int, ...] | None = option(None, "window of columns to keep: first, and the first not in it", low=0)
     sample: int | None = option(None, "so many units of each variable, at random (default: all)", low=1)
@@ -89,12 +91,14 @@ def make(config: MakeConfig) -> str:
         "precision": config.precision,
         "batch_size": config.batch_size,
     }
+    plan = make_plan(model, stimuli, config.variables, config.steps, **asked)
+    of_stimulus = sum(plan.n_bytes().values()) // len(stimuli)
+    needed = estimate(plan, min(block_size(plan), len(stimuli)) * of_stimulus)
     if config.dry_run:
-        plan = make_plan(model, stimuli, config.variables, config.steps, **asked)
-        of_stimulus = sum(plan.n_bytes().values()) // len(stimuli)
-        return estimate(plan, 2 * min(block_size(plan), len(stimuli)) * of_stimulus)
+        return needed
     settings = {"seed": config.seed, "source": _source(config)}
     with _client(config) as client:
+        print(needed, flush=True)  # noqa: T201 -- a command speaks to its user
         tree = record(
             model,
             stimuli,

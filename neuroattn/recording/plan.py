@@ -116,6 +116,7 @@ class Plan:
         units = {name: chosen.describe() for name, chosen in self.units.items()}
         interventions = [intervention.describe() for intervention in self.work.interventions]
         return {
+            "phases": list(self.work.phases),
             **self.work.subject.identity(),
             "stimuli": self.stimuli.identity(),
             "variables": self.variables,

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import operator
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import xarray as xr
+from torch import nn
 
 from neuroattn import labels
 from neuroattn.models.gated import GatedNetwork
@@ -30,12 +33,11 @@ from neuroattn.recording.units import Units
 from neuroattn.stimuli.stimulus_set import StimulusSet
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import pandas as pd
     from distributed import Client
     from numpy.typing import NDArray
-    from torch import nn
 
     from neuroattn.recording.run import Batch
     from neuroattn.recording.subject import Subject
@@ -49,6 +51,9 @@ class Sink(Protocol):
     @property
     def kept(self) -> dict[str, Any]:
         """What it keeps of a recording, as JSON can hold it: recordings that keep something else are not the same."""
+
+    def begin(self) -> None:
+        """Forget what an earlier recording left: it may have been interrupted."""
 
     def take(self, batch: Batch) -> None:
         """Take the next batch; presentations come in order. The arrays hold until the next batch: copy what lasts."""
@@ -101,8 +106,9 @@ def record(  # noqa: PLR0913 -- what a user says of a recording, each by its nam
         Takes the batches; None keeps everything. `neuroattn.recording.reduce.Reduction` reduces.
     store
         Path of a Zarr store to stream everything into, in memory that does not grow with the stimuli. A store that was
-        interrupted goes on; one that holds another recording is refused. Several processes may make the same call at
-        once, each takes what the others have not begun. None keeps the recording in memory.
+        interrupted goes on, with the same bytes on the same kind of machine and number of threads; one that holds
+        another recording is refused. Several processes may make the same call at once, each takes what the others have
+        not begun. None keeps the recording in memory.
     client
         Of a Dask cluster whose workers see `store`: the stimuli are split over them.
     configuration
@@ -119,7 +125,11 @@ def record(  # noqa: PLR0913 -- what a user says of a recording, each by its nam
     ------
     ValueError
         Before the first batch, if anything asked for does not exist or does not fit: the message says what and what to
-        do.
+        do. Later only if a value goes beyond float16.
+    OSError
+        If the store cannot be written, or the workers of a cluster keep dying; what was written stays valid.
+    RuntimeError
+        If the run of a model is not the same for all stimuli.
 
     Warns
     -----
@@ -136,7 +146,8 @@ def record(  # noqa: PLR0913 -- what a user says of a recording, each by its nam
     if client is not None and store is None:
         raise ValueError("store must be a path where a cluster records, got None; its workers write there")
     settings = json.dumps(dict(configuration or {}))  # before anything runs
-    if batch_size is None and store is not None:
+    asked = batch_size is not None
+    if not asked and store is not None:
         batch_size = batch_size_there(Path(store))
     plan = make_plan(
         model,
@@ -151,9 +162,10 @@ def record(  # noqa: PLR0913 -- what a user says of a recording, each by its nam
     )
     provenance = attributes(plan, {} if sink is None else sink.kept, json.loads(settings))
     if store is not None:
-        return stream(plan, Path(store), provenance, client)
+        return stream(plan, Path(store), provenance, client, batch_size_asked=asked)
     if sink is not None:
         watched = StillConstant(plan.per_stimulus)
+        sink.begin()
         for batch in plan.batches():
             watched.watch(batch.activations)
             sink.take(batch)
@@ -187,16 +199,13 @@ def make_plan(
     batch_size: int | None = None,
 ) -> Plan:
     """Check a recording, rehearse it on the first stimuli, and settle everything about it; see `record`."""
-    if isinstance(variables, str):
-        raise ValueError(f"variables must be a list of names, got the string {variables!r}; write [{variables!r}]")
+    _require_kinds(model, variables, batch_size, phases)
     names = list(variables)
     wanted = _wanted(steps, model.config.steps - 1 if isinstance(model, GatedNetwork) else None)
     subject = _subject(model, stimuli, names, wanted, design, phases)
     subject.tapped(names)  # names are checked before anything runs
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     subject.require(stimuli)
     shown = StimulusSet(stimuli.images, stimuli.objects, plain_table(stimuli.table))
     chosen = _units_of(units, names)
@@ -213,6 +222,8 @@ def make_plan(
                 f"phases must be among {sorted(set(rehearsal.phases))} for {type(intervention).__name__}, got "
                 f"{list(intervention.phases or ())}"
             )
+    if active is not None:
+        active.require_acted()
     work = Work(
         rehearsed=rehearsal.steps,
         subject=subject,
@@ -230,6 +241,21 @@ def make_plan(
     )
     work = replace(work, batch_size=_batch_size(work, rehearsal.bytes_of_a_step, batch_size))
     return Plan(work=work, stimuli=shown, units=chosen, rehearsal=rehearsal)
+
+
+def _require_kinds(model: Model, variables: Sequence[str], batch_size: int | None, phases: int | None) -> None:
+    """Raise unless what was given is of the kind that it must be."""
+    if isinstance(variables, str):
+        raise ValueError(f"variables must be a list of names, got the string {variables!r}; write [{variables!r}]")
+    if not isinstance(model, nn.Module | TimedModule):
+        raise ValueError(
+            f"model must be a network or another torch module, got {model!r}; load one with neuroattn.load_model"
+        )
+    for name, number in (("batch_size", batch_size), ("phases", phases)):
+        if number is not None and not isinstance(number, int | np.integer):
+            raise ValueError(f"{name} must be a whole number, got {number!r}")
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
 
 
 def _subject(
@@ -286,7 +312,7 @@ def _require_groups(names: Sequence[str]) -> None:
                 f"variables must not be groups of others, got {min(above)!r} and {name!r}, which differ in steps and "
                 "units; rename one"
             )
-        if name in {DONE, TRIALS} or not all(part.strip(".") for part in parts):
+        if parts[0] in {DONE, TRIALS} or not all(part.strip(".") for part in parts):
             raise ValueError(f"variables must have names that a group can have, got {name!r}; rename it")
 
 
@@ -295,6 +321,8 @@ def _units_of(units: Units | Mapping[str, Units] | None, names: Sequence[str]) -
         return {}
     if isinstance(units, Units):
         return dict.fromkeys(names, units)
+    if not isinstance(units, Mapping) or not all(isinstance(chosen, Units) for chosen in units.values()):
+        raise ValueError(f"units must be Units, or a mapping from variables to Units, got {units!r}")
     unknown = [name for name in units if name not in names]
     if unknown:
         raise ValueError(

@@ -76,6 +76,10 @@ class Reduction:
         """What it keeps of a recording: moments by these coordinates."""
         return {"reduced_by": self.by, "reduced_keep": self.keep, "reduced_to": self.what}
 
+    def begin(self) -> None:
+        """Forget what an earlier recording left: it may have been interrupted."""
+        self._groups, self._presented, self._variables = {}, {}, []
+
     def take(self, batch: Batch) -> None:
         """Add a batch to its conditions.
 

@@ -22,11 +22,15 @@ SUGGESTIONS = "record fewer steps, variables, stimuli or units, in float16, or r
 def free_memory() -> int:
     """Return the bytes of memory that this process may still take, within the limit of its container if it has one."""
     free = int(psutil.virtual_memory().available)
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    group = Path("/sys/fs/cgroup")
     try:
-        return min(free, max(0, int(limit.read_text()) - int(used.read_text())))
-    except (OSError, ValueError):  # no such container, or "max"
+        limit, used = (int((group / f"memory.{name}").read_text()) for name in ("max", "current"))
+        # What a file is cached in is given back when memory is needed.
+        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        cached = int(stat["inactive_file"]) + int(stat["active_file"])
+    except (OSError, ValueError, KeyError):  # no such container, or "max"
         return free
+    return min(free, max(0, limit - used + cached))
 
 
 def free_disk(store: Path) -> int:
@@ -48,6 +52,18 @@ def require_memory(plan: Plan) -> None:
         raise ValueError(
             f"the recording needs {_gb(sum(needed.values()))} of memory ({_listed(needed)}), and {_gb(free)} are free; "
             f"give a store to stream to, {SUGGESTIONS}"
+        )
+
+
+def require_block(plan: Plan, block_size: int) -> None:
+    """Raise unless memory holds what of a recording is written at once; see `require_memory`."""
+    n = min(block_size, len(plan.stimuli)) * plan.per_stimulus
+    needed, free = {name: n * plan.work.bytes_of(name) for name in plan.variables}, free_memory()
+    if sum(needed.values()) > free:
+        raise ValueError(
+            f"batch_size must leave room in memory, got {plan.work.batch_size}, which needs "
+            f"{_gb(sum(needed.values()))} at a time ({_listed(needed)}), and {_gb(free)} are free; give a smaller one, "
+            f"or {SUGGESTIONS}"
         )
 
 

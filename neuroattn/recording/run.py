@@ -161,24 +161,26 @@ def rehearse(
             raise ValueError(f"{name} must keep its shape, got {shapes[name]} and {tuple(value.shape[1:])}")
         seen[name].setdefault(presentation, []).append(step)
 
-    outputs = [0]
+    active = active_on(subject.module)
+    clock, outputs = Clock() if active is None else active.clock, dict[int, int]()
 
     def measure(_module: torch.nn.Module, _inputs: object, output: object) -> None:
         for value in output if isinstance(output, tuple | list) else (output,):
             if isinstance(value, torch.Tensor):
-                outputs[0] += value.numel() * value.element_size()
+                now = clock.announcements
+                outputs[now] = outputs.get(now, 0) + value.numel() * value.element_size()
 
     modules = [module for module in subject.module.modules() if not any(True for _ in module.children())]
     handles = [module.register_forward_hook(measure) for module in modules]
     try:
-        table, clock, announced = _drive(subject, stimuli, np.arange(len(stimuli)), n_stimuli, variables, receive)
+        table = _drive(subject, stimuli, np.arange(len(stimuli)), n_stimuli, variables, receive, clock)
     finally:
         for handle in handles:
             handle.remove()
     if not clock.phases:
         raise ValueError(f"a run must yield (phase, step) at least once, got nothing from the run of {subject.name}")
     steps = {name: _steady_steps(name, of_phase, len(clock.phases), wanted) for name, of_phase in seen.items()}
-    bytes_of_a_step = outputs[0] // (len(stimuli) * announced)
+    bytes_of_a_step = max(outputs.values(), default=0) // len(stimuli)
     return Rehearsal(
         shapes={name: shapes[name] for name in variables},
         steps=steps,
@@ -193,20 +195,21 @@ def _steady_steps(
 ) -> tuple[int, ...]:
     """Return the steps at which a variable was computed, once it is certain that every phase has them."""
     found = {tuple(numbers) for numbers in of_phase.values()}
-    if wanted is not None and len(of_phase) == n_phases and all(set(wanted) <= set(numbers) for numbers in found):
-        found = {max(found, key=len)}
-    if len(of_phase) < n_phases or len(found) > 1:
+    for numbers in found:
+        if len(set(numbers)) < len(numbers):
+            raise ValueError(
+                f"{name} must be computed once in a step that is followed by another one, got steps {numbers}; "
+                "announce the pass as a single step, or record a module that is called once a step"
+            )
+    every = len(of_phase) == n_phases
+    if every and wanted is not None and all(set(wanted) <= set(numbers) for numbers in found):
+        return tuple(sorted({step for numbers in found for step in numbers}))
+    if not every or len(found) > 1:
         raise ValueError(
             f"{name} must be computed at the same steps of every phase, got {sorted(found)} in {len(of_phase)} of "
             f"{n_phases} presentations; record another variable, or other steps"
         )
-    steps = next(iter(found))
-    if len(set(steps)) < len(steps):
-        raise ValueError(
-            f"{name} must be computed once in a step that is followed by another one, got steps {steps}; announce the "
-            "pass as a single step, or record a module that is called once a step"
-        )
-    return steps
+    return next(iter(found))
 
 
 def run_batch(work: Work, stimuli: StimulusSet, first: int, into: Arrays) -> pd.DataFrame:
@@ -263,7 +266,9 @@ def run_batch(work: Work, stimuli: StimulusSet, first: int, into: Arrays) -> pd.
         filled[name] += 1
 
     positions = np.arange(first, first + n)
-    table, clock, _ = _drive(work.subject, stimuli, positions, work.n_stimuli, list(into), receive)
+    active = active_on(work.subject.module)
+    clock = Clock() if active is None else active.clock
+    table = _drive(work.subject, stimuli, positions, work.n_stimuli, list(into), receive, clock)
     if tuple(clock.phases) != work.phases or any(filled[k] != per * len(work.steps[k]) for k in filled):
         raise RuntimeError(f"the run of {work.subject.name} is not what it was for the first stimuli; it varies")
     if work.precision == "float16":
@@ -279,11 +284,10 @@ def _drive(
     n_stimuli: int,
     variables: Sequence[str],
     receive: Receive,
-) -> tuple[pd.DataFrame, Clock, int]:
-    """Return the table of the presentations, the clock, and how many steps were announced."""
-    active = active_on(subject.module)
-    clock = Clock() if active is None else active.clock
-    steps, announced = subject.run(stimuli, clock), 0
+    clock: Clock,
+) -> pd.DataFrame:
+    """Run stimuli by the clock and return what is known of the presentations."""
+    steps = subject.run(stimuli, clock)
     with tap(subject.tapped(variables), clock, receive), clock.run(positions, n_stimuli):
         while True:
             try:
@@ -298,9 +302,8 @@ def _drive(
                     f"a run must yield (phase, step), whole numbers from 0, got {announcement}; correct it"
                 ) from None
             clock.announce(phase, step)
-            announced += 1
     table.insert(0, labels.PHASE, np.tile(clock.phases, len(stimuli)))
-    return table, clock, announced
+    return table
 
 
 def _require_in_range(arrays: Arrays) -> None:

@@ -14,6 +14,7 @@ import shutil
 import time
 import warnings
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,7 +35,7 @@ from neuroattn.recording.layout import (
     write_block,
 )
 from neuroattn.recording.plan import run_part
-from neuroattn.recording.room import require_disk
+from neuroattn.recording.room import require_block, require_disk
 from neuroattn.recording.store import open_recording
 
 if TYPE_CHECKING:
@@ -59,7 +60,14 @@ def batch_size_there(store: Path) -> int | None:
     return size if isinstance(size, int) else None
 
 
-def stream(plan: Plan, store: Path, attributes: dict[str, Any], client: Client | None = None) -> xr.DataTree:
+def stream(
+    plan: Plan,
+    store: Path,
+    attributes: dict[str, Any],
+    client: Client | None = None,
+    *,
+    batch_size_asked: bool = False,
+) -> xr.DataTree:
     """Record a plan into a store, going on where an earlier call of the same plan was interrupted.
 
     Parameters
@@ -72,6 +80,8 @@ def stream(plan: Plan, store: Path, attributes: dict[str, Any], client: Client |
         Of the root: provenance and identity.
     client
         Of a Dask cluster that is to do the work; None: this process.
+    batch_size_asked
+        Whether the user chose the batch size of the plan; otherwise a store that is there keeps its own.
 
     Returns
     -------
@@ -85,17 +95,34 @@ def stream(plan: Plan, store: Path, attributes: dict[str, Any], client: Client |
     OSError
         If the disk is full or cannot be written; what was written stays valid, and the same call goes on.
     """
-    layout = {"batch_size": plan.work.batch_size, "block_size": block_size(plan)}
-    with _said(store):
-        if not store.exists():
-            _begin(plan, store, {**attributes, **layout})
-        root = zarr.open_group(store, mode="r+")
-        require_same(store, dict(root.attrs), {**attributes, **layout})
-        if not is_finished(root):
-            _fill_and_finish(plan, Blocks(plan, store, root), client)
+    if client is not None and not hasattr(client, "scatter"):
+        raise ValueError(f"client must be a distributed.Client, got {client!r}; make one with Client(ADDRESS)")
+    size = block_size(plan)
+    require_block(plan, size)
+    if not (store.exists() or store.is_symlink()):
+        with _said(store):
+            _begin(plan, store, {**attributes, "batch_size": plan.work.batch_size, "block_size": size})
+    root = _opened(store)
+    there = dict(root.attrs)
+    begun_with = there.get("batch_size")
+    if not batch_size_asked and isinstance(begun_with, int):
+        # Another process, which began at the same time, may have chosen another one.
+        plan = replace(plan, work=replace(plan.work, batch_size=begun_with))
+    require_same(store, there, {**attributes, "batch_size": plan.work.batch_size})
+    if not is_finished(root, store):
+        _fill_and_finish(plan, Blocks(plan, store, root), client)
     for name in constant_ones(zarr.open_group(store, mode="r")):
         warnings.warn(constant_warning(name, len(plan.stimuli)), UserWarning, stacklevel=3)
     return open_recording(store)
+
+
+def _opened(store: Path) -> zarr.Group:
+    try:
+        return zarr.open_group(store, mode="r+")
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(
+            f"store must be a new path or a recording of this package, got {str(store)!r}; choose another path"
+        ) from error
 
 
 def _fill_and_finish(plan: Plan, blocks: Blocks, client: Client | None) -> None:
@@ -105,24 +132,23 @@ def _fill_and_finish(plan: Plan, blocks: Blocks, client: Client | None) -> None:
         from neuroattn.recording.cluster import fill_on_cluster
 
         fill_on_cluster(plan, blocks, client)
-    lock = _locked(blocks.store, "finish")
-    try:
+    with _said(blocks.store), _holding(blocks.store, "finish"):
         finish(blocks.store, plan.per_stimulus, blocks.varying)
-    finally:
-        lock.release()
     shutil.rmtree(_locks(blocks.store), ignore_errors=True)
 
 
 def _begin(plan: Plan, store: Path, attributes: dict[str, Any]) -> None:
     """Lay a store out, once, however many processes begin it."""
-    try:
-        with _locked(store, "layout"):
-            if not store.exists():
-                require_disk(plan, store)
-                lay_out(plan, store, attributes)
-    finally:
-        if not store.exists():
+    with _holding(store, "layout"):
+        if store.exists():
+            return
+        try:
+            require_disk(plan, store)
+            lay_out(plan, store, attributes)
+        except BaseException:
+            # Held still: whoever waits for this lock notices that its file is gone, and makes a new one.
             shutil.rmtree(_locks(store), ignore_errors=True)
+            raise
 
 
 class Blocks:
@@ -189,15 +215,17 @@ def _fill(plan: Plan, blocks: Blocks) -> None:
     left = sum(min(size, n - number * size) for number in blocks.pending)
     with plan.progress(left) as progress:
         for number, lock in blocks.begun():
-            with lock:
+            try:
                 first = number * size
                 part = plan.stimuli.select(slice(first, first + size))
                 room = room or plan.work.room(min(size, n))
                 arrays = {name: array[: len(part) * plan.per_stimulus] for name, array in room.items()}
                 trials = pd.concat(run_part(plan.work, part, first, arrays, progress), ignore_index=True)
                 blocks.varying |= varying(arrays, plan.per_stimulus)
-                write_block(blocks.root, number, blocks.rows(number), arrays, trials)
-            lock.release()
+                with _said(blocks.store):
+                    write_block(blocks.root, number, blocks.rows(number), arrays, trials)
+            finally:
+                lock.release()
 
 
 def require_same(store: Path, there: dict[str, Any], now: dict[str, Any]) -> None:
@@ -243,6 +271,16 @@ def _said(store: Path) -> Iterator[None]:
 def _locks(store: Path) -> Path:
     # Beside the store, which holds nothing but Zarr.
     return store.with_name(f"{store.name}.locks")
+
+
+@contextmanager
+def _holding(store: Path, name: str) -> Iterator[None]:
+    """Hold a lock of a store, waiting for it as long as it takes."""
+    lock = _locked(store, name)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _locked(store: Path, name: str, timeout: float = -1) -> FileLock:

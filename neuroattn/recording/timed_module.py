@@ -16,6 +16,7 @@ from torch import nn
 
 from neuroattn.models.checkpoint import weights_hash
 from neuroattn.recording.subject import Tapped, device_of
+from neuroattn.recording.units import array_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -178,6 +179,7 @@ def _structure(module: nn.Module) -> str:
     texts = [repr(module)]
     for path, part in module.named_modules():
         own = {k: v for k, v in vars(part).items() if not k.startswith("_") and k != "training"}
+        own |= dict(part.named_buffers(recurse=False))  # those too that a state does not keep
         texts.append(f"{path}{_plain(sorted(own.items()))}")
     classes = {type(part) for part in module.modules() if not type(part).__module__.startswith("torch.")}
     texts += [_source(kind) for kind in sorted(classes, key=lambda kind: kind.__qualname__)]
@@ -192,14 +194,27 @@ def _source(run: Any) -> str:
         source = inspect.getsource(run)
     except (OSError, TypeError):  # defined in a prompt, or in C
         source = repr(getattr(run, "__qualname__", type(run)))
-    held = inspect.getclosurevars(run).nonlocals if inspect.isfunction(run) else {}
-    return source + _plain(sorted(held.items()))
+    held: dict[str, Any] = {}
+    if inspect.isfunction(run):
+        variables = inspect.getclosurevars(run)
+        held = {**variables.globals, **variables.nonlocals}
+    elif inspect.ismethod(run):
+        held = {"self": vars(run.__self__) if hasattr(run.__self__, "__dict__") else None}
+    elif not isinstance(run, type) and hasattr(run, "__dict__"):
+        source, held = _source(type(run)), vars(run)
+    return source + _plain(held)
 
 
 def _plain(value: Any) -> str:
     """Return a value as text that is the same in every process; of what has no such text, its type."""
     if isinstance(value, list | tuple):
         return f"({', '.join(map(_plain, value))})"
+    if isinstance(value, dict):
+        return _plain(sorted((str(key), _plain(held)) for key, held in value.items()))
+    if isinstance(value, torch.Tensor):
+        return f"{value.dtype}{array_hash(value.detach().cpu().float().numpy())}"
+    if isinstance(value, np.ndarray):
+        return array_hash(value)
     return repr(value) if isinstance(value, int | float | str | None) else type(value).__name__
 
 

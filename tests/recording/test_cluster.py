@@ -204,13 +204,34 @@ def test_a_block_that_another_process_has_begun_is_left_to_it(network, many, tmp
 
 
 def test_workers_that_keep_dying_end_the_recording(network, many, tmp_path, client, monkeypatch):
-    monkeypatch.setattr(cluster_module, "_round", lambda *_: None)
+    monkeypatch.setattr(cluster_module, "_round", lambda *_: 0)
     text = (
         "the workers of the cluster died 5 times in a row without recording anything; what was written stays valid, "
         "look at their logs (memory?) and make the same call again"
     )
-    with pytest.raises(RuntimeError, match=f"^{re.escape(text)}$"):
+    with pytest.raises(OSError, match=f"^{re.escape(text)}$"):
         record(network, many, NAMES, batch_size=3, store=tmp_path / "a.zarr", client=client)
+
+
+def test_a_cluster_waits_for_blocks_that_another_process_has_begun(network, many, tmp_path, client, monkeypatch):
+    store, waits = tmp_path / "a.zarr", []
+    record(network, many, NAMES, batch_size=3, store=tmp_path / "alone.zarr").close()
+    with monkeypatch.context() as patch:  # lays the store out, and stops at the first block
+        patch.setattr(stream_module, "write_block", None)
+        with pytest.raises(TypeError):
+            record(network, many, NAMES, batch_size=3, store=store)
+    held = stream_module.claim(store, 5)
+    assert held is not None
+
+    def sleep(seconds):
+        waits.append(seconds)
+        if len(waits) == 7:  # more rounds than workers may die in
+            held.release()
+
+    monkeypatch.setattr(cluster_module.time, "sleep", sleep)
+    record(network, many, NAMES, batch_size=3, store=store, client=client).close()
+    assert len(waits) >= 7
+    assert files(store) == files(tmp_path / "alone.zarr")
 
 
 def test_a_cluster_needs_a_store(network, many, client):

@@ -29,7 +29,8 @@ def test_composites_into_a_store(store, capsys):
     options = ["--store", store, "--composites", 7, "--variables", "stage1/gate", "readout/logits", "--steps", 1, 4]
     assert run(*options, "--sample", 5, "--design", "cued", "--seed", 3) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith(f"{store}: 14 of 14 presentations recorded (100.0%)")
+    assert printed.startswith("up to 0.00 MB on disk, 0.00 MB of values in memory at a time, 7 stimuli at once\n")
+    assert f"\n{store}: 14 of 14 presentations recorded (100.0%)" in printed
     with open_recording(store) as tree:
         gate = tree["stage1/gate"].to_dataset()
         assert gate["activation"].shape == (14, 2, 5)
@@ -63,6 +64,14 @@ def test_images_of_ones_own(store, tmp_path, capsys):
     table.to_csv(tmp_path / "table.csv", index=False)
     assert run(*options, *given, "--table", tmp_path / "table.csv") == 2  # other stimuli: "" is missing in a CSV file
     capsys.readouterr()
+
+
+def test_what_is_printed_as_configuration_is_taken_back(store, tmp_path, capsys):
+    options = ["--store", store, "--composites", 3, "--variables", "readout/logits"]
+    assert run(*options, "--print_config") == 0
+    (tmp_path / "recipe.yaml").write_text(capsys.readouterr().out)
+    assert run("--config", tmp_path / "recipe.yaml", "--dry_run", "true") == 0
+    assert capsys.readouterr().out.startswith("up to 0.00 MB on disk")
 
 
 def test_a_dry_run_says_what_it_would_take(store, capsys):

@@ -158,6 +158,9 @@ class Notes:
     def __init__(self):
         self.ids, self.shapes, self.kept = [], [], {"only": "notes"}
 
+    def begin(self):
+        self.ids.clear()
+
     def take(self, batch):
         self.ids.append(list(batch.presentations["stimulus_id"]))
         self.shapes.append(batch.activations["readout/logits"].shape)
@@ -212,6 +215,21 @@ def test_options_are_checked_before_anything_runs(monkeypatch, network, stimuli,
     monkeypatch.setattr(network, "forward", None)
     with refused(text):
         record(network, stimuli, **{"variables": ["readout/logits"], **options})
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"model": "digits-0"}, "model must be a network or another torch module, got 'digits-0'; load one with "),
+        ({"batch_size": 2.5}, "batch_size must be a whole number, got 2.5"),
+        ({"phases": 1.5}, "phases must be a whole number, got 1.5"),
+        ({"units": 5}, "units must be Units, or a mapping from variables to Units, got 5"),
+        ({"units": {"readout/logits": [1]}}, "units must be Units, or a mapping from variables to Units, got {"),
+    ],
+)
+def test_what_is_of_another_kind(network, stimuli, options, text):
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}"):
+        record(**{"model": network, "stimuli": stimuli, "variables": ["readout/logits"], **options})
 
 
 def test_stimuli_that_are_no_set(network, images):

@@ -198,3 +198,10 @@ def test_by_must_be_a_list(by):
 def test_names_of_its_arrays_cannot_be_conditions(name):
     with refused(f"by must not have {name!r}, an array of every reduced recording; rename the column"):
         Reduction(["kind", name])
+
+
+def test_an_interrupted_recording_is_forgotten(network, stimuli):
+    sink = Reduction(["phase"])
+    sink.take(batch(np.ones((3, 1, 7)), phase=[0, 0, 1]))
+    tree = record(network, stimuli, ["readout/logits"], sink=sink)
+    assert_array_equal(tree["readout/logits"]["count"], [4, 4])

@@ -46,17 +46,21 @@ def test_a_recording_that_does_not_fit_in_memory_is_refused_with_numbers(monkeyp
 
 
 def test_memory_is_that_of_the_container(monkeypatch, tmp_path):
-    limit, used = tmp_path / "memory.max", tmp_path / "memory.current"
-    monkeypatch.setattr(room, "Path", lambda name: tmp_path / str(name).rpartition("/")[2])
+    limit, used, stat = (tmp_path / f"memory.{name}" for name in ("max", "current", "stat"))
+    monkeypatch.setattr(room, "Path", lambda _: tmp_path)
     monkeypatch.setattr(room.psutil, "virtual_memory", lambda: SimpleNamespace(available=10**9))
     assert room.free_memory() == 10**9  # no container
     used.write_text("300\n")
+    stat.write_text("anon 7\ninactive_file 40\nactive_file 10\n")
     limit.write_text("max\n")
     assert room.free_memory() == 10**9
     limit.write_text("1000\n")
-    assert room.free_memory() == 700
+    assert room.free_memory() == 750
     limit.write_text("200\n")
     assert room.free_memory() == 0
+    limit.write_text("1000\n")
+    stat.unlink()
+    assert room.free_memory() == 10**9
 
 
 @pytest.mark.parametrize(

@@ -183,14 +183,13 @@ def test_another_group_is_refused(network, stimuli, tmp_path):
 
 @pytest.mark.parametrize(
     ("fails", "after"),
-    [("empty_coordinate", 37), ("_copy_to_others", 1), ("constant_variables", 0), ("__delitem__", 0)],
+    [("empty_coordinate", 37), ("_copy_to_others", 1), ("constant_variables", 0)],
 )
 def test_a_kill_while_coordinates_are_written(monkeypatch, network, stimuli, tmp_path, fails, after):
     """The layout makes 32 coordinates, and copies those of the table; the end makes and copies those of the trials."""
     store = tmp_path / "a.zarr"
     record(network, stimuli, NAMES, store=tmp_path / "whole.zarr", batch_size=1).close()
-    where = zarr.Group if fails == "__delitem__" else layout_module
-    count, real = [], getattr(where, fails)
+    count, real = [], getattr(layout_module, fails)
 
     def killed(*what):
         count.append(what)
@@ -199,13 +198,72 @@ def test_a_kill_while_coordinates_are_written(monkeypatch, network, stimuli, tmp
         return real(*what)
 
     with monkeypatch.context() as patch:
-        patch.setattr(where, fails, killed)
+        patch.setattr(layout_module, fails, killed)
         with pytest.raises(KeyboardInterrupt):
             record(network, stimuli, NAMES, store=store, batch_size=1)
     assert contents(store).done == contents(store).presentations
     assert problems(store) == []
     record(network, stimuli, NAMES, store=store, batch_size=1).close()
     assert files(store) == files(tmp_path / "whole.zarr")
+
+
+def test_a_kill_while_the_notes_of_the_blocks_are_removed(network, stimuli, tmp_path):
+    store = tmp_path / "a.zarr"
+    record(network, stimuli, NAMES, store=store, batch_size=1).close()
+    (store / "trials" / "c").mkdir(parents=True)
+    (store / "trials" / "c" / "0").write_bytes(b"left")
+    record(network, stimuli, NAMES, store=store, batch_size=1).close()
+    assert not (store / "trials").exists()
+
+
+def test_the_same_call_goes_on_while_the_error_is_still_looked_at(monkeypatch, network, stimuli, tmp_path):
+    """A notebook keeps the last exception, and with it everything that its frames hold."""
+    with monkeypatch.context() as patch:
+        patch.setattr(stream_module, "write_block", None)
+        with pytest.raises(TypeError) as kept:
+            record(network, stimuli, NAMES, store=tmp_path / "a.zarr", batch_size=1)
+    record(network, stimuli, NAMES, store=tmp_path / "a.zarr", batch_size=1).close()
+    assert kept.value.__traceback__ is not None
+    assert contents(tmp_path / "a.zarr").done == 8
+
+
+def test_processes_that_begin_together_take_one_batch_size(monkeypatch, network, stimuli, tmp_path):
+    monkeypatch.setattr(stream_module, "batch_size_there", None)
+    import neuroattn.recording.record as record_module
+
+    monkeypatch.setattr(record_module, "batch_size_there", lambda _: None)  # looked before the other laid it out
+    monkeypatch.setattr(record_module, "choose_batch_size", lambda *_: 2)
+    record(network, stimuli, NAMES, store=tmp_path / "a.zarr").close()
+    monkeypatch.setattr(record_module, "choose_batch_size", lambda *_: 3)
+    record(network, stimuli, NAMES, store=tmp_path / "a.zarr").close()
+    with pytest.raises(ValueError, match=r"differs in batch_size \(2 there, 3 now\)"):
+        record(network, stimuli, NAMES, store=tmp_path / "a.zarr", batch_size=3)
+
+
+@pytest.mark.parametrize("made", ["file", "folder", "link", "array"])
+def test_a_path_that_is_something_else(network, stimuli, tmp_path, made):
+    store = tmp_path / "a.zarr"
+    if made == "file":
+        store.write_text("mine")
+    elif made == "folder":
+        store.mkdir()
+    elif made == "link":
+        store.symlink_to(tmp_path / "nowhere")
+    else:
+        zarr.create_array(store, shape=(3,), dtype="f4")
+    text = f"store must be a new path or a recording of this package, got {str(store)!r}; choose another path"
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        record(network, stimuli, NAMES, store=store)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
+
+
+def test_a_block_that_memory_does_not_hold(monkeypatch, network, stimuli, tmp_path):
+    monkeypatch.setattr(room_module, "free_memory", lambda: 1000)
+    with pytest.raises(
+        ValueError, match=r"^batch_size must leave room in memory, got 2, which needs 0\.04 MB at a time"
+    ):
+        record(network, stimuli, NAMES, store=tmp_path / "a.zarr", batch_size=2)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_disk_without_room_is_refused_with_numbers(monkeypatch, network, stimuli, tmp_path):

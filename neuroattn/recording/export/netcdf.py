@@ -47,13 +47,17 @@ def to_netcdf(recording: xr.DataTree, path: str | Path) -> None:
     target = Path(path)
     _require_free(target)
     groups: dict[str, xr.Dataset] = {}
+    for node in recording.parents:
+        require_complete(node)
     for node in recording.subtree:
         require_complete(node)
         below = node.relative_to(recording)
         group = "/" if below == "." else f"/{below}"
         groups[group] = node.to_dataset()
         _require_storable(groups[group], group)
-    _require_room(target, sum(dataset.nbytes for dataset in groups.values()))
+    arrays = [array for dataset in groups.values() for array in dataset.variables.values()]
+    # float16 becomes float32.
+    _require_room(target, sum(array.nbytes * (2 if array.dtype == np.float16 else 1) for array in arrays))
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f"{target.name}.part")
     try:

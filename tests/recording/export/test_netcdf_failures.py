@@ -42,6 +42,9 @@ def test_what_is_not_complete_is_refused(stored, tree, tmp_path):
     end = "; make the same call of record again to complete it"
     with refused(f"recording must be complete, got one without 2 of 5 presentations{end}"):
         to_netcdf(recording, tmp_path / "a.nc")
+    part = next(iter(recording.leaves))  # the flags are in the root
+    with refused(f"recording must be complete, got one without 2 of 5 presentations{end}"):
+        to_netcdf(part, tmp_path / "a.nc")
     unfinished = stored.assign(trials=xr.Variable("block", np.array(["{}"], object)))
     with refused(f"recording must be complete, got one without the coordinates of its presentations{end}"):
         to_netcdf(xr.DataTree.from_dict({"one": unfinished, "two": tree}), tmp_path / "a.nc")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -17,6 +19,7 @@ from neuroattn.recording import record as record_module
 from neuroattn.recording.intervene import active_on, intervene
 from neuroattn.recording.interventions import (
     AblateInhibition,
+    Clamp,
     Delay,
     ImposeInhibition,
     Replace,
@@ -168,3 +171,41 @@ def test_arrays_that_torch_does_not_take_are_copied(network, stimuli, given):
             with intervene(network, one):
                 found.append(record(network, stimuli, ["readout/logits"])["readout/logits"].to_dataset())
         xr.testing.assert_identical(*found)
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: Clamp("stage1/gate", "a"), "value must be a finite number, got 'a'"),
+        (lambda: Clamp("stage1/gate", float("nan")), "value must be a finite number, got nan"),
+        (lambda: Scale("stage1/gate", None), "factor must be a finite number, got None"),
+        (lambda: Delay("stage1/gate", "x"), "by must be a finite number, got 'x'"),
+        (lambda: Strength("x"), "strength must be in [0, 1], got x"),
+        (lambda: Silence("stage1/gate", units=[1, 2]), "units must be Units, got [1, 2]"),
+    ],
+)
+def test_what_is_of_another_kind(make, text):
+    with refused(text):
+        make()
+
+
+def test_a_model_that_is_none():
+    with (
+        refused("model must be a network or another torch module, got 'digits-0'; load one first"),
+        intervene("digits-0"),
+    ):
+        pytest.fail("the block must not be entered")
+
+
+@pytest.mark.parametrize(
+    ("intervention", "variables"),
+    [
+        (Silence("stage1/gate", steps=[4]), ["readout/logits"]),  # the last sweep is not run: nobody looks at it
+        (AblateInhibition(phases=[1], stages=[1]), ["readout/logits"]),
+    ],
+)
+def test_what_never_acts_is_refused(network, stimuli, intervention, variables):
+    options = {"phases": 1} if isinstance(intervention, AblateInhibition) else {}
+    text = "interventions must act at some step of the recording" if not options else "phases must be among [0]"
+    with intervene(network, intervention), pytest.raises(ValueError, match=f"^{re.escape(text)}"):
+        record(network, stimuli, variables, **options)
