@@ -10,9 +10,11 @@ import asyncio
 import threading
 import time
 from contextlib import nullcontext
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cloudpickle
 import pandas as pd
 import zarr
 
@@ -65,10 +67,12 @@ def fill_on_cluster(plan: Plan, blocks: Blocks, client: Client) -> None:
             if active is not None:
                 active.detach()  # hooks cannot be sent; each worker makes its own
             try:
-                work = client.scatter(plan.work, broadcast=True, hash=False)  # type: ignore[no-untyped-call]
+                packed = cloudpickle.dumps(plan.work)
             finally:
                 if active is not None:
                     active.attach()
+            # As bytes: workers hand it on to each other, and must not hand on the hooks of what they are at.
+            work = client.scatter(packed, broadcast=True, hash=False)  # type: ignore[no-untyped-call]
             busy = _round(plan, blocks, client, work, progress.update)
             blocks.pending = [number for number in blocks.pending if not blocks.is_done(number)]
             if busy == before:  # others are at every block that is left: they finish it, or leave it to us
@@ -82,7 +86,7 @@ def fill_on_cluster(plan: Plan, blocks: Blocks, client: Client) -> None:
                 )
 
 
-def _round(plan: Plan, blocks: Blocks, client: Client, work: Future[Work], progressed: Callable[[int], object]) -> int:
+def _round(plan: Plan, blocks: Blocks, client: Client, work: Future[bytes], progressed: Callable[[int], object]) -> int:
     """Give every pending block out once, a few at a time; return how many another process has begun."""
     from distributed import CancelledError, as_completed
     from distributed.scheduler import KilledWorker
@@ -112,13 +116,15 @@ def _round(plan: Plan, blocks: Blocks, client: Client, work: Future[Work], progr
     return busy
 
 
-def fill_block(work: Work, part: StimulusSet, first: int, store: str, number: int, rows: tuple[int, int]) -> int | None:
+def fill_block(
+    packed: bytes, part: StimulusSet, first: int, store: str, number: int, rows: tuple[int, int]
+) -> int | None:
     """Fill a block of a store, on a worker; return how many stimuli were run, None if another process is at it.
 
     Parameters
     ----------
-    work
-        What is kept.
+    packed
+        What is kept: a pickled `Work`.
     part
         Stimuli of the block, the first of which stands at `first` of the whole set.
     store, number, rows
@@ -133,19 +139,28 @@ def fill_block(work: Work, part: StimulusSet, first: int, store: str, number: in
         root, region = zarr.open_group(store, mode="r+"), slice(*rows)
         if array_at(root, DONE)[region].all():  # type: ignore[union-attr]
             return 0
-        arrays = work.room(len(part))
-        with _TURN, _interventions(work):
-            trials = pd.concat(run_part(work, part, first, arrays), ignore_index=True)
+        with _TURN:
+            work = _unpacked(packed)
+            arrays = work.room(len(part))
+            with _interventions(work):
+                trials = pd.concat(run_part(work, part, first, arrays), ignore_index=True)
         write_block(root, number, region, arrays, trials)
     finally:
         lock.release()
     return len(part)
 
 
+@lru_cache(maxsize=1)
+def _unpacked(packed: bytes) -> Work:
+    """Return this process's own copy of what is kept, made once."""
+    work: Work = cloudpickle.loads(packed)  # from our own client, as all that a worker runs
+    return work
+
+
 def _interventions(work: Work) -> AbstractContextManager[object]:
-    """Return the interventions as a context, where the model is not under them already, as it is in the client."""
-    subject = work.subject
-    if not work.interventions or active_on(subject.module) is not None:
+    """Return the interventions as a context."""
+    if not work.interventions:
         return nullcontext()
     # Names of variables may be the subject's own.
+    subject = work.subject
     return intervene(subject if isinstance(subject, TimedModule) else subject.module, *work.interventions)

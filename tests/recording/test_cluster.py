@@ -84,9 +84,11 @@ def test_interventions_go_with_the_model(network, many, tmp_path, client):
 
 @pytest.mark.slow
 def test_a_killed_worker_takes_nothing_with_it(network, tmp_path):
+    """Under an intervention: those that replace the killed get the model from other workers, and must get no hook."""
     objects = np.random.default_rng(0).uniform(0, 0.5, (701, 2, 1, 11, 13)).astype(np.float32)
     stimuli = StimulusSet(objects.sum(1), objects)
-    record(network, stimuli, NAMES, batch_size=3, store=tmp_path / "alone.zarr").close()
+    with intervene(network, Scale("stage2/gate", 0.5)):
+        record(network, stimuli, NAMES, batch_size=3, store=tmp_path / "alone.zarr").close()
     store, kills = tmp_path / "shared.zarr", []
     torch.save(network, tmp_path / "network.pt")
     (tmp_path / "program.py").write_text(KILLED)
@@ -121,6 +123,8 @@ sys.path.insert(0, sys.argv[1])
 import numpy as np, torch
 from distributed import Client, LocalCluster
 from neuroattn.recording import layout
+from neuroattn.recording.intervene import intervene
+from neuroattn.recording.interventions import Scale
 from neuroattn.recording.record import record
 from neuroattn.stimuli.stimulus_set import StimulusSet
 if __name__ == "__main__":
@@ -131,7 +135,8 @@ if __name__ == "__main__":
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as local, Client(local) as client:
         print("workers there", flush=True)
         names = ["stage1/response", "stage2/gate", "readout/logits"]
-        record(network, stimuli, names, batch_size=3, store=sys.argv[3], client=client).close()
+        with intervene(network, Scale("stage2/gate", 0.5)):
+            record(network, stimuli, names, batch_size=3, store=sys.argv[3], client=client).close()
 """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import cloudpickle
 import numpy as np
 import pytest
 import torch
@@ -252,6 +253,6 @@ def test_a_worker_does_the_same_to_a_module_with_names_of_its_own(stimuli, tmp_p
         plan = make_plan(subject, stimuli, ["V1/response"], batch_size=N)
         layout = {"batch_size": N, "block_size": N}
         layout_module.lay_out(plan, tmp_path / "a.zarr", {**attributes(plan, {}, {}), **layout})
-    assert fill_block(plan.work, plan.stimuli, 0, str(tmp_path / "a.zarr"), 0, (0, N)) == N
+    assert fill_block(cloudpickle.dumps(plan.work), plan.stimuli, 0, str(tmp_path / "a.zarr"), 0, (0, N)) == N
     stored = xr.open_zarr(tmp_path / "a.zarr" / "V1" / "response", consolidated=False)
     assert_array_equal(stored["activation"], expected["V1/response"]["activation"])
