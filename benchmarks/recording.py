@@ -14,7 +14,7 @@ Runs the digits network on composites, in turn and round by round on the same ma
 
 Measured on 2026-11-25, two cores of a shared virtual AMD EPYC, two threads, store on a tmpfs, medians of several calls:
 in memory 3.4 to 3.8 times the yardstick (which takes a trial of two phases one way: eager, textbook order); hooks
-between 0.93 and 1.0; streaming the last step (340 MB/s of values) takes 1.4 to 1.8 times the same run without writing
+0.983 (54 pairs); streaming the last step (340 MB/s of values) takes 1.4 to 1.8 times the same run without writing
 and 1.1 to 1.6 times the run in memory, all steps (500 MB/s) about 3 times and 1.2 to 1.4 times: there LZ4, checksum and
 the copy into the page cache are the limit; memory for ten times the stimuli 1.03 to 1.05 times.
 """

@@ -60,17 +60,17 @@ def fill_on_cluster(plan: Plan, blocks: Blocks, client: Client) -> None:
     """
     active, n = active_on(plan.work.subject.module), len(plan.stimuli)
     left = sum(min(blocks.size, n - number * blocks.size) for number in blocks.pending)
+    if active is not None:
+        active.detach()  # hooks cannot be sent; each worker makes its own
+    try:
+        packed = cloudpickle.dumps(plan.work)
+    finally:
+        if active is not None:
+            active.attach()
     idle = 0
     with plan.progress(left) as progress:
         while blocks.pending:
             before = len(blocks.pending)
-            if active is not None:
-                active.detach()  # hooks cannot be sent; each worker makes its own
-            try:
-                packed = cloudpickle.dumps(plan.work)
-            finally:
-                if active is not None:
-                    active.attach()
             # As bytes: workers hand it on to each other, and must not hand on the hooks of what they are at.
             work = client.scatter(packed, broadcast=True, hash=False)  # type: ignore[no-untyped-call]
             busy = _round(plan, blocks, client, work, progress.update)
@@ -102,8 +102,8 @@ def _round(plan: Plan, blocks: Blocks, client: Client, work: Future[bytes], prog
         )
 
     n_workers = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
-    first = [submit(n) for _, n in zip(range(AT_ONCE * n_workers), waiting, strict=False)]
-    running = as_completed(first)  # type: ignore[no-untyped-call]
+    begun = [submit(n) for _, n in zip(range(AT_ONCE * n_workers), waiting, strict=False)]
+    running = as_completed(begun)  # type: ignore[no-untyped-call]
     for future in running:
         try:
             filled = future.result()
