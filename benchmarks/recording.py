@@ -12,11 +12,11 @@ Runs the digits network on composites, in turn and round by round on the same ma
 - peak memory (anonymous: what is not backed by a file) of streaming 10 × the stimuli, in a process of its own. The
   stimuli are files that are mapped, because they are not the recording's.
 
-Measured on 2026-11-25, two cores of a shared virtual AMD EPYC, two threads, store on a tmpfs, medians of several calls:
-in memory 3.4 to 3.8 times the yardstick (which takes a trial of two phases one way: eager, textbook order); hooks
-0.983 (54 pairs); streaming the last step (340 MB/s of values) takes 1.4 to 1.8 times the same run without writing
-and 1.1 to 1.6 times the run in memory, all steps (500 MB/s) about 3 times and 1.2 to 1.4 times: there LZ4, checksum and
-the copy into the page cache are the limit; memory for ten times the stimuli 1.03 to 1.05 times.
+Measured on 2026-11-25, two cores of a shared virtual AMD EPYC whose first-touched memory takes 2 s/GB, two threads, a
+tmpfs, medians (the spread between calls is large): in memory 3.4 to 3.9 times the yardstick, 3.0 times if the memory
+was not touched before; hooks 0.98 in 54 pairs, 0.89 to 1.02 in single calls; streaming the last step (340 MB/s of
+values) 0.56 to 0.61 of the same run without writing, all steps (500 MB/s) 0.33 to 0.37: LZ4, checksum and the copy into
+the page cache take what computing needs; memory for ten times the stimuli 1.03 to 1.06 times.
 """
 
 from __future__ import annotations
