@@ -21,6 +21,7 @@ import zarr
 from neuroattn.recording.intervene import active_on, intervene
 from neuroattn.recording.layout import DONE, array_at, write_block
 from neuroattn.recording.plan import run_part
+from neuroattn.recording.stream import POLL_SECONDS, claim
 from neuroattn.recording.timed_module import TimedModule
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from neuroattn.recording.stream import Blocks
     from neuroattn.stimuli.stimulus_set import StimulusSet
 
-POLL_SECONDS = 0.5  # between two looks at blocks that other processes have begun
 AT_ONCE = 2  # blocks a worker: one that it fills, one that waits
 # Hooks are on the model itself: threads of one process that share it must take turns.
 _TURN = threading.Lock()
@@ -58,8 +58,7 @@ def fill_on_cluster(plan: Plan, blocks: Blocks, client: Client) -> None:
     OSError
         If workers keep dying without filling a block.
     """
-    active, n = active_on(plan.work.subject.module), len(plan.stimuli)
-    left = sum(min(blocks.size, n - number * blocks.size) for number in blocks.pending)
+    active = active_on(plan.work.subject.module)
     if active is not None:
         active.detach()  # hooks cannot be sent; each worker makes its own
     try:
@@ -68,12 +67,12 @@ def fill_on_cluster(plan: Plan, blocks: Blocks, client: Client) -> None:
         if active is not None:
             active.attach()
     idle = 0
-    with plan.progress(left) as progress:
+    with plan.progress(blocks.n_stimuli_left) as progress:
         while blocks.pending:
             before = len(blocks.pending)
             # As bytes: workers hand it on to each other, and must not hand on the hooks of what they are at.
             work = client.scatter(packed, broadcast=True, hash=False)  # type: ignore[no-untyped-call]
-            busy = _round(plan, blocks, client, work, progress.update)
+            busy = _round(blocks, client, work, progress.update)
             blocks.pending = [number for number in blocks.pending if not blocks.is_done(number)]
             if busy == before:  # others are at every block that is left: they finish it, or leave it to us
                 time.sleep(POLL_SECONDS)
@@ -86,7 +85,7 @@ def fill_on_cluster(plan: Plan, blocks: Blocks, client: Client) -> None:
                 )
 
 
-def _round(plan: Plan, blocks: Blocks, client: Client, work: Future[bytes], progressed: Callable[[int], object]) -> int:
+def _round(blocks: Blocks, client: Client, work: Future[bytes], progressed: Callable[[int], object]) -> int:
     """Give every pending block out once, a few at a time; return how many another process has begun."""
     from distributed import CancelledError, as_completed
     from distributed.scheduler import KilledWorker
@@ -94,8 +93,7 @@ def _round(plan: Plan, blocks: Blocks, client: Client, work: Future[bytes], prog
     waiting, busy = iter(blocks.pending), 0
 
     def submit(number: int) -> Future[int | None]:
-        first = number * blocks.size
-        part = plan.stimuli.select(slice(first, first + blocks.size))
+        first, part = blocks.part(number)
         rows = blocks.rows(number)
         return client.submit(
             fill_block, work, part, first, str(blocks.store.absolute()), number, (rows.start, rows.stop), pure=False
@@ -130,8 +128,6 @@ def fill_block(
     store, number, rows
         The store, the block in it, and its presentations.
     """
-    from neuroattn.recording.stream import claim
-
     lock = claim(Path(store), number)
     if lock is None:
         return None

@@ -75,8 +75,7 @@ class GatedSubject:
         objects = None if stimuli.objects is None else _tensor(stimuli.objects).to(network.device)
         with clock.pause():  # what cues an object is the intact network's
             cued = cues(network, image) if self.design == "cued" else None
-        fresh = network.no_inhibition(len(image))
-        carried, shown, strengths = fresh, [], []
+        carried, shown, strengths = network.no_inhibition(len(image)), [], []
         for number in range(2 if cued else self.phases):
             carried = (cued.first, cued.second)[number] if cued else carried
             phase_number = 0 if cued else number

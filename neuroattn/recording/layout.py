@@ -59,13 +59,14 @@ def lay_out(plan: Plan, store: Path, attributes: dict[str, Any]) -> None:
         root.attrs.update(attributes)
         size = int(attributes["block_size"])
         rows = plan.rows(0, size).stop
-        flags: dict[str, Any] = {
-            "shape": (plan.n_presentations,),
-            "chunks": (rows,),
-            "dtype": bool,
-            "fill_value": False,
-        }
-        root.create_array(DONE, dimension_names=(labels.PRESENTATION,), **flags)
+        root.create_array(
+            DONE,
+            shape=(plan.n_presentations,),
+            chunks=(rows,),
+            dtype=bool,
+            fill_value=False,
+            dimension_names=(labels.PRESENTATION,),
+        )
         n_blocks = -(-len(plan.stimuli) // size)
         trials = root.create_array(TRIALS, shape=(n_blocks,), chunks=(1,), dtype=str, dimension_names=("block",))
         trials.attrs[DTYPES] = _dtypes(plan.rehearsal.presentations)

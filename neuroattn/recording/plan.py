@@ -71,7 +71,8 @@ class Plan:
         """Run all stimuli into arrays (presentation, time_step, neuroid); return the coordinates of presentations."""
         import pandas as pd
 
-        trials = list(run_part(self.work, self.stimuli, 0, into, self.progress(len(self.stimuli))))
+        with self.progress(len(self.stimuli)) as progress:
+            trials = list(run_part(self.work, self.stimuli, 0, into, progress))
         return self.with_stimuli(pd.concat(trials, ignore_index=True), 0)
 
     def batches(self) -> Iterator[Batch]:

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from neuroattn.recording.plan import Plan
     from neuroattn.recording.run import Arrays
+    from neuroattn.stimuli.stimulus_set import StimulusSet
 
 POLL_SECONDS = 0.2  # between two looks at blocks that other processes have begun
 
@@ -162,6 +163,7 @@ class Blocks:
 
     def __init__(self, plan: Plan, store: Path, root: zarr.Group) -> None:
         self.store, self.root, self.size = store, root, int(str(root.attrs["block_size"]))
+        self._stimuli = plan.stimuli
         self._rows = [plan.rows(first, self.size) for first in range(0, len(plan.stimuli), self.size)]
         # Variables that this process saw vary over stimuli; of the others the store is asked in the end.
         self.varying: set[str] = set()
@@ -171,6 +173,16 @@ class Blocks:
     def rows(self, number: int) -> slice:
         """Return the presentations of a block."""
         return self._rows[number]
+
+    def part(self, number: int) -> tuple[int, StimulusSet]:
+        """Return the stimuli of a block, and where the first of them stands in the whole set."""
+        first = number * self.size
+        return first, self._stimuli.select(slice(first, first + self.size))
+
+    @property
+    def n_stimuli_left(self) -> int:
+        """How many stimuli the pending blocks hold."""
+        return sum(min(self.size, len(self._stimuli) - number * self.size) for number in self.pending)
 
     def is_done(self, number: int) -> bool:
         """Return whether a block is filled, by whomever."""
@@ -210,15 +222,12 @@ def claim(store: Path, number: int) -> FileLock | None:
 
 def _fill(plan: Plan, blocks: Blocks) -> None:
     """Fill blocks in this process; what is computed leaves no processor idle that a thread could write with."""
-    size, n = blocks.size, len(plan.stimuli)
     room: Arrays | None = None
-    left = sum(min(size, n - number * size) for number in blocks.pending)
-    with plan.progress(left) as progress:
+    with plan.progress(blocks.n_stimuli_left) as progress:
         for number, lock in blocks.begun():
             try:
-                first = number * size
-                part = plan.stimuli.select(slice(first, first + size))
-                room = room or plan.work.room(min(size, n))
+                first, part = blocks.part(number)
+                room = room or plan.work.room(min(blocks.size, len(plan.stimuli)))
                 arrays = {name: array[: len(part) * plan.per_stimulus] for name, array in room.items()}
                 trials = pd.concat(run_part(plan.work, part, first, arrays, progress), ignore_index=True)
                 blocks.varying |= varying(arrays, plan.per_stimulus)
