@@ -7,16 +7,17 @@ Runs the digits network on composites, in turn and round by round on the same ma
 - recording all gates and responses of the last step in memory, beside the yardstick (any command that prints one JSON
   line with ``items_per_second``);
 - the same streamed to disk, beside the same run without writing (into room that every batch uses again); and all five
-  steps of it;
+  steps of it; each with the time that the store's files take when they are written plainly, the disk's own share;
 - trials with hooks on every variable of which nothing is kept, beside trials without hooks;
 - peak memory (anonymous: what is not backed by a file) of streaming 10 × the stimuli, in a process of its own. The
   stimuli are files that are mapped, because they are not the recording's.
 
-Measured on 2026-11-25, two cores of a shared virtual AMD EPYC whose first-touched memory takes 2 s/GB, two threads, a
-tmpfs, medians (the spread between calls is large): in memory 3.4 to 3.9 times the yardstick, 3.0 times if the memory
-was not touched before; hooks 0.98 in 54 pairs, 0.89 to 1.02 in single calls; streaming the last step (340 MB/s of
-values) 0.56 to 0.61 of the same run without writing, all steps (500 MB/s) 0.33 to 0.37: LZ4, checksum and the copy into
-the page cache take what computing needs; memory for ten times the stimuli 1.03 to 1.06 times.
+Measured on 2026-11-25, two cores of a shared virtual AMD EPYC whose first-touched memory takes up to 2.7 s/GB, two
+threads, a tmpfs, medians of five rounds (lowest and highest): in memory 3.72 times the yardstick (3.48 to 3.77; 3.0 if
+the memory was not touched before); streaming the last step 0.86 of the same run without writing (0.82 to 0.92); all
+steps 0.51 (0.42 to 0.52), where the disk is the limit: these are 1.1 GB/s of values, and writing the compressed files
+plainly takes longer than computing them. Hooks 0.94 (0.91 to 1.28), 0.98 in 54 pairs. Memory for ten times the stimuli:
+410 and 423 MB, 1.03 times.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from neuroattn.recording.run import Batch
 
 VARIABLES = ["stage1/gate", "stage1/response", "stage2/gate", "stage2/response"]
+STORE = "streamed.zarr"
 BATCH = 64
 TOUCHED_BYTES = 3 * 2**29
 
@@ -100,11 +102,22 @@ def not_written(model: GatedNetwork, stimuli: StimulusSet, steps: list[int] | No
 
 
 def streamed(model: GatedNetwork, stimuli: StimulusSet, steps: list[int] | None, folder: Path) -> int:
-    """Record into a store, which is thrown away; only the recording is timed by the caller."""
-    store = folder / "streamed.zarr"
-    shutil.rmtree(store, ignore_errors=True)
-    record(model, stimuli, VARIABLES, steps, store=store).close()
+    """Record into a store that must not be there."""
+    record(model, stimuli, VARIABLES, steps, store=folder / STORE).close()
     return len(stimuli)
+
+
+def write_again(folder: Path) -> float:
+    """Write the files of a store beside it, plainly, and return how long that takes per GB: the disk's own share."""
+    files = [path.read_bytes() for path in (folder / STORE).rglob("*") if path.is_file()]
+    copy = folder / "copy"
+    copy.mkdir()
+    start = time.perf_counter()
+    for number, content in enumerate(files):
+        (copy / str(number)).write_bytes(content)
+    taken = time.perf_counter() - start
+    shutil.rmtree(copy)
+    return taken * 1e9 / sum(map(len, files))
 
 
 @torch.no_grad()
@@ -141,6 +154,7 @@ def peak_memory(folder: Path, n_stimuli: int) -> float:
 def stream_and_watch(folder: Path, n_stimuli: int) -> float:
     """Stream stimuli from mapped files, and return the most anonymous memory that was seen meanwhile, in MB."""
     images, objects = (np.load(folder / f"{name}.npy", mmap_mode="r")[:n_stimuli] for name in ("images", "objects"))
+    shutil.rmtree(folder / STORE, ignore_errors=True)
     peak, over = [0], threading.Event()
 
     def watch() -> None:
@@ -194,14 +208,21 @@ def main() -> None:
         pairs = [("memory, last step", "yardstick"), *pairs]
     for pair in pairs:
         rates: dict[str, list[float]] = {name: [] for name in pair}
+        plainly = []
         for round_ in range(-2, options.rounds):
             for name in pair:
+                # Untimed: deleting a large store takes as long as filling a third of it.
+                shutil.rmtree(folder / STORE, ignore_errors=True)
                 touch_memory()
                 found = yardstick(options.yardstick) if name == "yardstick" else rate(works[name])
                 if round_ >= 0:  # the first two warm up
                     rates[name].append(found)
+                    if name.startswith("disk"):
+                        plainly.append(write_again(folder))
         for name, values in rates.items():
             print(f"{name:22s} {statistics.median(values):7.0f} /s   ({min(values):.0f} to {max(values):.0f})")
+        if plainly:
+            print(f"the store's files, written plainly: {statistics.median(plainly):.2f} s/GB")
         ratios = [x / y for x, y in zip(*rates.values(), strict=True)]
         print(f"{' / '.join(pair)}: {statistics.median(ratios):.3f}   ({min(ratios):.3f} to {max(ratios):.3f})\n")
     np.save(folder / "images.npy", np.concatenate([many.images, stimuli.images]))
