@@ -81,7 +81,7 @@ def test_flags_are_set_after_the_data_and_a_broken_batch_is_written_again(monkey
 
     with monkeypatch.context() as patch:
         patch.setattr(stream_module, "write_block", fails_in_the_third)
-        with pytest.raises(ValueError, match="could not convert"):
+        with pytest.raises(TypeError, match="string indices"):
             record(network, stimuli, NAMES, store=store, batch_size=1)
     assert contents(store).done == 4
     record(network, stimuli, NAMES, store=store, batch_size=1).close()
