@@ -93,12 +93,12 @@ class GatedConfig:
         return cls(**given)
 
 
-def digits_config(*, n_objects: int = 2, strength: float = 0.2) -> GatedConfig:
+def digits_config(*, n_objects: int = 2, strength: float = 0.2, channels: tuple[int, ...] = (20, 50)) -> GatedConfig:
     """Return the paper's network for composites of `n_objects` digits (28 × (28 + 14·(n − 1)) px)."""
     if n_objects < 2:
         raise ValueError(f"n_objects must be at least 2, got {n_objects}")
     size = (1, 28, 28 + 14 * (n_objects - 1))
-    return GatedConfig(size=size, channels=(20, 50), classes=10, resize="nearest", strength=strength)
+    return GatedConfig(size=size, channels=channels, classes=10, resize="nearest", strength=strength)
 
 
 def scenes_config(*, strength: float = 0.3) -> GatedConfig:

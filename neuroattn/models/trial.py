@@ -158,8 +158,10 @@ class Choice(NamedTuple):
     used: torch.Tensor
 
 
-def choose(gated_image: torch.Tensor, targets: torch.Tensor, used: torch.Tensor) -> Choice:
-    """Return the attended object: that whose target image is nearest to the gated image.
+def choose(
+    gated_image: torch.Tensor, targets: torch.Tensor, used: torch.Tensor, attended: torch.Tensor | None = None
+) -> Choice:
+    """Return the attended object: that whose target image is nearest to the gated image, or the one that is given.
 
     Parameters
     ----------
@@ -169,14 +171,24 @@ def choose(gated_image: torch.Tensor, targets: torch.Tensor, used: torch.Tensor)
         `target_images`, (batch, object, channel, y, x).
     used
         (batch, object) boolean: attended earlier in the trial.
+    attended
+        (batch,) index of the object that counts as attended, whatever the errors; None takes that of least error.
     """
     errors = (gated_image.detach()[:, None] - targets).square().sum((2, 3, 4))
-    attended = errors.masked_fill(used, torch.inf).argmin(1)
+    if attended is None:
+        attended = errors.masked_fill(used, torch.inf).argmin(1)
     now = torch.nn.functional.one_hot(attended, errors.shape[1]).bool()
     return Choice(attended, errors.argmin(1), used | now)
 
 
-def attend(network: GatedNetwork, image: torch.Tensor, objects: torch.Tensor) -> Iterator[tuple[Phase, Choice]]:
+def by_ink(objects: torch.Tensor) -> torch.Tensor:
+    """Return the objects (batch, phase) in falling order of their ink, the summed luminance of each alone."""
+    return objects.sum((2, 3, 4)).argsort(stable=True, dim=1, descending=True)
+
+
+def attend(
+    network: GatedNetwork, image: torch.Tensor, objects: torch.Tensor, order: torch.Tensor | None = None
+) -> Iterator[tuple[Phase, Choice]]:
     """Yield each phase of a free trial, one an object, with the object that it attends.
 
     The next phase is run when it is asked for: what a caller does to the weights in between holds for it.
@@ -187,10 +199,12 @@ def attend(network: GatedNetwork, image: torch.Tensor, objects: torch.Tensor) ->
         (batch, channel, y, x).
     objects
         (batch, object, channel, y, x), each object alone on black.
+    order
+        (batch, phase) the object that each phase is to attend; None takes that of least error.
     """
     targets = target_images(image, objects, network.config.strength)
     used = torch.zeros(objects.shape[:2], dtype=torch.bool, device=image.device)
-    for phase in free_trial(network, image, objects.shape[1]):
-        choice = choose(phase.gated_image, targets, used)
+    for number, phase in enumerate(free_trial(network, image, objects.shape[1])):
+        choice = choose(phase.gated_image, targets, used, None if order is None else order[:, number])
         used = choice.used
         yield phase, choice

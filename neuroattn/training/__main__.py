@@ -35,36 +35,58 @@ def main(argv: list[str]) -> None:
 def train_digits(config: DigitsConfig, folder: Path) -> None:
     """Train on MNIST without the embedded digits; write the weights and the metrics of every epoch into `folder`.
 
+    A training of the same options that was interrupted there goes on.
+
     Raises
     ------
     ValueError
-        If `folder` holds anything already or cannot be written, or the digits cannot be had. Nothing is left behind.
+        If `folder` holds anything else or cannot be written, or the digits cannot be had. Nothing is left behind.
     """
     from neuroattn.device import choose_device
     from neuroattn.models.checkpoint import save_model
     from neuroattn.provenance import versions
     from neuroattn.stimuli.mnist import load, without_embedded
+    from neuroattn.training.interrupt import interrupts
     from neuroattn.training.loop import train
+    from neuroattn.training.resume import load_state, resume_file, save_state
 
     device = choose_device(config.device)
-    _require_writable(folder)  # digits may take a download; a run that cannot be kept must not wait for it
+    resume = resume_file(folder, config.name)
+    goes_on = resume.is_file()
+    if not goes_on:
+        _require_writable(folder)  # digits may take a download; a run that cannot be kept must not wait for it
     digits = without_embedded(load(config.data, "train"))
     options = {key: value for key, value in dataclasses.asdict(config).items() if key not in {"data", "out"}}
     # Whose folder the digits came from is nobody's business; which digits they were is.
     seen = {"what": "training set without the embedded digits", "n": len(digits), "sha256": digits.identity()}
     about = {"options": options, "digits": seen, "device": str(device)}
-    epochs: list[dict[str, float]] = []
+    # Where it is computed does not make it another training, though then its bits may differ.
+    of = {**{key: value for key, value in options.items() if key != "device"}, "digits": seen["sha256"]}
+    state = load_state(resume, of)
+    epochs: list[dict[str, float]] = [] if state is None else state["epochs"]
+    if state is not None:
+        print(f"going on in epoch {state['place']['epoch']} after {state['place']['batch']} batches", flush=True)
     _make(folder)
-    for network, metrics in train(config, digits, device):
-        epochs.append(metrics)
-        training = {**about, "epochs": epochs}
-        save_model(network, folder / f"{config.name}.safetensors", training=training, provenance=versions())
-        _write_metrics(epochs, folder / "metrics.csv")
-        line = (
-            f"epoch {metrics['epoch']:3d}/{config.epochs}  validation accuracy {metrics['validation_accuracy']:.4f}  "
-            f"training accuracy {metrics['training_accuracy']:.4f}  {metrics['composites_per_second']:.0f} composites/s"
-        )
-        print(line, flush=True)  # a log file shows it at once, too
+    with interrupts() as interrupted:
+        for network, metrics in train(
+            config,
+            digits,
+            device,
+            state=state,
+            save=lambda now: save_state({**now, "of": of, "epochs": epochs}, resume),
+            interrupted=interrupted,
+        ):
+            epochs.append(metrics)
+            training = {**about, "epochs": epochs}
+            save_model(network, folder / f"{config.name}.safetensors", training=training, provenance=versions())
+            _write_metrics(epochs, folder / "metrics.csv")
+            line = (
+                f"epoch {metrics['epoch']:3d}/{config.epochs}  validation accuracy "
+                f"{metrics['validation_accuracy']:.4f}  training accuracy {metrics['training_accuracy']:.4f}  "
+                f"{metrics['composites_per_second']:.0f} composites/s"
+            )
+            print(line, flush=True)  # a log file shows it at once, too
+    resume.unlink(missing_ok=True)
     print(f"weights in {folder / config.name}.safetensors, metrics in {folder / 'metrics.csv'}")
 
 
@@ -100,10 +122,11 @@ def _write_metrics(epochs: list[dict[str, float]], path: Path) -> None:
 
 
 def _kept(folder: Path, name: str) -> str:
-    weights = folder / f"{name}.safetensors"
-    if weights.exists():
-        return f"the weights and metrics after the last whole epoch are kept in {folder}"
-    return "no epoch was complete, so nothing was kept"
+    from neuroattn.training.resume import resume_file
+
+    if resume_file(folder, name).is_file():
+        return f"the training goes on from here with the same command and --out {folder}"
+    return "no batch was complete, so nothing was kept"
 
 
 if __name__ == "__main__":

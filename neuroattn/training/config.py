@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from neuroattn.models.config import digits_config
 from neuroattn.options import check_options, option
 
 
@@ -18,7 +19,21 @@ class DigitsConfig:
     resample: bool = option(True, "labels of a composite may repeat (false: all differ)")
     epochs: int = option(10, "passes through the training digits", low=1)
     batch_size: int = option(64, "composites of a step", low=1)
-    learning_rate: float = option(1e-3, "learning rate of Adam", low=0, high=1)
+    learning_rate: float = option(1e-3, "learning rate of Adam, the highest of a schedule", low=0, high=1)
+    schedule: str = option(
+        "constant", "how the learning rate runs over the training", choices=("constant", "one-cycle", "cosine")
+    )
+    clip: float | None = option(None, "largest norm of a step's gradients; longer ones are shortened to it", low=1e-9)
+    averaging: float = option(
+        0.0, "decay a step of the running mean of the weights that is kept (0: the weights themselves)", low=0, high=1
+    )
+    hidden: tuple[int, ...] = option((20, 50), "feature channels of each stage, bottom up", low=1)
+    attended: str = option(
+        "error",
+        "which object a phase is trained to attend, of those left: that of least error, or that with the most ink "
+        "(which leaves no side a preference)",
+        choices=("error", "ink"),
+    )
     phi: float = option(1000.0, "weight φ of the attention loss beside the classification loss", low=0)
     validation: float = option(0.3, "fraction of the digits held out for validation", low=0.01, high=0.9)
     seed: int = option(0, "seed of the weights, the split, the order and the composites", low=0, high=2**32 - 1)
@@ -31,6 +46,9 @@ class DigitsConfig:
     def __post_init__(self) -> None:
         """Check every option."""
         check_options(self)
+        if self.averaging == 1:
+            raise ValueError("averaging must be below 1, got 1.0; the mean would stay at the first weights")
+        digits_config(n_objects=self.n_objects, channels=self.hidden)
         if not self.name or not set(self.name) <= set(_NAME_CHARACTERS):
             raise ValueError(f"name must consist of letters, digits, '-', '_' and '.', got {self.name!r}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,16 +12,19 @@ from tqdm import tqdm
 
 from neuroattn.models.config import digits_config
 from neuroattn.models.gated import GatedNetwork
-from neuroattn.models.trial import attend, target_images
+from neuroattn.models.trial import attend, by_ink, target_images
 from neuroattn.stimuli.digits import composites
 from neuroattn.training.loss import phase_loss
+from neuroattn.training.optimisation import Optimisation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from neuroattn.stimuli.digits import Composites
     from neuroattn.stimuli.mnist import Digits
     from neuroattn.training.config import DigitsConfig
+
+SAVE_SECONDS = 30.0  # between two states of a running training
 
 
 class Epoch(NamedTuple):
@@ -39,55 +42,159 @@ class Epoch(NamedTuple):
     metrics: dict[str, float]
 
 
-def train(config: DigitsConfig, digits: Digits, device: torch.device) -> Iterator[Epoch]:
+def train(
+    config: DigitsConfig,
+    digits: Digits,
+    device: torch.device,
+    *,
+    state: dict[str, Any] | None = None,
+    save: Callable[[dict[str, Any]], None] | None = None,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Iterator[Epoch]:
     """Train a network on `digits` and yield it after every epoch.
 
     Each training digit opens one composite an epoch. The weights, the split, the order and the composites each have a
     generator of their own, all derived from ``config.seed``.
 
+    Parameters
+    ----------
+    config, digits, device
+        How, on what, and where.
+    state
+        What `save` was given last, to go on from there: the weights that come out are those of a training that was not
+        interrupted, bit by bit on the same kind of machine and number of threads.
+    save
+        Told the state every half minute, before the end of every epoch, and on an interrupt.
+    interrupted
+        Asked before every batch.
+
     Raises
     ------
     FloatingPointError
         If the loss is no longer finite.
+    KeyboardInterrupt
+        After an interrupt, once the state is saved.
     """
     weights, order, training, validation = generators(config.seed, 4)
-    network_config = digits_config(n_objects=config.n_objects, strength=config.strength)
+    network_config = digits_config(n_objects=config.n_objects, strength=config.strength, channels=config.hidden)
     network = GatedNetwork(network_config, weights, name=config.name, seed=config.seed).to(device)
-    optimiser = torch.optim.Adam(network.parameters(), config.learning_rate)
     shuffled = torch.randperm(len(digits.labels), generator=order)
     held_out, kept = shuffled.tensor_split([round(config.validation * len(shuffled))])
     fixed = _draw(config, digits, held_out, validation, device)
-    for number in range(1, config.epochs + 1):
-        started = time.perf_counter()
-        batches = kept[torch.randperm(len(kept), generator=order)].split(config.batch_size)  # type: ignore[no-untyped-call]
-        drawn = (_draw(config, digits, batch, training, device) for batch in batches)
-        sums = torch.zeros(3)
+    n_batches = math.ceil(len(kept) / config.batch_size)
+    optimisation = Optimisation(network, config, config.epochs * n_batches * config.n_objects)
+    at = _restored(state, optimisation, order, training) if state else Place(1, 0, torch.zeros(3), 0.0, None)
+    while at.epoch <= config.epochs:
+        started = saved = time.perf_counter()
+        permutation = torch.randperm(len(kept), generator=order) if at.permutation is None else at.permutation
+        batches = kept[permutation].split(config.batch_size)  # type: ignore[no-untyped-call]
+        sums, before = at.sums, at.seconds
+
+        def tell(batch: int) -> None:
+            if save is not None:
+                place = Place(at.epoch, batch, sums, before + time.perf_counter() - started, permutation)  # noqa: B023
+                save(_state(place, optimisation, order, training))
+
         progress = tqdm(
-            drawn, total=len(batches), desc=f"epoch {number}/{config.epochs}", unit="batch", leave=False, disable=None
+            initial=at.batch,
+            total=n_batches,
+            desc=f"epoch {at.epoch}/{config.epochs}",
+            unit="batch",
+            leave=False,
+            disable=None,
         )
-        for batch in progress:
-            sums += train_trial(network, batch, optimiser, config.phi)
-            if not math.isfinite(float(sums[0])):
-                raise FloatingPointError(f"the loss is not finite in epoch {number}; lower learning_rate or phi")
+        with progress:
+            for number in range(at.batch, n_batches):
+                if interrupted():
+                    tell(number)
+                    raise KeyboardInterrupt
+                if time.perf_counter() - saved > SAVE_SECONDS:
+                    tell(number)
+                    saved = time.perf_counter()
+                rate = optimisation.learning_rate
+                batch = _draw(config, digits, batches[number], training, device)
+                sums = sums + train_trial(network, batch, optimisation, config.phi, config.attended)
+                if not math.isfinite(float(sums[0])):
+                    raise FloatingPointError(
+                        f"the loss is not finite in epoch {at.epoch}, batch {number + 1} of {n_batches}, at learning "
+                        f"rate {rate:g}; lower learning_rate or phi"
+                    )
+                progress.update()
         # A step can spoil the weights under a loss that is still finite.
         if not all(torch.isfinite(parameter).all() for parameter in network.parameters()):
-            raise FloatingPointError(f"weights are not finite after epoch {number}; lower learning_rate or phi")
-        seconds = time.perf_counter() - started
+            raise FloatingPointError(
+                f"weights are not finite after epoch {at.epoch}, at learning rate {optimisation.learning_rate:g}; "
+                "lower learning_rate or phi"
+            )
+        tell(n_batches)
+        seconds = before + time.perf_counter() - started
         phases = len(kept) * config.n_objects
         metrics = {
-            "epoch": number,
+            "epoch": at.epoch,
             "training_classification_loss": float(sums[0]) / phases,
             "training_attention_loss": float(sums[1]) / phases,
             "training_accuracy": float(sums[2]) / phases,
-            "validation_accuracy": accuracy(network, fixed),
+            "validation_accuracy": accuracy(optimisation.trained, fixed),
             "seconds": seconds,
             "composites_per_second": len(kept) / seconds,
         }
-        yield Epoch(network, metrics)
+        yield Epoch(optimisation.trained, metrics)
+        at = Place(at.epoch + 1, 0, torch.zeros(3), 0.0, None)
 
 
-def train_trial(network: GatedNetwork, batch: Composites, optimiser: torch.optim.Optimizer, phi: float) -> torch.Tensor:
+class Place(NamedTuple):
+    """How far a training is.
+
+    Attributes
+    ----------
+    epoch, batch
+        Number of the epoch, from 1, and how many of its batches are done.
+    sums
+        Of `train_trial` over these batches.
+    seconds
+        That they took.
+    permutation
+        Order of the epoch's digits; None where it is still to be drawn.
+    """
+
+    epoch: int
+    batch: int
+    sums: torch.Tensor
+    seconds: float
+    permutation: torch.Tensor | None
+
+
+def _state(
+    place: Place, optimisation: Optimisation, order: torch.Generator, training: torch.Generator
+) -> dict[str, Any]:
+    generators = {"order": order.get_state(), "training": training.get_state()}
+    return {"place": dict(place._asdict()), "optimisation": optimisation.state(), "generators": generators}
+
+
+def _restored(
+    state: dict[str, Any], optimisation: Optimisation, order: torch.Generator, training: torch.Generator
+) -> Place:
+    optimisation.restore(state["optimisation"])
+    order.set_state(state["generators"]["order"])
+    training.set_state(state["generators"]["training"])
+    return Place(**state["place"])
+
+
+def train_trial(
+    network: GatedNetwork, batch: Composites, optimisation: Optimisation, phi: float, attended: str = "error"
+) -> torch.Tensor:
     """Take one optimiser step a phase of one batch of trials.
+
+    Parameters
+    ----------
+    network, batch
+        What is trained, on what.
+    optimisation
+        Takes the steps.
+    phi
+        Weight of the attention loss.
+    attended
+        ``error``: a phase attends the object of least error, as in the paper; ``ink``: that with the most ink.
 
     Returns
     -------
@@ -96,12 +203,11 @@ def train_trial(network: GatedNetwork, batch: Composites, optimiser: torch.optim
     """
     targets = target_images(batch.images, batch.objects, network.config.strength)
     rows, sums = torch.arange(len(targets), device=targets.device), torch.zeros(3)
-    for phase, choice in attend(network, batch.images, batch.objects):
+    order = by_ink(batch.objects) if attended == "ink" else None
+    for phase, choice in attend(network, batch.images, batch.objects, order):
         label, target = batch.labels[rows, choice.attended], targets[rows, choice.attended]
         loss = phase_loss(phase.logits, label, phase.gated_image, target, phi)
-        optimiser.zero_grad()
-        loss.total.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        optimisation.step(loss.total)
         correct = (phase.logits.argmax(1) == label).float().mean()
         sums += torch.stack([loss.classification, loss.attention, correct]).detach().cpu() * len(rows)
     return sums

@@ -69,6 +69,11 @@ def test_a_whole_training(folder, tmp_path):
         "epochs": 2,
         "batch_size": 23,
         "learning_rate": 0.001,
+        "schedule": "constant",
+        "clip": None,
+        "averaging": 0.0,
+        "hidden": [20, 50],
+        "attended": "error",
         "phi": 1000.0,
         "validation": 0.3,
         "seed": 0,
@@ -106,6 +111,12 @@ def test_options_reach_the_network_and_the_seed_decides(folder, tmp_path, capsys
         (["digits", "--device", "tpu"], "device must be one of auto, cpu, cuda, got tpu"),
         (["digits", "--name", "a/b"], "name must consist of letters, digits, '-', '_' and '.', got 'a/b'"),
         (["digits", "--name", ""], "name must consist of letters, digits, '-', '_' and '.', got ''"),
+        (
+            ["digits", "--averaging", "1"],
+            "averaging must be below 1, got 1.0; the mean would stay at the first weights",
+        ),
+        (["digits", "--schedule", "step"], "schedule must be one of constant, one-cycle, cosine, got step"),
+        (["digits", "--hidden", "0"], "hidden must be at least 1, got 0"),
         (["digits", "--steps", "3"], "unrecognized arguments: --steps 3 (see --help)"),
         (
             ["digits", "--strength", "much"],
@@ -198,7 +209,9 @@ def test_no_folder_is_left_behind_without_digits(capsys, tmp_path, monkeypatch):
 
 def test_a_training_that_diverges(capsys, folder, tmp_path):
     arguments = ["digits", "--data", folder, "--phi", "1e40", "--out", tmp_path / "run"]
-    text = "error: the loss is not finite in epoch 1; lower learning_rate or phi\n"
+    text = (
+        "error: the loss is not finite in epoch 1, batch 1 of 1, at learning rate 0.001; lower learning_rate or phi\n"
+    )
     assert run_here(capsys, *arguments) == (2, "", text)
     assert list((tmp_path / "run").iterdir()) == []
 
@@ -210,7 +223,7 @@ def test_no_or_general_help(capsys):
     assert run_here(capsys, "--help") == (0, out, "")
 
 
-def test_an_interrupt_keeps_the_last_whole_epoch(folder, tmp_path):
+def test_an_interrupt_keeps_where_it_is(folder, tmp_path):
     run = tmp_path / "run"
     command = started("digits", "--data", folder, "--epochs", 100_000, "--out", run, cwd=tmp_path)
     first_line = command.stdout.readline()  # it comes as soon as the epoch is kept
@@ -218,11 +231,11 @@ def test_an_interrupt_keeps_the_last_whole_epoch(folder, tmp_path):
     _, err = command.communicate(timeout=60)
     assert first_line.startswith("epoch   1/100000  validation accuracy")
     assert command.returncode == 130
-    assert err == f"interrupted: the weights and metrics after the last whole epoch are kept in {run}\n"
-    assert sorted(path.name for path in run.iterdir()) == ["digits.safetensors", "metrics.csv"]
+    assert err == f"interrupted: the training goes on from here with the same command and --out {run}\n"
+    assert sorted(path.name for path in run.iterdir()) == ["digits.resume.pt", "digits.safetensors", "metrics.csv"]
     n_epochs = len(read_metadata(run / "digits.safetensors")["training"]["epochs"])
     assert n_epochs < 60  # a line that waited in a buffer would have come after some 80
-    assert len(pd.read_csv(run / "metrics.csv")) in {n_epochs - 1, n_epochs}
+    assert len(pd.read_csv(run / "metrics.csv")) == n_epochs
 
 
 def test_an_interrupt_before_the_first_epoch_is_over(capsys, folder, tmp_path, monkeypatch):
@@ -231,9 +244,112 @@ def test_an_interrupt_before_the_first_epoch_is_over(capsys, folder, tmp_path, m
 
     monkeypatch.setattr(loop, "train_trial", interrupt)
     arguments = ["digits", "--data", folder, "--out", tmp_path / "run"]
-    text = "interrupted: no epoch was complete, so nothing was kept\n"
+    text = "interrupted: no batch was complete, so nothing was kept\n"
     assert run_here(capsys, *arguments) == (130, "", text)
     assert list((tmp_path / "run").iterdir()) == []
+
+
+def weights_and_metrics(run):
+    table = pd.read_csv(run / "metrics.csv").drop(columns=["seconds", "composites_per_second"])
+    return weights_hash(load_model(run / "digits.safetensors")), table
+
+
+@pytest.fixture
+def recipe():
+    """Options under which everything that a state must hold matters."""
+    return ["--epochs", 4, "--batch_size", 3, "--schedule", "one-cycle", "--clip", 1, "--averaging", 0.9, "--seed", 5]
+
+
+@pytest.fixture
+def uninterrupted(folder, recipe, tmp_path, capsys):
+    assert run_here(capsys, "digits", "--data", folder, *recipe, "--out", tmp_path / "whole")[0] == 0
+    return weights_and_metrics(tmp_path / "whole")
+
+
+def modified(file):
+    try:
+        return file.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+def test_a_training_survives_kills_at_random_moments(folder, recipe, tmp_path, uninterrupted):
+    run, random, kills = tmp_path / "run", np.random.default_rng(0), 0
+    environment = ENVIRONMENT | {"PYTHONPATH": f"{ROOT}"}
+    arguments = [*map(str, ["--data", folder, *recipe, "--out", run])]
+    # Each process saves very often, so that kills hit the saving, too.
+    code = (
+        "import sys; from neuroattn.training import loop; loop.SAVE_SECONDS = 0.02; "
+        "from neuroattn.training.__main__ import main; main(['digits', *sys.argv[1:]])"
+    )
+    state = run / "digits.resume.pt"
+    for _ in range(20):
+        before = modified(state)
+        process = subprocess.Popen([sys.executable, "-c", code, *arguments], cwd=tmp_path, env=environment)
+        while process.poll() is None and modified(state) in {before, 0}:
+            time.sleep(0.002)  # it has not come further than the one before
+        try:
+            process.wait(timeout=random.uniform(0, 0.15) if kills < 5 else 60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+        else:
+            assert process.returncode == 0
+            break
+    assert kills >= 2
+    again = weights_and_metrics(run)
+    assert again[0] == uninterrupted[0]
+    pd.testing.assert_frame_equal(again[1], uninterrupted[1])
+    assert not (run / "digits.resume.pt").exists()
+
+
+@pytest.mark.parametrize("stopped_after", [1, 15, 16, 17, 40])
+def test_an_interrupt_at_a_batch_and_a_rerun(
+    folder, recipe, tmp_path, uninterrupted, capsys, monkeypatch, stopped_after
+):
+    run, calls = tmp_path / "run", []
+    with monkeypatch.context() as patch:
+        step = loop.train_trial
+
+        def counted(*arguments):
+            calls.append(0)
+            if len(calls) == stopped_after:
+                signal.raise_signal(signal.SIGINT)
+            return step(*arguments)
+
+        patch.setattr(loop, "train_trial", counted)
+        status, _, err = run_here(capsys, "digits", "--data", folder, *recipe, "--out", run)
+    assert (status, len(calls)) == (130, stopped_after)
+    assert err == f"interrupted: the training goes on from here with the same command and --out {run}\n"
+    other = ["digits", "--data", folder, *recipe, "--out", run, "--phi", 10]
+    text = (
+        f"error: out must be a folder of the same training, got {str(run)!r}, which differs in phi (1000.0 there, 10.0 "
+        "now); choose another folder, or the same options\n"
+    )
+    assert run_here(capsys, *other) == (2, "", text)
+    status, out, err = run_here(capsys, "digits", "--data", folder, *recipe, "--out", run)
+    assert (status, err) == (0, "")
+    epoch, batch = divmod(stopped_after, 16)
+    if batch == 0:  # the epoch's end was told, and its metrics are there
+        assert out.startswith(f"going on in epoch {epoch + 1} after 0 batches\n")
+    else:
+        assert out.startswith(f"going on in epoch {epoch + 1} after {batch} batches\n")
+    again = weights_and_metrics(run)
+    assert again[0] == uninterrupted[0]
+    pd.testing.assert_frame_equal(again[1], uninterrupted[1])
+
+
+def test_a_state_that_is_damaged(folder, tmp_path, capsys):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "digits.resume.pt").write_bytes(b"torn")
+    text = (
+        f"error: out must hold a training that can go on, got {str(run)!r}, whose digits.resume.pt cannot be read; "
+        "choose another folder\n"
+    )
+    assert run_here(capsys, "digits", "--data", folder, "--out", run) == (2, "", text)
+    assert [path.name for path in run.iterdir()] == ["digits.resume.pt"]
 
 
 def test_wrong_options_are_told_at_once(tmp_path):
