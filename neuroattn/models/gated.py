@@ -25,12 +25,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from neuroattn.models.operations import channels_last, gated, image_convolution, imposed, pooled, tanh
 from neuroattn.models.probe import Probe
 
 if TYPE_CHECKING:
     from neuroattn.models.config import GatedConfig
 
 Maps = list[torch.Tensor]
+
+MOST_IMAGE_CHANNELS = 3  # of a stage's input that is convolved as an image is
 
 
 class Step(NamedTuple):
@@ -91,49 +94,23 @@ class TopDown(nn.Module):
         weight, k = self.deconv.weight, self.kernel
         batch, _, height, width = pooled.shape
         gates = weight.shape[1]
-        # One 1 × 1 convolution gives the contribution of every kernel offset: channels are (gate, i, j).
-        mixing = weight.permute(1, 2, 3, 0).reshape(gates * k * k, -1, 1, 1)
-        offsets = F.conv2d(torch.cat([top_down, pooled], 1), mixing)
-        offsets = offsets.reshape(batch, gates, k, k, height, width).transpose(3, 4)
-        placed = offsets.reshape(batch, gates, k * height, k * width) @ self.columns
+        # One 1 × 1 convolution gives the contribution of every kernel offset: channels are (i, j, gate), innermost.
+        mixing = weight.permute(2, 3, 1, 0).reshape(k * k * gates, -1, 1, 1)
+        offsets = F.conv2d(torch.cat([channels_last(top_down), channels_last(pooled)], 1), mixing)
+        offsets = offsets.permute(0, 2, 3, 1).reshape(batch, height, width, k, -1).transpose(2, 3)
+        placed = (self.rows @ offsets.reshape(batch, height * k, -1)).reshape(batch, -1, width * k, gates)
+        placed = (placed[..., 0] @ self.columns.T)[..., None] if gates == 1 else self.columns @ placed
         bias = self.deconv.bias
-        return self.rows.T @ placed + (0 if bias is None else bias.reshape(-1, 1, 1))
+        return (placed if bias is None else placed + bias).permute(0, 3, 1, 2)
 
 
 def _placement(source: int, target: int, config: GatedConfig) -> torch.Tensor:
-    """Return the (kernel · source, target + kernel − 1) matrix that resizes a line and shifts it by each offset."""
+    """Return the (target + kernel − 1, source · kernel) matrix that resizes a line and shifts it by each offset."""
     options = {} if config.resize == "nearest" else {"align_corners": False}
     identity = torch.eye(source).reshape(1, source, source, 1)
     resize = F.interpolate(identity, size=(target, 1), mode=config.resize, **options).reshape(source, target)
     shifted = [F.pad(resize, (offset, config.kernel - 1 - offset)) for offset in range(config.kernel)]
-    return torch.cat(shifted)
-
-
-def _channels_last(maps: torch.Tensor) -> torch.Tensor:
-    """Return the maps with channels innermost in memory, which makes convolution and pooling several times faster."""
-    if maps.shape[1] > 1:
-        return maps.contiguous(memory_format=torch.channels_last)
-    # With a single channel both layouts hold the same bytes; only the strides tell torch which of them is meant.
-    _, _, height, width = maps.shape
-    return maps.contiguous().as_strided(maps.shape, (height * width, 1, width, 1))
-
-
-def _pooled(response: torch.Tensor) -> torch.Tensor:
-    """Return the maximum over 2 × 2 places."""
-    if torch.is_grad_enabled() or response.device.type != "cpu":
-        return F.max_pool2d(response, 2)
-    # Torch's own also notes where each maximum stood, which only a gradient needs.
-    height, width = (size // 2 * 2 for size in response.shape[2:])
-    rows = torch.maximum(response[:, :, 0:height:2], response[:, :, 1:height:2])
-    return torch.maximum(rows[..., 0:width:2], rows[..., 1:width:2])
-
-
-def _tanh(x: torch.Tensor) -> torch.Tensor:
-    """Return tanh of a tensor that nobody else has."""
-    if torch.is_grad_enabled() or x.device.type != "cpu":
-        return torch.tanh(x)
-    # 2σ(2x) − 1 is the same to 2e-7, and torch's σ many times faster than its tanh.
-    return x.mul_(2).sigmoid_().mul_(2).sub_(1)
+    return torch.stack(shifted, 1).flatten(0, 1).T.contiguous()
 
 
 class GatedStage(nn.Module):
@@ -154,16 +131,23 @@ class GatedStage(nn.Module):
 
     def bottom_up(self, x: torch.Tensor, gate: torch.Tensor, strength: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the gated input z[l] and the pooled response x[l+1]."""
-        z = self.gated_input(x * (1 - strength * gate))
-        # In place: a second array of this size costs more in fresh memory than in arithmetic.
-        response = self.response(torch.relu_(self.conv(_channels_last(z))))
-        return z, self.pooled(_pooled(response))
+        z = self.gated_input(gated(x, gate, strength))
+        response = self._convolved(channels_last(z)).to(z.dtype)
+        if self.response.watched:
+            # In place: a second array of this size costs more in fresh memory than in arithmetic.
+            return z, self.pooled(pooled(self.response(torch.relu_(response))))
+        # The largest of four rectified values is the largest of the four, rectified: a quarter of the work.
+        return z, self.pooled(torch.relu_(pooled(response)))
+
+    def _convolved(self, z: torch.Tensor) -> torch.Tensor:
+        if self.size[0] <= MOST_IMAGE_CHANNELS:
+            return image_convolution(z, self.conv.weight, self.conv.bias)
+        convolved: torch.Tensor = self.conv(z)
+        return convolved
 
     def following_gate(self, signal: torch.Tensor, inhibition: torch.Tensor) -> torch.Tensor:
         """Return g[l] of the shape of the stage's input: the top-down signal r[l], 1 where inhibition is imposed."""
-        # The signal lies in [−1, 1], so the maximum with 1 or −1 imposes or leaves it, without a branch a unit.
-        imposed = inhibition.to(signal.dtype).mul_(2).sub_(1)
-        gate = torch.maximum(signal.expand(-1, *self.size), imposed)
+        gate = imposed(signal.expand(-1, *self.size), inhibition)
         following: torch.Tensor = self.gate(gate)
         return following
 
@@ -257,19 +241,19 @@ class GatedNetwork(nn.Module):
             Gate strength s of this step; None takes the configuration's.
         """
         s = self.config.strength if strength is None else strength
-        x, gated, pooled = image, [], []
+        x, inputs, laterals = image, [], []
         for stage, gate in zip(cast("list[GatedStage]", self.stages), gates, strict=True):
             z, x = stage.bottom_up(x, gate, s)
-            gated.append(z)
-            pooled.append(x)
+            inputs.append(z)
+            laterals.append(x)
         logits = self.logits_probe(self.readout(x.flatten(1)))
-        following = self._top_down(logits, pooled, inhibition) if top_down else []
-        return Step(logits, gated[0], following)
+        following = self._top_down(logits, laterals, inhibition) if top_down else []
+        return Step(logits, inputs[0], following)
 
-    def _top_down(self, logits: torch.Tensor, pooled: Maps, inhibition: Maps) -> Maps:
+    def _top_down(self, logits: torch.Tensor, laterals: Maps, inhibition: Maps) -> Maps:
         signal = self.feedback_probe(torch.tanh(self.feedback(logits)).reshape(-1, *self.top_size))
         following, stages = [], cast("list[GatedStage]", self.stages)
-        for stage, lateral, mask in zip(reversed(stages), reversed(pooled), reversed(inhibition), strict=True):
-            signal = _tanh(stage.top_down(signal, lateral))
+        for stage, lateral, mask in zip(reversed(stages), reversed(laterals), reversed(inhibition), strict=True):
+            signal = tanh(stage.top_down(signal, lateral))
             following.append(stage.following_gate(signal, mask))
         return following[::-1]

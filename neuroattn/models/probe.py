@@ -27,6 +27,11 @@ class Probe(nn.Module):
         """Return `value` itself."""
         return value
 
+    @property
+    def watched(self) -> bool:
+        """Whether anybody records or changes the variable."""
+        return bool(self._forward_hooks or self._forward_pre_hooks)
+
     def extra_repr(self) -> str:
         """Show the variable's name when the network is printed."""
         return self.variable

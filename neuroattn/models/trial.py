@@ -41,7 +41,12 @@ class Phase(NamedTuple):
 
 
 def phase_steps(
-    network: GatedNetwork, image: torch.Tensor, inhibition: Maps, *, last_gates: bool = False
+    network: GatedNetwork,
+    image: torch.Tensor,
+    inhibition: Maps,
+    *,
+    last_gates: bool = False,
+    gradient_steps: int | None = None,
 ) -> Generator[int, None, Phase]:
     """Run the T steps of one phase, starting from open gates; yield each step's number before the step is run.
 
@@ -53,6 +58,8 @@ def phase_steps(
         Boolean masks in force during the phase, one a stage.
     last_gates
         Also make the gates after the last step. Nothing of the trial needs them; a recording may.
+    gradient_steps
+        How many of the last steps gradients flow through; None lets them flow through all.
 
     Returns
     -------
@@ -60,17 +67,26 @@ def phase_steps(
         As the generator's value, when the steps are done.
     """
     gates, last = network.open_gates(len(image)), network.config.steps - 1
+    first = 0 if gradient_steps is None else last + 1 - gradient_steps
     for step in range(last):
         yield step
-        gates = network(image, gates, inhibition).gates
+        with torch.set_grad_enabled(torch.is_grad_enabled() and step >= first):
+            gates = network(image, gates, inhibition).gates
     yield last
     decision = network(image, gates, inhibition, top_down=last_gates)
     return Phase(decision.logits, decision.gated_image, gates, inhibited_next(gates, inhibition))
 
 
-def run_phase(network: GatedNetwork, image: torch.Tensor, inhibition: Maps, *, last_gates: bool = False) -> Phase:
+def run_phase(
+    network: GatedNetwork,
+    image: torch.Tensor,
+    inhibition: Maps,
+    *,
+    last_gates: bool = False,
+    gradient_steps: int | None = None,
+) -> Phase:
     """Run the T steps of one phase without a stop; see `phase_steps`."""
-    steps = phase_steps(network, image, inhibition, last_gates=last_gates)
+    steps = phase_steps(network, image, inhibition, last_gates=last_gates, gradient_steps=gradient_steps)
     while True:
         try:
             next(steps)
@@ -186,9 +202,7 @@ def by_ink(objects: torch.Tensor) -> torch.Tensor:
     return objects.sum((2, 3, 4)).argsort(stable=True, dim=1, descending=True)
 
 
-def attend(
-    network: GatedNetwork, image: torch.Tensor, objects: torch.Tensor, order: torch.Tensor | None = None
-) -> Iterator[tuple[Phase, Choice]]:
+def attend(network: GatedNetwork, image: torch.Tensor, objects: torch.Tensor) -> Iterator[tuple[Phase, Choice]]:
     """Yield each phase of a free trial, one an object, with the object that it attends.
 
     The next phase is run when it is asked for: what a caller does to the weights in between holds for it.
@@ -199,12 +213,10 @@ def attend(
         (batch, channel, y, x).
     objects
         (batch, object, channel, y, x), each object alone on black.
-    order
-        (batch, phase) the object that each phase is to attend; None takes that of least error.
     """
     targets = target_images(image, objects, network.config.strength)
     used = torch.zeros(objects.shape[:2], dtype=torch.bool, device=image.device)
-    for number, phase in enumerate(free_trial(network, image, objects.shape[1])):
-        choice = choose(phase.gated_image, targets, used, None if order is None else order[:, number])
+    for phase in free_trial(network, image, objects.shape[1]):
+        choice = choose(phase.gated_image, targets, used)
         used = choice.used
         yield phase, choice

@@ -13,6 +13,7 @@ from neuroattn.run_folder import is_free, run_folder, unwritable
 from neuroattn.training.config import DigitsConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 PROG = "python -m neuroattn.training"
@@ -42,43 +43,45 @@ def train_digits(config: DigitsConfig, folder: Path) -> None:
     ValueError
         If `folder` holds anything else or cannot be written, or the digits cannot be had. Nothing is left behind.
     """
-    from neuroattn.device import choose_device
     from neuroattn.models.checkpoint import save_model
     from neuroattn.provenance import versions
     from neuroattn.stimuli.mnist import load, without_embedded
     from neuroattn.training.interrupt import interrupts
+    from neuroattn.training.launch import launched
     from neuroattn.training.loop import train
     from neuroattn.training.resume import load_state, resume_file, save_state
 
-    device = choose_device(config.device)
+    fabric = launched(config.device, config.precision)
+    folder = fabric.broadcast(folder)  # its name may hold the time
     resume = resume_file(folder, config.name)
-    goes_on = resume.is_file()
-    if not goes_on:
+    if not resume.is_file() and fabric.is_global_zero:
         _require_writable(folder)  # digits may take a download; a run that cannot be kept must not wait for it
     digits = without_embedded(load(config.data, "train"))
     options = {key: value for key, value in dataclasses.asdict(config).items() if key not in {"data", "out"}}
     # Whose folder the digits came from is nobody's business; which digits they were is.
     seen = {"what": "training set without the embedded digits", "n": len(digits), "sha256": digits.identity()}
-    about = {"options": options, "digits": seen, "device": str(device)}
+    about = {"options": options, "digits": seen, "device": str(fabric.device), "processes": fabric.world_size}
     # Where it is computed does not make it another training, though then its bits may differ.
     of = {**{key: value for key, value in options.items() if key != "device"}, "digits": seen["sha256"]}
     state = load_state(resume, of)
     epochs: list[dict[str, float]] = [] if state is None else state["epochs"]
-    if state is not None:
+    if state is not None and fabric.is_global_zero:
         print(f"going on in epoch {state['place']['epoch']} after {state['place']['batch']} batches", flush=True)
+    weights = folder / f"{config.name}.safetensors"
     _make(folder)
-    with interrupts() as interrupted:
+    with interrupts() as interrupted, _naming_last_good(weights, epochs):
         for network, metrics in train(
             config,
             digits,
-            device,
+            fabric,
             state=state,
             save=lambda now: save_state({**now, "of": of, "epochs": epochs}, resume),
             interrupted=interrupted,
         ):
             epochs.append(metrics)
-            training = {**about, "epochs": epochs}
-            save_model(network, folder / f"{config.name}.safetensors", training=training, provenance=versions())
+            if not fabric.is_global_zero:
+                continue
+            save_model(network, weights, training={**about, "epochs": epochs}, provenance=versions())
             _write_metrics(epochs, folder / "metrics.csv")
             line = (
                 f"epoch {metrics['epoch']:3d}/{config.epochs}  validation accuracy "
@@ -86,8 +89,19 @@ def train_digits(config: DigitsConfig, folder: Path) -> None:
                 f"{metrics['composites_per_second']:.0f} composites/s"
             )
             print(line, flush=True)  # a log file shows it at once, too
-    resume.unlink(missing_ok=True)
-    print(f"weights in {folder / config.name}.safetensors, metrics in {folder / 'metrics.csv'}")
+    if fabric.is_global_zero:
+        resume.unlink(missing_ok=True)
+        print(f"weights in {weights}, metrics in {folder / 'metrics.csv'}")
+
+
+@contextlib.contextmanager
+def _naming_last_good(weights: Path, epochs: list[dict[str, float]]) -> Iterator[None]:
+    """Say with a training that broke down where its last good weights are."""
+    try:
+        yield
+    except FloatingPointError as error:
+        good = f"the weights of epoch {epochs[-1]['epoch']:.0f} are in {weights}" if epochs else "no epoch was complete"
+        raise FloatingPointError(f"{error} ({good})") from error
 
 
 def _require_writable(folder: Path) -> None:

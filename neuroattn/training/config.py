@@ -23,6 +23,9 @@ class DigitsConfig:
     schedule: str = option(
         "constant", "how the learning rate runs over the training", choices=("constant", "one-cycle", "cosine")
     )
+    gradient_steps: int | None = option(
+        None, "last time steps of a phase that gradients flow through (default: all of them)", low=1
+    )
     clip: float | None = option(None, "largest norm of a step's gradients; longer ones are shortened to it", low=1e-9)
     averaging: float = option(
         0.0, "decay a step of the running mean of the weights that is kept (0: the weights themselves)", low=0, high=1
@@ -41,6 +44,11 @@ class DigitsConfig:
         None, "folder with MNIST's four IDX files, or 'download'; without it, the folder in NEUROATTN_DATA"
     )
     device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
+    precision: str = option(
+        "32",
+        "floating-point numbers that networks compute in: 32 bits, or bfloat16 where that is quicker",
+        choices=("32", "bf16"),
+    )
     out: str | None = option(None, "folder of the run, which must not exist (default: runs/training-NAME-DATE-TIME)")
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -12,15 +12,16 @@ from tqdm import tqdm
 
 from neuroattn.models.config import digits_config
 from neuroattn.models.gated import GatedNetwork
-from neuroattn.models.trial import attend, by_ink, target_images
-from neuroattn.stimuli.digits import composites
+from neuroattn.models.trial import attend, by_ink, choose, target_images
+from neuroattn.stimuli.digits import Composites, composites
 from neuroattn.training.loss import phase_loss
 from neuroattn.training.optimisation import Optimisation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from neuroattn.stimuli.digits import Composites
+    from lightning_fabric import Fabric
+
     from neuroattn.stimuli.mnist import Digits
     from neuroattn.training.config import DigitsConfig
 
@@ -45,7 +46,7 @@ class Epoch(NamedTuple):
 def train(
     config: DigitsConfig,
     digits: Digits,
-    device: torch.device,
+    fabric: Fabric,
     *,
     state: dict[str, Any] | None = None,
     save: Callable[[dict[str, Any]], None] | None = None,
@@ -54,19 +55,20 @@ def train(
     """Train a network on `digits` and yield it after every epoch.
 
     Each training digit opens one composite an epoch. The weights, the split, the order and the composites each have a
-    generator of their own, all derived from ``config.seed``.
+    generator of their own, all derived from ``config.seed``. Several processes draw the same batches, and each trains
+    on its share of each.
 
     Parameters
     ----------
-    config, digits, device
+    config, digits, fabric
         How, on what, and where.
     state
         What `save` was given last, to go on from there: the weights that come out are those of a training that was not
         interrupted, bit by bit on the same kind of machine and number of threads.
     save
-        Told the state every half minute, before the end of every epoch, and on an interrupt.
+        Told the state every half minute, before the end of every epoch, and on an interrupt; by the first process only.
     interrupted
-        Asked before every batch.
+        Asked before every batch; if any process says so, all stop.
 
     Raises
     ------
@@ -77,12 +79,12 @@ def train(
     """
     weights, order, training, validation = generators(config.seed, 4)
     network_config = digits_config(n_objects=config.n_objects, strength=config.strength, channels=config.hidden)
-    network = GatedNetwork(network_config, weights, name=config.name, seed=config.seed).to(device)
+    network = GatedNetwork(network_config, weights, name=config.name, seed=config.seed)
     shuffled = torch.randperm(len(digits.labels), generator=order)
     held_out, kept = shuffled.tensor_split([round(config.validation * len(shuffled))])
-    fixed = _draw(config, digits, held_out, validation, device)
+    fixed = _draw(config, digits, held_out, validation, fabric.device)
     n_batches = math.ceil(len(kept) / config.batch_size)
-    optimisation = Optimisation(network, config, config.epochs * n_batches * config.n_objects)
+    optimisation = Optimisation(fabric, network, config, config.epochs * n_batches * config.n_objects)
     at = _restored(state, optimisation, order, training) if state else Place(1, 0, torch.zeros(3), 0.0, None)
     while at.epoch <= config.epochs:
         started = saved = time.perf_counter()
@@ -91,7 +93,7 @@ def train(
         sums, before = at.sums, at.seconds
 
         def tell(batch: int) -> None:
-            if save is not None:
+            if save is not None and fabric.is_global_zero:
                 place = Place(at.epoch, batch, sums, before + time.perf_counter() - started, permutation)  # noqa: B023
                 save(_state(place, optimisation, order, training))
 
@@ -101,19 +103,19 @@ def train(
             desc=f"epoch {at.epoch}/{config.epochs}",
             unit="batch",
             leave=False,
-            disable=None,
+            disable=None if fabric.is_global_zero else True,
         )
         with progress:
             for number in range(at.batch, n_batches):
-                if interrupted():
+                if _any(interrupted(), fabric):
                     tell(number)
                     raise KeyboardInterrupt
                 if time.perf_counter() - saved > SAVE_SECONDS:
                     tell(number)
                     saved = time.perf_counter()
                 rate = optimisation.learning_rate
-                batch = _draw(config, digits, batches[number], training, device)
-                sums = sums + train_trial(network, batch, optimisation, config.phi, config.attended)
+                batch = _draw(config, digits, batches[number], training, fabric.device)
+                sums = sums + train_trial(optimisation, batch, config, fabric)
                 if not math.isfinite(float(sums[0])):
                     raise FloatingPointError(
                         f"the loss is not finite in epoch {at.epoch}, batch {number + 1} of {n_batches}, at learning "
@@ -134,7 +136,7 @@ def train(
             "training_classification_loss": float(sums[0]) / phases,
             "training_attention_loss": float(sums[1]) / phases,
             "training_accuracy": float(sums[2]) / phases,
-            "validation_accuracy": accuracy(optimisation.trained, fixed),
+            "validation_accuracy": accuracy(optimisation.trained, fixed, fabric),
             "seconds": seconds,
             "composites_per_second": len(kept) / seconds,
         }
@@ -180,49 +182,75 @@ def _restored(
     return Place(**state["place"])
 
 
-def train_trial(
-    network: GatedNetwork, batch: Composites, optimisation: Optimisation, phi: float, attended: str = "error"
-) -> torch.Tensor:
+def train_trial(optimisation: Optimisation, batch: Composites, config: DigitsConfig, fabric: Fabric) -> torch.Tensor:
     """Take one optimiser step a phase of one batch of trials.
 
     Parameters
     ----------
-    network, batch
-        What is trained, on what.
     optimisation
-        Takes the steps.
-    phi
-        Weight of the attention loss.
-    attended
-        ``error``: a phase attends the object of least error, as in the paper; ``ink``: that with the most ink.
+        Runs the phases and takes the steps.
+    batch
+        The composites, the same ones in every process.
+    config
+        For φ and for the object that a phase attends.
+    fabric
+        Says which share of the batch is this process's.
 
     Returns
     -------
     torch.Tensor
-        (3,) sums over composites and phases: classification loss, attention loss, correct decisions.
+        (3,) sums over composites and phases of the whole batch: classification loss, attention loss, correct decisions.
     """
-    targets = target_images(batch.images, batch.objects, network.config.strength)
-    rows, sums = torch.arange(len(targets), device=targets.device), torch.zeros(3)
-    order = by_ink(batch.objects) if attended == "ink" else None
-    for phase, choice in attend(network, batch.images, batch.objects, order):
-        label, target = batch.labels[rows, choice.attended], targets[rows, choice.attended]
-        loss = phase_loss(phase.logits, label, phase.gated_image, target, phi)
-        optimisation.step(loss.total)
+    share, weight = _share(batch, fabric)
+    targets = target_images(share.images, share.objects, optimisation.network.config.strength)
+    order = by_ink(share.objects) if config.attended == "ink" else None
+    rows, sums = torch.arange(len(share), device=fabric.device), torch.zeros(3, device=fabric.device)
+    inhibition = optimisation.network.no_inhibition(len(share))
+    used = torch.zeros(share.labels.shape, dtype=torch.bool, device=fabric.device)
+    for number in range(config.n_objects):
+        phase = optimisation.phase(share.images, inhibition)
+        choice = choose(phase.gated_image, targets, used, None if order is None else order[:, number])
+        label, target = share.labels[rows, choice.attended], targets[rows, choice.attended]
+        loss = phase_loss(phase.logits, label, phase.gated_image, target, config.phi)
+        # The mean over processes is then that over the batch, even where their shares differ in size.
+        optimisation.step(loss.total * weight)
         correct = (phase.logits.argmax(1) == label).float().mean()
-        sums += torch.stack([loss.classification, loss.attention, correct]).detach().cpu() * len(rows)
-    return sums
+        sums += torch.stack([loss.classification, loss.attention, correct]).detach()
+        inhibition, used = phase.inhibition, choice.used
+    return _sum(sums * weight * len(batch) / fabric.world_size, fabric)
+
+
+def _share(batch: Composites, fabric: Fabric) -> tuple[Composites, float]:
+    """Return this process's part of a batch, and its size over the mean size of all parts."""
+    rows = slice(fabric.global_rank, None, fabric.world_size)
+    number = len(batch.images[rows])
+    if number == 0:  # all must take part in the step: with any one composite, of no weight
+        rows = slice(1)
+    share = Composites(
+        images=batch.images[rows], objects=batch.objects[rows], labels=batch.labels[rows], digit=batch.digit[rows]
+    )
+    return share, number * fabric.world_size / len(batch)
+
+
+def _sum(value: torch.Tensor, fabric: Fabric) -> torch.Tensor:
+    """Return the sum over processes, on the CPU."""
+    return cast("torch.Tensor", fabric.all_reduce(value, reduce_op="sum")).cpu()
+
+
+def _any(flag: bool, fabric: Fabric) -> bool:
+    return flag if fabric.world_size == 1 else bool(_sum(torch.tensor(float(flag)), fabric) > 0)
 
 
 @torch.no_grad()
-def accuracy(network: GatedNetwork, composites: Composites, batch_size: int = 256) -> float:
-    """Return the fraction of phases whose decision is the attended object's class."""
-    correct = 0
-    for first in range(0, len(composites.labels), batch_size):
+def accuracy(network: GatedNetwork, composites: Composites, fabric: Fabric, batch_size: int = 256) -> float:
+    """Return the fraction of phases whose decision is the attended object's class; processes share the work."""
+    correct = torch.zeros((), dtype=torch.float64)
+    for first in range(fabric.global_rank * batch_size, len(composites), fabric.world_size * batch_size):
         rows = slice(first, first + batch_size)
         for phase, choice in attend(network, composites.images[rows], composites.objects[rows]):
             attended = composites.labels[rows].gather(1, choice.attended[:, None])[:, 0]
-            correct += int((phase.logits.argmax(1) == attended).sum())
-    return correct / composites.labels.numel()
+            correct += (phase.logits.argmax(1) == attended).sum().cpu()
+    return float(_sum(correct, fabric)) / composites.labels.numel()
 
 
 def generators(seed: int, number: int) -> list[torch.Generator]:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from torch import nn
 from torch.optim import lr_scheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from neuroattn.models.trial import Phase, run_phase
+
 if TYPE_CHECKING:
-    from neuroattn.models.gated import GatedNetwork
+    from lightning_fabric import Fabric
+
+    from neuroattn.models.gated import GatedNetwork, Maps
     from neuroattn.training.config import DigitsConfig
 
 
@@ -18,18 +23,22 @@ class Optimisation:
 
     Parameters
     ----------
+    fabric
+        Where, in which precision and with which other processes.
     network
-        Whose weights are moved.
+        Whose weights are moved. It is put on the device.
     config
-        For learning rate, schedule, clip and averaging.
+        For learning rate, schedule, clip, averaging and the steps that gradients flow through.
     n_steps
         Steps of the whole training, which the schedule runs over.
     """
 
-    def __init__(self, network: GatedNetwork, config: DigitsConfig, n_steps: int) -> None:
-        self._network, self._clip = network, config.clip
-        self._optimiser = torch.optim.Adam(network.parameters(), config.learning_rate)
-        self._schedule = _schedule(self._optimiser, config, n_steps)
+    def __init__(self, fabric: Fabric, network: GatedNetwork, config: DigitsConfig, n_steps: int) -> None:
+        self.network = network.to(fabric.device)
+        self._fabric, self._clip = fabric, config.clip
+        optimiser = torch.optim.Adam(network.parameters(), config.learning_rate, fused=True)
+        self._schedule = _schedule(optimiser, config, n_steps)
+        self._phase, self._optimiser = fabric.setup(_PhaseOf(network, config.gradient_steps), optimiser)
         self._averaged = (
             AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.averaging))  # type: ignore[no-untyped-call]
             if config.averaging
@@ -44,23 +53,27 @@ class Optimisation:
     @property
     def trained(self) -> GatedNetwork:
         """The network that training keeps: with the mean of the weights, where there is one."""
-        return self._network if self._averaged is None else cast("GatedNetwork", self._averaged.module)
+        return self.network if self._averaged is None else cast("GatedNetwork", self._averaged.module)
+
+    def phase(self, image: torch.Tensor, inhibition: Maps) -> Phase:
+        """Run a phase in the precision of the training; what comes out is in 32 bits."""
+        return cast("Phase", self._phase(image, inhibition))
 
     def step(self, loss: torch.Tensor) -> None:
-        """Take a step down the gradient of a scalar loss."""
+        """Take a step down the gradient of a scalar loss, averaged over processes."""
         self._optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        self._fabric.backward(loss)
         if self._clip is not None:
-            torch.nn.utils.clip_grad_norm_(self._network.parameters(), self._clip)
+            nn.utils.clip_grad_norm_(self.network.parameters(), self._clip)
         self._optimiser.step()
         self._schedule.step()
         if self._averaged is not None:
-            self._averaged.update_parameters(self._network)
+            self._averaged.update_parameters(self.network)
 
     def state(self) -> dict[str, Any]:
         """Return all that the next steps depend on, the weights included."""
         return {
-            "network": self._network.state_dict(),
+            "network": self.network.state_dict(),
             "optimiser": self._optimiser.state_dict(),
             "schedule": self._schedule.state_dict(),
             "averaged": None if self._averaged is None else self._averaged.state_dict(),
@@ -68,11 +81,22 @@ class Optimisation:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to a `state`."""
-        self._network.load_state_dict(state["network"])
+        self.network.load_state_dict(state["network"])
         self._optimiser.load_state_dict(state["optimiser"])
         self._schedule.load_state_dict(state["schedule"])
         if self._averaged is not None:
             self._averaged.load_state_dict(state["averaged"])
+
+
+class _PhaseOf(nn.Module):
+    """A phase as one call: processes exchange gradients once for each call of a module."""
+
+    def __init__(self, network: GatedNetwork, gradient_steps: int | None) -> None:
+        super().__init__()
+        self.network, self.gradient_steps = network, gradient_steps
+
+    def forward(self, image: torch.Tensor, inhibition: Maps) -> Phase:
+        return run_phase(self.network, image, inhibition, gradient_steps=self.gradient_steps)
 
 
 def _schedule(optimiser: torch.optim.Optimizer, config: DigitsConfig, n_steps: int) -> lr_scheduler.LRScheduler:

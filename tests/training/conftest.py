@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from neuroattn.stimuli.mnist import Digits, embedded
+from neuroattn.training.launch import launched
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +28,8 @@ def folder(few_digits, tmp_path):
         with gzip.open(place / f"train-{name}-ubyte.gz", "wb") as file:
             file.write(header + array.astype(np.uint8).tobytes())
     return place
+
+
+@pytest.fixture(scope="session")
+def one_process():
+    return launched("cpu", "32")

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from neuroattn.models.config import digits_config
 from neuroattn.models.gated import GatedNetwork
-from neuroattn.models.trial import attend, target_images
+from neuroattn.models.trial import attend, run_phase, target_images
 from neuroattn.stimuli.digits import composites
 from neuroattn.stimuli.mnist import embedded
 from neuroattn.training import loop
@@ -19,15 +19,17 @@ from neuroattn.training.config import DigitsConfig
 from neuroattn.training.loop import accuracy, generators, train, train_trial
 from neuroattn.training.loss import phase_loss
 
-CPU = torch.device("cpu")
+
+@pytest.fixture
+def last_epoch(one_process):
+    def run(digits, **options):
+        *_, (network, metrics) = train(DigitsConfig(batch_size=17, **options), digits, one_process)
+        return network, metrics
+
+    return run
 
 
-def last_epoch(digits, **options):
-    *_, (network, metrics) = train(DigitsConfig(batch_size=17, **options), digits, CPU)
-    return network, metrics
-
-
-def test_the_seed_decides_every_weight(few_digits):
+def test_the_seed_decides_every_weight(last_epoch, few_digits):
     before = torch.get_rng_state()
     one, same, other = (last_epoch(few_digits, epochs=1, seed=seed)[0] for seed in (3, 3, 4))
     assert_array_equal(torch.get_rng_state(), before)
@@ -37,7 +39,7 @@ def test_the_seed_decides_every_weight(few_digits):
     assert (one.name, one.seed, one.config) == ("digits", 3, digits_config())
 
 
-def test_the_seed_decides_the_initial_weights(few_digits, monkeypatch):
+def test_the_seed_decides_the_initial_weights(last_epoch, few_digits, monkeypatch):
     monkeypatch.setattr(loop, "train_trial", lambda *_: torch.zeros(3))
     monkeypatch.setattr(loop, "accuracy", lambda *_: 0.0)
     one, same, other = (last_epoch(few_digits, epochs=1, seed=seed)[0].readout.weight for seed in (3, 3, 4))
@@ -45,8 +47,8 @@ def test_the_seed_decides_the_initial_weights(few_digits, monkeypatch):
     assert not torch.equal(one, other)
 
 
-def test_what_every_epoch_tells(few_digits):
-    epochs = list(train(DigitsConfig(batch_size=17, epochs=2, name="a"), few_digits, CPU))
+def test_what_every_epoch_tells(one_process, few_digits):
+    epochs = list(train(DigitsConfig(batch_size=17, epochs=2, name="a"), few_digits, one_process))
     assert [epoch.metrics["epoch"] for epoch in epochs] == [1, 2]
     for network, metrics in epochs:
         assert list(metrics) == [
@@ -68,7 +70,7 @@ def test_what_every_epoch_tells(few_digits):
 
 
 @pytest.mark.parametrize(("validation", "held_out"), [(0.3, 20), (0.5, 34), (0.9, 60), (0.01, 1)])
-def test_the_split(few_digits, monkeypatch, validation, held_out):
+def test_the_split(last_epoch, few_digits, monkeypatch, validation, held_out):
     drawn, composed = [], composites
 
     def spy(digits, first, **kwargs):
@@ -103,7 +105,10 @@ class PlainDescent:
     """An optimisation whose steps are easily written out."""
 
     def __init__(self, network, rate):
-        self.optimiser = torch.optim.SGD(network.parameters(), rate)
+        self.network, self.optimiser = network, torch.optim.SGD(network.parameters(), rate)
+
+    def phase(self, image, inhibition):
+        return run_phase(self.network, image, inhibition)
 
     def step(self, loss):
         self.optimiser.zero_grad()
@@ -111,9 +116,9 @@ class PlainDescent:
         self.optimiser.step()
 
 
-def test_one_step_a_phase_by_hand(network, batch):
+def test_one_step_a_phase_by_hand(network, batch, one_process):
     twin = GatedNetwork(digits_config(), torch.Generator().manual_seed(0))
-    sums = train_trial(network, batch, PlainDescent(network, 0.01), 100.0)
+    sums = train_trial(PlainDescent(network, 0.01), batch, DigitsConfig(phi=100.0), one_process)
     expected, rows = np.zeros(3), torch.arange(12)
     targets = target_images(batch.images, batch.objects, 0.2)
     for phase, choice in attend(twin, batch.images, batch.objects):
@@ -130,12 +135,12 @@ def test_one_step_a_phase_by_hand(network, batch):
         assert_allclose(one.detach(), two.detach(), rtol=0, atol=1e-6)
 
 
-def test_accuracy_counts_phases_whatever_the_batches(paper, batch):
-    assert accuracy(paper, batch) == accuracy(paper, batch, batch_size=5) > 0.8
+def test_accuracy_counts_phases_whatever_the_batches(paper, batch, one_process):
+    assert accuracy(paper, batch, one_process) == accuracy(paper, batch, one_process, batch_size=5) > 0.8
     wrong = batch.labels.clone()
     wrong[:, 0] = (wrong[:, 0] + 1) % 10
     swapped = type(batch)(images=batch.images, objects=batch.objects, labels=wrong, digit=batch.digit)
-    assert accuracy(paper, swapped) <= 0.6
+    assert accuracy(paper, swapped, one_process) <= 0.6
 
 
 @pytest.fixture(scope="module")
@@ -145,16 +150,16 @@ def paper(reference):
     return load_model(reference / "reference" / "paper_mnist_model.pt")
 
 
-def test_a_loss_that_is_not_finite(few_digits):
+def test_a_loss_that_is_not_finite(last_epoch, few_digits):
     text = "the loss is not finite in epoch 1, batch 1 of 3, at learning rate 0.001; lower learning_rate or phi"
     with pytest.raises(FloatingPointError, match=f"^{re.escape(text)}$"):
         last_epoch(few_digits, phi=1e40)
 
 
-def test_weights_that_the_last_step_spoilt(few_digits, monkeypatch):
-    def spoil(network, *_):
+def test_weights_that_the_last_step_spoilt(last_epoch, few_digits, monkeypatch):
+    def spoil(optimisation, *_):
         with torch.no_grad():
-            network.feedback.bias[3] = float("nan")
+            optimisation.network.feedback.bias[3] = float("nan")
         return torch.zeros(3)
 
     monkeypatch.setattr(loop, "train_trial", spoil)

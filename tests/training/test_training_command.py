@@ -70,6 +70,7 @@ def test_a_whole_training(folder, tmp_path):
         "batch_size": 23,
         "learning_rate": 0.001,
         "schedule": "constant",
+        "gradient_steps": None,
         "clip": None,
         "averaging": 0.0,
         "hidden": [20, 50],
@@ -78,6 +79,7 @@ def test_a_whole_training(folder, tmp_path):
         "validation": 0.3,
         "seed": 0,
         "device": "auto",
+        "precision": "32",
     }
     seen = without_embedded(from_folder(folder, "train")).identity()
     assert about["training"]["digits"] == {"what": "training set without the embedded digits", "n": 67, "sha256": seen}
@@ -210,7 +212,8 @@ def test_no_folder_is_left_behind_without_digits(capsys, tmp_path, monkeypatch):
 def test_a_training_that_diverges(capsys, folder, tmp_path):
     arguments = ["digits", "--data", folder, "--phi", "1e40", "--out", tmp_path / "run"]
     text = (
-        "error: the loss is not finite in epoch 1, batch 1 of 1, at learning rate 0.001; lower learning_rate or phi\n"
+        "error: the loss is not finite in epoch 1, batch 1 of 1, at learning rate 0.001; lower learning_rate or phi "
+        "(no epoch was complete)\n"
     )
     assert run_here(capsys, *arguments) == (2, "", text)
     assert list((tmp_path / "run").iterdir()) == []

@@ -1,0 +1,56 @@
+"""Device, precision and processes of a training, by Lightning Fabric."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from neuroattn.device import choose_device
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+def launched(device: str, precision: str) -> Fabric:
+    """Return this process's part in a training: all of it, or one of the parts that ``torchrun`` started.
+
+    Parameters
+    ----------
+    device
+        ``auto``, ``cpu`` or ``cuda``. Each process of a machine takes a GPU of its own.
+    precision
+        ``32``, or ``bf16``: the weights stay in 32 bits, and what gains by it is computed in bfloat16.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device, or there are fewer GPUs than processes.
+    """
+    import torch
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+    from lightning_fabric.strategies.ddp import DDPStrategy
+
+    kind = choose_device(device).type
+    here, everywhere = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), int(os.environ.get("WORLD_SIZE", "1"))
+    if kind == "cuda" and here > torch.cuda.device_count():
+        raise ValueError(
+            f"device must leave every process a GPU of its own, got {here} processes on a machine with "
+            f"{torch.cuda.device_count()}; start fewer, or take --device cpu"
+        )
+    # Its notes on how it was started are not for users.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    fabric = Fabric(
+        accelerator=kind,
+        devices=here,
+        num_nodes=everywhere // here,
+        # The buffers are constant, so nobody needs to hear them from the others.
+        strategy=DDPStrategy(broadcast_buffers=False) if everywhere > 1 else "auto",
+        precision="bf16-mixed" if precision == "bf16" else "32-true",
+        # Named, so that a batch system's variables around an ordinary process do not count.
+        plugins=[TorchElasticEnvironment() if everywhere > 1 else LightningEnvironment()],
+    )
+    fabric.launch()
+    return fabric
