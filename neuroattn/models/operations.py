@@ -142,7 +142,8 @@ class _ImageConvolution(torch.autograd.Function):
         _, of_weight, of_bias = torch.ops.aten.convolution_backward(
             gradient, image, weight, [len(weight)], [1, 1], [0, 0], [1, 1], False, [0, 0], 1, needed
         )
-        return of_image, of_weight, of_bias
+        # A single channel leaves the strides open; processes that share gradients want those of the weight.
+        return of_image, None if of_weight is None else of_weight.clone(memory_format=torch.contiguous_format), of_bias
 
 
 def _of_image(gradient: torch.Tensor, weight: torch.Tensor, shape: torch.Size) -> torch.Tensor:

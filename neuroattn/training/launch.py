@@ -31,7 +31,6 @@ def launched(device: str, precision: str) -> Fabric:
     from lightning_fabric import Fabric
     from lightning_fabric.plugins.environments.lightning import LightningEnvironment
     from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-    from lightning_fabric.strategies.ddp import DDPStrategy
 
     kind = choose_device(device).type
     here, everywhere = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), int(os.environ.get("WORLD_SIZE", "1"))
@@ -46,8 +45,7 @@ def launched(device: str, precision: str) -> Fabric:
         accelerator=kind,
         devices=here,
         num_nodes=everywhere // here,
-        # The buffers are constant, so nobody needs to hear them from the others.
-        strategy=DDPStrategy(broadcast_buffers=False) if everywhere > 1 else "auto",
+        strategy="ddp" if everywhere > 1 else "auto",
         precision="bf16-mixed" if precision == "bf16" else "32-true",
         # Named, so that a batch system's variables around an ordinary process do not count.
         plugins=[TorchElasticEnvironment() if everywhere > 1 else LightningEnvironment()],

@@ -78,6 +78,21 @@ def test_one_step_is_the_published_equations(tiny, images):
         assert_allclose(found, wanted.detach(), rtol=0, atol=1e-5)
 
 
+def test_a_step_and_its_gradients_are_the_same_whether_somebody_looks_or_not(tiny, images):
+    found = []
+    for watched in (False, True):
+        handles = [stage.response.register_forward_hook(lambda *_: None) for stage in tiny.stages] if watched else []
+        tiny.zero_grad()
+        phase = run_phase(tiny, images, tiny.no_inhibition(4))
+        (phase.logits.square().sum() + phase.gated_image.square().sum()).backward()
+        found.append([phase.logits.detach(), *(parameter.grad.clone() for parameter in tiny.parameters())])
+        for handle in handles:
+            handle.remove()
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+    assert_array_equal(found[0][0], found[1][0])
+
+
 @pytest.mark.parametrize(("config", "number"), [(digits_config(), 82_661), (scenes_config(), 477_713)])
 def test_number_of_parameters(config, number):
     assert sum(parameter.numel() for parameter in GatedNetwork(config).parameters()) == number

@@ -104,6 +104,34 @@ def test_gradients_do_not_cross_phases(tiny, images):
         phase.logits.sum().backward()  # a graph that reached back would have been freed
 
 
+def test_gradients_through_the_last_steps_only(tiny, images):
+    """Equal to those of a trial whose gates are cut off by hand, and nothing but gradients changes."""
+    inhibition, n_steps = tiny.no_inhibition(4), tiny.config.steps
+    found = {}
+    for number in (None, *range(1, n_steps + 1)):
+        tiny.zero_grad()
+        phase = run_phase(tiny, images, inhibition, gradient_steps=number)
+        phase.logits.square().sum().backward()
+        gradient = [None if p.grad is None else p.grad.clone() for p in tiny.parameters()]
+        found[number] = phase.logits.detach(), gradient
+        tiny.zero_grad()
+        gates = tiny.open_gates(4)
+        for step in range(n_steps - 1):
+            gates = tiny(images, gates, inhibition).gates
+            if number is not None and step < n_steps - number:
+                gates = [gate.detach() for gate in gates]
+        tiny(images, gates, inhibition, top_down=False).logits.square().sum().backward()
+        for one, parameter in zip(gradient, tiny.parameters(), strict=True):
+            assert (one is None) == (parameter.grad is None)
+            if one is not None:
+                torch.testing.assert_close(one, parameter.grad)
+    for logits, _ in found.values():
+        assert_array_equal(logits, found[None][0])
+    whole, cut = (found[number][1] for number in (n_steps, 2))
+    assert all(torch.equal(one, other) for one, other in zip(whole, found[None][1], strict=True))
+    assert any(not torch.allclose(one, other, rtol=1e-3) for one, other in zip(whole, cut, strict=True))
+
+
 def test_target_images_by_hand():
     image = torch.tensor([[[[0.5, 1.0]]]])
     objects = torch.tensor([[[[[0.5, 0.0]]], [[[0.0, 1.0]]]]])

@@ -364,3 +364,44 @@ def test_wrong_options_are_told_at_once(tmp_path):
     start = time.perf_counter()
     started("digits", "--phi", -1, cwd=tmp_path).communicate(timeout=60)
     assert time.perf_counter() - start < 1.5  # measured: 0.15 s; torch is not loaded for it
+
+
+@pytest.mark.parametrize(
+    "options", [[], ["--attended", "ink", "--clip", 1, "--averaging", 0.9, "--schedule", "cosine"]]
+)
+def test_two_processes_train_as_one_does(folder, tmp_path, options):
+    """47 composites in batches of 5: shares of unequal size, and a last batch of two."""
+    recipe = ["digits", "--data", folder, "--epochs", 3, "--batch_size", 5, "--noise", 0.1, *options]
+    one = started(*recipe, "--out", tmp_path / "one", cwd=tmp_path)
+    assert one.communicate(timeout=120)[1] == ""
+    # Ports of its own choice, so that two test runs on one machine do not meet.
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command = [*torchrun, "-m", "neuroattn.training", *map(str, recipe), "--out", str(tmp_path / "two")]
+    # Torch's launcher warns of a default of its own.
+    environment = {**ENVIRONMENT, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
+    two = subprocess.run(
+        command, cwd=tmp_path, env=environment, text=True, capture_output=True, timeout=240, check=False
+    )
+    assert two.returncode == 0, two.stderr
+    assert len(two.stdout.splitlines()) == 4  # one process speaks
+    tables = [pd.read_csv(tmp_path / run / "metrics.csv") for run in ("one", "two")]
+    assert len(tables[0]) == 3
+    for name in ("training_classification_loss", "training_attention_loss"):
+        np.testing.assert_allclose(tables[1][name], tables[0][name], rtol=1e-4)
+    # A composite more or less may fall on the other side of a tie.
+    for name in ("training_accuracy", "validation_accuracy"):
+        np.testing.assert_allclose(tables[1][name], tables[0][name], atol=0.03)
+    assert read_metadata(tmp_path / "two" / "digits.safetensors")["training"]["processes"] == 2
+    weights = [load_model(tmp_path / run / "digits.safetensors").state_dict() for run in ("one", "two")]
+    for name, value in weights[0].items():
+        np.testing.assert_allclose(weights[1][name], value, atol=1e-3)
+
+
+def test_a_batch_smaller_than_the_number_of_processes(folder, tmp_path):
+    recipe = ["digits", "--data", str(folder), "--epochs", "1", "--batch_size", "46", "--out", str(tmp_path / "run")]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    environment = {**ENVIRONMENT, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
+    command = [*torchrun, "-m", "neuroattn.training", *recipe]  # 47 composites: the last batch is of one
+    subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=240, check=True)
+    table = pd.read_csv(tmp_path / "run" / "metrics.csv")
+    assert np.isfinite(table["training_classification_loss"]).all()
