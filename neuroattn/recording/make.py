@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neuroattn.dask_client import dask_client
 from neuroattn.options import check_options, option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from distributed import Client
     from numpy.typing import NDArray
@@ -171,29 +172,6 @@ def _units(config: MakeConfig) -> Units | None:
     return Units(channels=config.channels, y=y, x=x, sample=config.sample, seed=config.seed)
 
 
-@contextmanager
-def _client(config: MakeConfig) -> Iterator[Client | None]:
-    """Connect to the cluster that was asked for, if one was; a local one goes with the block."""
-    if not config.workers and config.dask is None:
-        yield None
-        return
-    import distributed
-
-    connect: Any = distributed.Client  # without annotations
-    if config.dask is not None:
-        try:
-            client = connect(config.dask, timeout="10s")
-        except (OSError, ValueError) as error:
-            raise ValueError(
-                f"dask must be the address of a running scheduler, got {config.dask!r} ({error}); start one with "
-                "`dask scheduler`"
-            ) from error
-        with client:
-            yield client
-        return
-    local: Any = distributed.LocalCluster
-    with (
-        local(n_workers=config.workers, threads_per_worker=1, dashboard_address=":0") as cluster,
-        connect(cluster) as client,
-    ):
-        yield client
+def _client(config: MakeConfig) -> AbstractContextManager[Client | None]:
+    """Return the connection to the cluster that was asked for, None if none was."""
+    return dask_client(config.workers, config.dask) if config.workers or config.dask is not None else nullcontext()

@@ -21,6 +21,11 @@ def resume_file(folder: Path, name: str) -> Path:
     return folder / f"{name}{SUFFIX}"
 
 
+def leftover(path: Path, name: str) -> bool:
+    """Return whether a file is what a killed run leaves beside its state: half a state, or the lock."""
+    return path.name == f"{name}.lock" or (path.name.startswith(f"{name}{SUFFIX}"[:-3]) and path.suffix == ".part")
+
+
 def save_state(state: Mapping[str, Any], path: Path) -> None:
     """Write a state, whole or not at all."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")

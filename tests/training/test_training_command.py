@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tensorboardX.proto import event_pb2
 
 from neuroattn.models.checkpoint import load_model, read_metadata, weights_hash
 from neuroattn.stimuli.mnist import from_folder, without_embedded
-from neuroattn.training import loop
+from neuroattn.training import loop, run
 from neuroattn.training.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +35,24 @@ def started(*arguments, cwd):
     )
 
 
+def files(folder):
+    """Return the names in a run's folder; TensorBoard's end with time and machine."""
+    return sorted(re.sub(r"^events\.out\.tfevents\..+", "events", path.name) for path in folder.iterdir())
+
+
+def scalars(folder):
+    """Return the values of TensorBoard's events by name, in the order of their steps."""
+    found = {}
+    for path in sorted(folder.glob("events*")):
+        with path.open("rb") as file:
+            while header := file.read(12):
+                event = event_pb2.Event.FromString(file.read(int.from_bytes(header[:8], "little")))
+                file.read(4)
+                for value in event.summary.value:
+                    found.setdefault(value.tag, {})[event.step] = value.simple_value
+    return {name: [steps[step] for step in sorted(steps)] for name, steps in found.items()}
+
+
 def run_here(capsys, *arguments):
     """Return exit status, standard output and standard error of the command, run in this process."""
     with pytest.raises(SystemExit) as left:
@@ -48,7 +67,7 @@ def test_a_whole_training(folder, tmp_path):
     assert (command.returncode, err) == (0, "")
     (run,) = (tmp_path / "runs").iterdir()
     assert re.fullmatch(r"training-a-\d{8}-\d{6}", run.name)
-    assert sorted(path.name for path in run.iterdir()) == ["a.safetensors", "metrics.csv"]
+    assert files(run) == ["a.safetensors", "events", "metrics.csv"]
     lines = out.splitlines()
     assert len(lines) == 3
     for number, line in enumerate(lines[:2], 1):
@@ -58,6 +77,10 @@ def test_a_whole_training(folder, tmp_path):
     assert lines[2] == f"weights in {weights}, metrics in {metrics}"
     table = pd.read_csv(run / "metrics.csv")
     assert table["epoch"].tolist() == [1, 2]
+    events = scalars(run)
+    assert list(events) == list(table)
+    for name, values in events.items():
+        np.testing.assert_allclose(values, table[name], rtol=1e-6)
     about = read_metadata(run / "a.safetensors")
     assert (about["name"], about["seed"]) == ("a", 0)
     assert about["training"]["options"] == {
@@ -104,7 +127,7 @@ def test_options_reach_the_network_and_the_seed_decides(folder, tmp_path, capsys
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["scenery"], "what to train must be digits, got 'scenery'"),
+        (["scenery"], "what to train must be digits or sweep, got 'scenery'"),
         (["digits", "--strength", "1.5"], "strength must be in [0, 1], got 1.5"),
         (["digits", "--noise", ".nan"], "noise must be in [0, 1], got nan"),
         (["digits", "--noise", "-0.1"], "noise must be in [0, 1], got -0.1"),
@@ -135,7 +158,7 @@ def test_options_reach_the_network_and_the_seed_decides(folder, tmp_path, capsys
 def test_what_a_user_gets_wrong(capsys, monkeypatch, tmp_path, arguments, text):
     monkeypatch.delenv("NEUROATTN_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(loop, "train", None)  # nothing may get as far as that
+    monkeypatch.setattr(run, "train", None)  # nothing may get as far as that
     text = (
         text
         or {
@@ -181,7 +204,7 @@ def test_a_configuration_file_with_an_error(capsys, tmp_path, monkeypatch, conte
 
 
 def test_a_folder_that_holds_something_is_refused_before_training(capsys, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "train", None)
+    monkeypatch.setattr(run, "train", None)
     file = tmp_path / "file"
     file.write_text("mine")
     for out in (folder, file):
@@ -223,6 +246,7 @@ def test_no_or_general_help(capsys):
     status, out, err = run_here(capsys)
     assert (status, err) == (2, "")
     assert out.startswith("usage: python -m neuroattn.training digits [options]\n")
+    assert "sweep RECIPE.yaml" in out
     assert run_here(capsys, "--help") == (0, out, "")
 
 
@@ -235,7 +259,7 @@ def test_an_interrupt_keeps_where_it_is(folder, tmp_path):
     assert first_line.startswith("epoch   1/100000  validation accuracy")
     assert command.returncode == 130
     assert err == f"interrupted: the training goes on from here with the same command and --out {run}\n"
-    assert sorted(path.name for path in run.iterdir()) == ["digits.resume.pt", "digits.safetensors", "metrics.csv"]
+    assert files(run) == ["digits.resume.pt", "digits.safetensors", "events", "metrics.csv"]
     n_epochs = len(read_metadata(run / "digits.safetensors")["training"]["epochs"])
     assert n_epochs < 60  # a line that waited in a buffer would have come after some 80
     assert len(pd.read_csv(run / "metrics.csv")) == n_epochs

@@ -1,0 +1,193 @@
+"""The run of a training: its folder, with weights, metrics and what an interrupted one goes on from."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import tensorboardX
+from filelock import FileLock, Timeout
+
+from neuroattn.models.checkpoint import save_model
+from neuroattn.provenance import versions
+from neuroattn.run_folder import is_free, unwritable
+from neuroattn.stimuli.mnist import load, without_embedded
+from neuroattn.training.interrupt import interrupts
+from neuroattn.training.launch import launched
+from neuroattn.training.loop import train
+from neuroattn.training.resume import leftover, load_state, resume_file, save_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from neuroattn.training.config import DigitsConfig
+
+METRICS = "metrics.csv"
+
+
+def train_digits(config: DigitsConfig, folder: Path, tell: Callable[[str], None]) -> None:
+    """Train on MNIST without the embedded digits; write weights, metrics and TensorBoard's events into `folder`.
+
+    A training of the same options that was interrupted there goes on.
+
+    Parameters
+    ----------
+    config
+        How.
+    folder
+        Of the run; empty, or of the same training.
+    tell
+        Told a line after every epoch, and others on the way.
+
+    Raises
+    ------
+    ValueError
+        If `folder` holds anything else or cannot be written, or the digits cannot be had. Nothing is left behind.
+    FloatingPointError
+        If the training broke down; says where its last good weights are.
+    """
+    fabric = launched(config.device, config.precision)
+    folder = fabric.broadcast(folder)  # its name may hold the time
+    resume = resume_file(folder, config.name)
+    if not resume.is_file() and fabric.is_global_zero:
+        _require_writable(
+            folder, config.name
+        )  # digits may take a download; a run that cannot be kept must not wait for it
+    digits = without_embedded(load(config.data, "train"))
+    # Whose folder the digits came from is nobody's business; which digits they were is.
+    seen = {"what": "training set without the embedded digits", "n": len(digits), "sha256": digits.identity()}
+    about = {
+        "options": recipe(config),
+        "digits": seen,
+        "device": str(fabric.device),
+        "processes": fabric.world_size,
+    }
+    # Where it is computed does not make it another training, though then its bits may differ.
+    of = {**{key: value for key, value in recipe(config).items() if key != "device"}, "digits": seen["sha256"]}
+    weights = weights_file(folder, config.name)
+    with contextlib.ExitStack() as stack:
+        if fabric.is_global_zero:
+            stack.enter_context(_alone(folder, config.name))
+        state = load_state(resume, of)
+        epochs: list[dict[str, float]] = [] if state is None else state["epochs"]
+        if state is not None and fabric.is_global_zero:
+            tell(f"going on in epoch {state['place']['epoch']} after {state['place']['batch']} batches")
+        stack.enter_context(_naming_last_good(weights, epochs))
+        events: tensorboardX.SummaryWriter | None = None  # made with the first epoch: a run without one leaves nothing
+        for network, metrics in train(
+            config,
+            digits,
+            fabric,
+            state=state,
+            save=lambda now: save_state({**now, "of": of, "epochs": epochs}, resume),
+            interrupted=stack.enter_context(interrupts()),
+        ):
+            epochs.append(metrics)
+            if not fabric.is_global_zero:
+                continue
+            save_model(network, weights, training={**about, "epochs": epochs}, provenance=versions())
+            pd.DataFrame(epochs).to_csv(folder / METRICS, index=False)
+            if events is None:
+                events = _event_writer(folder, int(metrics["epoch"]))
+                stack.callback(events.close)
+            _add(events, metrics)
+            tell(
+                f"epoch {metrics['epoch']:3d}/{config.epochs}  validation accuracy "
+                f"{metrics['validation_accuracy']:.4f}  training accuracy {metrics['training_accuracy']:.4f}  "
+                f"{metrics['composites_per_second']:.0f} composites/s"
+            )
+        if fabric.is_global_zero:
+            _clear(folder, config.name)
+            tell(f"weights in {weights}, metrics in {folder / METRICS}")
+
+
+def recipe(config: DigitsConfig) -> dict[str, Any]:
+    """Return the options that make a training what it is."""
+    return {key: value for key, value in dataclasses.asdict(config).items() if key not in {"data", "out"}}
+
+
+def weights_file(folder: Path, name: str) -> Path:
+    """Return where a run keeps its weights."""
+    return folder / f"{name}.safetensors"
+
+
+def kept(folder: Path, name: str) -> str:
+    """Say after an interrupt what there is to go on from."""
+    if resume_file(folder, name).is_file():
+        return f"the training goes on from here with the same command and --out {folder}"
+    return "no batch was complete, so nothing was kept"
+
+
+def _clear(folder: Path, name: str) -> None:
+    """Remove what only an unfinished run needs."""
+    resume_file(folder, name).unlink(missing_ok=True)
+    for path in folder.iterdir():
+        if leftover(path, name):
+            path.unlink()
+
+
+@contextlib.contextmanager
+def _alone(folder: Path, name: str) -> Iterator[None]:
+    """Keep other processes out of a run's folder."""
+    _make(folder)
+    file = folder / f"{name}.lock"
+    try:
+        with FileLock(file, blocking=False):
+            try:
+                yield
+            finally:
+                file.unlink(missing_ok=True)
+    except Timeout as error:
+        raise ValueError(
+            f"out must be a folder that no other process trains in, got {str(folder)!r}; let that one finish"
+        ) from error
+
+
+def _event_writer(folder: Path, epoch: int) -> tensorboardX.SummaryWriter:
+    """Return a writer of TensorBoard's events from an epoch on; what was written of it and later ones is void."""
+    return tensorboardX.SummaryWriter(logdir=str(folder), purge_step=epoch, filename_suffix=f".{epoch}")
+
+
+def _add(events: tensorboardX.SummaryWriter, metrics: dict[str, float]) -> None:
+    for name, value in metrics.items():
+        events.add_scalar(name, value, int(metrics["epoch"]))
+    events.flush()
+
+
+@contextlib.contextmanager
+def _naming_last_good(weights: Path, epochs: list[dict[str, float]]) -> Iterator[None]:
+    """Say with a training that broke down where its last good weights are."""
+    try:
+        yield
+    except FloatingPointError as error:
+        good = f"the weights of epoch {epochs[-1]['epoch']:.0f} are in {weights}" if epochs else "no epoch was complete"
+        raise FloatingPointError(f"{error} ({good})") from error
+
+
+def _require_writable(folder: Path, name: str) -> None:
+    """Raise unless a folder is empty or can be made, and can be written; leave everything as it was."""
+    missing: list[Path] = []
+    try:
+        if not is_free(folder) and not (folder.is_dir() and all(leftover(path, name) for path in folder.iterdir())):
+            raise ValueError(f"out must be a folder that is empty or does not exist, got {str(folder)!r}")
+        missing += [path for path in (folder, *folder.parents) if not path.exists()]
+        # Nothing short of writing says whether one may write: permissions are not all there is.
+        _make(folder)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    finally:
+        for path in missing:
+            with contextlib.suppress(OSError):  # it was not made, or something else has come into it
+                path.rmdir()
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error

@@ -1,0 +1,284 @@
+"""A sweep: one training for every combination of some options, over the workers of a Dask cluster."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import typing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from neuroattn.options import check_options, option
+from neuroattn.training.config import DigitsConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    import pandas as pd
+    from distributed import Client
+
+RECIPE, TABLE = "recipe.yaml", "table.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepConfig:
+    """Where a sweep runs; what it runs is its recipe's business."""
+
+    workers: int = option(1, "processes of a local Dask cluster, of one thread each", low=1)
+    dask: str | None = option(None, "address of a Dask scheduler (tcp://HOST:PORT) whose workers see the folder")
+    data: str | None = option(
+        None, "folder with MNIST's four IDX files, or 'download'; without it, the folder in NEUROATTN_DATA"
+    )
+    out: str | None = option(None, "folder of the sweep; the same recipe goes on in it (default: runs/sweep-NAME)")
+
+    def __post_init__(self) -> None:
+        """Check every option."""
+        check_options(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """A grid of trainings.
+
+    Attributes
+    ----------
+    base
+        Options that all have in common.
+    grid
+        Values of the options that differ, by option. The trainings are all combinations, the last option running
+        fastest.
+    trainings
+        Their configurations, by the name of the network.
+    """
+
+    base: Mapping[str, Any]
+    grid: Mapping[str, list[Any]]
+    trainings: Mapping[str, DigitsConfig]
+
+
+def read_sweep(path: Path) -> Sweep:
+    """Return the sweep of a recipe, checked.
+
+    The recipe is a YAML file with ``base`` (options of ``neuroattn.training digits``) and ``grid`` (lists of values).
+    The option ``name`` of ``base`` names the networks and may hold options in braces (``digits-{seed}``); without it
+    the options of the grid and their values do.
+
+    Raises
+    ------
+    ValueError
+        If the file is no such recipe, an option is not one of a training, a value is not allowed, or two trainings
+        have the same name.
+    """
+    try:
+        text = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"recipe must be a YAML file that can be read, got {str(path)!r} ({error})") from error
+    if not isinstance(text, dict) or not {"grid"} <= set(text) <= {"base", "grid"}:
+        raise ValueError(f"recipe must hold grid, and may hold base, got {str(path)!r}; put options under these two")
+    base, grid = text.get("base") or {}, text["grid"]
+    if not isinstance(base, dict) or not isinstance(grid, dict):
+        raise ValueError(f"recipe must map options to values under base and grid, got {str(path)!r}")
+    known = {field.name for field in dataclasses.fields(DigitsConfig)} - {"data", "out"}
+    for name in (*base, *grid):
+        if name not in known:
+            raise ValueError(
+                f"recipe must hold options of a training, got {name!r}; choose from {', '.join(sorted(known))}"
+            )
+        if name in base and name in grid:
+            raise ValueError(f"recipe must hold each option once, got {name} under base and under grid; remove one")
+    for name, values in grid.items():
+        if not isinstance(values, list) or not values:
+            raise ValueError(f"recipe must list at least one value for each option of grid, got {name}: {values}")
+    return Sweep(base=base, grid=grid, trainings=_trainings(base, grid))
+
+
+def _trainings(base: Mapping[str, Any], grid: Mapping[str, list[Any]]) -> dict[str, DigitsConfig]:
+    template = str(base.get("name", "_".join(f"{name}-{{{name}}}" for name in grid)))
+    trainings: dict[str, DigitsConfig] = {}
+    for values in itertools.product(*grid.values()):
+        options = {
+            name: _typed(name, value) for name, value in ({**base, **dict(zip(grid, values, strict=True))}).items()
+        }
+        shown = {name: _shown(value) for name, value in options.items()}
+        try:
+            name = template.format(**shown)
+        except (LookupError, ValueError) as error:
+            raise ValueError(f"name must hold options of the recipe in its braces, got {template!r}") from error
+        if name in trainings:
+            raise ValueError(f"name must tell trainings apart, got {name!r} twice; put the options of grid in braces")
+        trainings[name] = DigitsConfig(**{**options, "name": name})
+    return trainings
+
+
+def _shown(value: Any) -> str:
+    """Return a value as it stands in a name."""
+    if isinstance(value, tuple):
+        return "-".join(map(str, value))
+    return f"{value:g}".replace("+", "") if isinstance(value, float) else str(value)
+
+
+def _typed(name: str, value: Any) -> Any:
+    """Return an option's value in the type that a configuration has it in."""
+    hint = typing.get_type_hints(DigitsConfig)[name]
+    if typing.get_origin(hint) is tuple:
+        if isinstance(value, list) and all(type(item) is int for item in value):
+            return tuple(value)
+        raise ValueError(f"{name} must be a list of whole numbers, got {value!r}")
+    kinds = typing.get_args(hint) or (hint,)
+    if type(value) in kinds:
+        return value
+    if float in kinds and type(value) in {int, str}:
+        try:
+            return float(value)  # YAML takes 1e-3 for a text
+        except ValueError:
+            pass
+    if kinds == (str,) and type(value) in {int, float}:
+        return str(value)
+    raise ValueError(f"{name} must be of the kind {' or '.join(kind.__name__ for kind in kinds)}, got {value!r}")
+
+
+def run_sweep(
+    sweep: Sweep, folder: Path, client: Client, data: str | None, tell: Callable[[str], None]
+) -> pd.DataFrame:
+    """Run the trainings of a sweep that are not done; write the table again after each.
+
+    A training whose worker dies goes on with another from what it kept. One that breaks down stays in the table, with
+    the reason.
+
+    Parameters
+    ----------
+    sweep
+        What to train.
+    folder
+        Gets a folder for every network, ``recipe.yaml`` and ``table.csv``.
+    client
+        Of a Dask cluster whose workers see the folder.
+    data
+        Where the digits come from, as for a training.
+    tell
+        Told a line after every training.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `sweep_table`.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds something else, or the digits cannot be had.
+    """
+    from distributed import as_completed
+
+    from neuroattn.stimuli.mnist import load
+
+    load(data, "train")  # what is wrong with the digits is said before anything is made
+    _claim(sweep, folder)
+    done = {name for name in sweep.trainings if _is_done(folder / name, sweep.trainings[name])}
+    outcomes = dict.fromkeys(done, "done")
+    if done:
+        tell(f"{len(done)} of {len(sweep.trainings)} trainings are done")
+    submit: Any = client.submit
+    futures = {
+        submit(_train, dataclasses.replace(config, data=data), folder / name, pure=False): name
+        for name, config in sweep.trainings.items()
+        if name not in done
+    }
+    completed: Any = as_completed
+    for future in completed(futures):
+        outcome = future.result()
+        if isinstance(outcome, Exception):
+            raise outcome
+        outcomes[futures[future]] = outcome
+        sweep_table(sweep, folder, outcomes).to_csv(folder / TABLE, index=False)
+        tell(f"{len(outcomes)}/{len(sweep.trainings)}  {futures[future]}: {outcomes[futures[future]]}")
+    table = sweep_table(sweep, folder, outcomes)
+    table.to_csv(folder / TABLE, index=False)
+    return table
+
+
+def sweep_table(sweep: Sweep, folder: Path, outcomes: Mapping[str, str]) -> pd.DataFrame:
+    """Return the metrics of every training and epoch.
+
+    Parameters
+    ----------
+    sweep, folder
+        As for `run_sweep`.
+    outcomes
+        Of the trainings that are over, by the name of the network.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a training and epoch: network, the options of the grid, epoch and metrics; and ``outcome``, which is
+        ``done`` or why the training broke down. One that broke down before its first epoch has one row, without
+        metrics.
+    """
+    import pandas as pd
+
+    from neuroattn.training.run import METRICS
+
+    parts = []
+    for name, config in sweep.trainings.items():
+        if name not in outcomes:
+            continue
+        file = folder / name / METRICS
+        rows = pd.read_csv(file) if file.is_file() else pd.DataFrame({"epoch": [float("nan")]})
+        about = {"network": name, **{option: getattr(config, option) for option in sweep.grid}}
+        for column, (key, value) in enumerate(about.items()):
+            rows.insert(column, key, [value] * len(rows))
+        parts.append(rows.assign(outcome=outcomes[name]))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _train(config: DigitsConfig, folder: Path) -> str | Exception:
+    """Train one network on a worker and return how that went, or what the user has to see to."""
+    from neuroattn.training.run import train_digits
+
+    try:
+        train_digits(config, folder, tell=lambda _: None)
+    except FloatingPointError as error:
+        return str(error)
+    except (ValueError, OSError) as error:
+        return error  # raised here, the worker would also log it at length
+    return "done"
+
+
+def _is_done(folder: Path, config: DigitsConfig) -> bool:
+    from neuroattn.models.checkpoint import read_metadata
+    from neuroattn.training.resume import resume_file
+    from neuroattn.training.run import recipe, weights_file
+
+    weights = weights_file(folder, config.name)
+    if resume_file(folder, config.name).is_file() or not weights.is_file():
+        return False
+    there = read_metadata(weights)["training"]["options"]
+    wanted = {key: list(value) if isinstance(value, tuple) else value for key, value in recipe(config).items()}
+    if {**there, "device": wanted["device"]} != wanted:
+        differing = ", ".join(key for key in wanted if there.get(key) != wanted[key])
+        raise ValueError(f"out must hold networks of this recipe, got {str(weights)!r}, which differs in {differing}")
+    return True
+
+
+def _claim(sweep: Sweep, folder: Path) -> None:
+    """Make the folder this sweep's, unless it is another's."""
+    from neuroattn.run_folder import is_free, unwritable
+
+    text = yaml.safe_dump({"base": dict(sweep.base), "grid": dict(sweep.grid)}, sort_keys=False)
+    try:
+        if (folder / RECIPE).is_file():
+            if (folder / RECIPE).read_text() != text:
+                raise ValueError(
+                    f"out must be a folder of the same recipe, got {str(folder)!r}, whose {RECIPE} differs; choose "
+                    "another folder, or the same recipe"
+                )
+            return
+        if not is_free(folder):
+            raise ValueError(f"out must be a folder that is empty or does not exist, got {str(folder)!r}")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / RECIPE).write_text(text)
+    except OSError as error:
+        raise unwritable(folder, error) from error

@@ -1,0 +1,208 @@
+"""``python -m neuroattn.training sweep`` as its users meet it, and the recipes that it takes."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neuroattn.models.checkpoint import load_model, read_metadata, weights_hash
+from neuroattn.training.__main__ import main
+from neuroattn.training.config import DigitsConfig
+from neuroattn.training.sweep import read_sweep
+
+RECIPE = """
+base: {epochs: 2, batch_size: 5, name: "net-{phi}-{seed}"}
+grid:
+  phi: [0, 1e2]
+  seed: [3, 4]
+"""
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+
+
+def started(*arguments, cwd):
+    command = [sys.executable, "-m", "neuroattn.training", "sweep", *map(str, arguments)]
+    return subprocess.Popen(
+        command, cwd=cwd, env=ENVIRONMENT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def refused(capsys, *arguments):
+    """Return the one line of a command that the user got wrong."""
+    with pytest.raises(SystemExit) as left:
+        main(["sweep", *map(str, arguments)])
+    out, err = capsys.readouterr()
+    assert (left.value.code, out) == (2, "")
+    assert err.count("\n") == 1
+    return err
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+def test_a_sweep_from_its_recipe_to_its_table(recipe, folder, tmp_path):
+    command = started(recipe, "--data", folder, "--workers", 2, cwd=tmp_path)
+    out, err = command.communicate(timeout=240)
+    assert (command.returncode, err) == (0, "")
+    sweep = tmp_path / "runs" / "sweep-small"
+    assert out.splitlines()[-1] == "table in runs/sweep-small/table.csv, networks in runs/sweep-small"
+    names = ["net-0-3", "net-0-4", "net-100-3", "net-100-4"]
+    assert sorted(path.name for path in sweep.iterdir()) == [*names, "recipe.yaml", "table.csv"]
+    table = pd.read_csv(sweep / "table.csv")
+    assert list(table)[:4] == ["network", "phi", "seed", "epoch"]
+    assert table["network"].tolist() == [name for name in names for _ in range(2)]
+    assert table["phi"].tolist() == [0] * 4 + [100] * 4
+    assert table["seed"].tolist() == [3, 3, 4, 4] * 2
+    assert table["epoch"].tolist() == [1, 2] * 4
+    assert set(table["outcome"]) == {"done"}
+    for name in names:
+        own = pd.read_csv(sweep / name / "metrics.csv")
+        rows = table[table["network"] == name].reset_index(drop=True)
+        pd.testing.assert_frame_equal(rows[list(own)], own)
+    options = read_metadata(sweep / "net-100-4" / "net-100-4.safetensors")["training"]["options"]
+    assert (options["phi"], options["seed"], options["batch_size"], options["name"]) == (100, 4, 5, "net-100-4")
+    # The second call has nothing to do, and says so.
+    before = (sweep / "net-0-3" / "net-0-3.safetensors").stat().st_mtime_ns
+    again = started(recipe, "--data", folder, cwd=tmp_path)
+    out, err = again.communicate(timeout=240)
+    assert (again.returncode, err, out.splitlines()[0]) == (0, "", "4 of 4 trainings are done")
+    assert (sweep / "net-0-3" / "net-0-3.safetensors").stat().st_mtime_ns == before
+    pd.testing.assert_frame_equal(pd.read_csv(sweep / "table.csv"), table)
+
+
+def test_a_sweep_that_is_killed_goes_on(folder, tmp_path):
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("base: {epochs: 12, batch_size: 3}\ngrid: {seed: [0, 1, 2]}\n")
+    first = started(recipe, "--data", folder, "--out", "killed", "--workers", 1, cwd=tmp_path)
+    assert first.stdout.readline() == "1/3  seed-0: done\n"
+    time.sleep(0.3)
+    os.kill(first.pid, signal.SIGKILL)
+    first.communicate()
+    second = started(recipe, "--data", folder, "--out", "killed", cwd=tmp_path)
+    out, err = second.communicate(timeout=240)
+    assert (second.returncode, err) == (0, "")
+    assert out.startswith("1 of 3 trainings are done\n")
+    whole = started(recipe, "--data", folder, "--out", "whole", cwd=tmp_path)
+    assert whole.communicate(timeout=240)[1] == ""
+    for name in ("seed-0", "seed-1", "seed-2"):
+        one, other = (load_model(tmp_path / run / name / f"{name}.safetensors") for run in ("killed", "whole"))
+        assert weights_hash(one) == weights_hash(other)
+    tables = [pd.read_csv(tmp_path / run / "table.csv") for run in ("killed", "whole")]
+    timing = ["seconds", "composites_per_second"]
+    pd.testing.assert_frame_equal(*(table.drop(columns=timing) for table in tables))
+
+
+def test_a_training_that_breaks_down_stays_in_the_table(folder, tmp_path):
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("base: {epochs: 1}\ngrid: {phi: [1000.0, 1.0e+40]}\n")
+    command = started(recipe, "--data", folder, "--out", "out", cwd=tmp_path)
+    assert command.communicate(timeout=240)[1] == ""
+    assert command.returncode == 0
+    table = pd.read_csv(tmp_path / "out" / "table.csv")
+    assert table["network"].tolist() == ["phi-1000", "phi-1e40"]
+    assert table["outcome"][0] == "done"
+    assert table["outcome"][1].startswith("the loss is not finite in epoch 1, batch 1 of 1, at learning rate 0.001")
+    assert np.isnan(table["validation_accuracy"][1])
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("grid: {sped: [1]}", "recipe must hold options of a training, got 'sped'; choose from attended, averaging"),
+        ("grid: {out: [a]}", "recipe must hold options of a training, got 'out'; choose from"),
+        ("grid: {seed: 1}", "recipe must list at least one value for each option of grid, got seed: 1"),
+        ("grid: {seed: []}", "recipe must list at least one value for each option of grid, got seed: []"),
+        ("base: {seed: 1}\ngrid: {seed: [1]}", "recipe must hold each option once, got seed under base and under grid"),
+        ("base: {name: a}\ngrid: {seed: [1, 2]}", "name must tell trainings apart, got 'a' twice"),
+        ("base: {name: 'a-{x}'}\ngrid: {seed: [1]}", "name must hold options of the recipe in its braces, got 'a-{x}'"),
+        ("grid: {seed: [1, 1]}", "name must tell trainings apart, got 'seed-1' twice"),
+        ("grid: {strength: [2]}", "strength must be in [0, 1], got 2.0"),
+        ("grid: {epochs: [1.5]}", "epochs must be of the kind int, got 1.5"),
+        ("grid: {epochs: [true]}", "epochs must be of the kind int, got True"),
+        ("grid: {phi: [much]}", "phi must be of the kind float, got 'much'"),
+        ("grid: {hidden: [20, 50]}", "hidden must be a list of whole numbers, got 20"),
+        ("seed: [1]", "recipe must hold grid, and may hold base, got"),
+        ("- 1", "recipe must hold grid, and may hold base, got"),
+        ("grid: [1]", "recipe must map options to values under base and grid, got"),
+        ("grid: {", "recipe must be a YAML file that can be read, got"),
+    ],
+)
+def test_a_recipe_with_an_error(capsys, tmp_path, text, error):
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(text)
+    assert refused(capsys, recipe, "--out", tmp_path / "out").startswith(f"error: {error}")
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_recipe(capsys, tmp_path):
+    assert refused(capsys) == "error: a recipe must be named, as in python -m neuroattn.training sweep RECIPE.yaml\n"
+    missing = tmp_path / "none.yaml"
+    assert refused(capsys, missing).startswith(
+        f"error: recipe must be a YAML file that can be read, got {str(missing)!r}"
+    )
+
+
+def test_a_folder_of_another_sweep_or_of_something_else(capsys, recipe, folder, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    arguments = [recipe, "--data", folder, "--out", tmp_path / "mine"]
+    expected = f"error: out must be a folder that is empty or does not exist, got {str(tmp_path / 'mine')!r}\n"
+    assert refused(capsys, *arguments) == expected
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "recipe.yaml").write_text("grid: {seed: [1]}")
+    arguments[-1] = tmp_path / "other"
+    expected = (
+        f"error: out must be a folder of the same recipe, got {str(tmp_path / 'other')!r}, whose recipe.yaml differs"
+    )
+    assert refused(capsys, *arguments).startswith(expected)
+    assert (tmp_path / "other" / "recipe.yaml").read_text() == "grid: {seed: [1]}"
+
+
+def test_digits_that_are_not_there(capsys, recipe, tmp_path):
+    err = refused(capsys, recipe, "--data", tmp_path / "nowhere", "--out", tmp_path / "out")
+    assert err.startswith("error: folder must exist, got")
+
+
+def test_a_scheduler_that_does_not_answer(capsys, recipe, folder, tmp_path):
+    err = refused(capsys, recipe, "--data", folder, "--out", tmp_path / "out", "--dask", "tcp://127.0.0.1:1")
+    assert re.match(r"error: dask must be the address of a running scheduler, got 'tcp://127.0.0.1:1' \(", err)
+
+
+@given(
+    phi=st.lists(st.floats(0, 1e6), min_size=1, max_size=4, unique_by=lambda value: f"{value:g}"),
+    seed=st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=4, unique=True),
+    epochs=st.integers(1, 50),
+)
+def test_a_grid_is_all_combinations(tmp_path_factory, phi, seed, epochs):
+    path = tmp_path_factory.mktemp("recipe") / "r.yaml"
+    path.write_text(f"base: {{epochs: {epochs}}}\ngrid: {{phi: {phi}, seed: {seed}}}\n")
+    trainings = read_sweep(path).trainings
+    assert list(trainings) == [f"phi-{p:g}_seed-{s}".replace("+", "") for p in phi for s in seed]
+    expected = [DigitsConfig(name=name, epochs=epochs) for name in trainings]
+    for (p, s), config, wanted in zip(itertools.product(phi, seed), trainings.values(), expected, strict=True):
+        assert config == dataclasses.replace(wanted, phi=p, seed=s)
+
+
+def test_lists_and_texts_of_a_recipe(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text("base: {clip: null, precision: 32, learning_rate: 1e-2}\ngrid: {hidden: [[3, 5], [7, 11]]}\n")
+    one, other = read_sweep(path).trainings.values()
+    assert (one.hidden, other.hidden) == ((3, 5), (7, 11))
+    assert (one.name, other.name) == ("hidden-3-5", "hidden-7-11")
+    assert (one.clip, one.precision, one.learning_rate) == (None, "32", 0.01)
