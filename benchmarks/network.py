@@ -2,8 +2,8 @@
 
     python benchmarks/network.py [--threads N] [--seconds S] [--yardstick COMMAND]
 
-Prints trials per second of the digits network without gradients and composites per second of training, each as a ratio
-to the textbook order, run in turn in the same minute. A yardstick is any command that prints one JSON line with
+Prints trials per second of the digits network without gradients, as a ratio to the textbook order, run in turn in the
+same minute; `benchmarks/training.py` is about training. A yardstick is any command that prints one JSON line with
 ``items_per_second``; it is run in between, and the ratio to it printed too.
 """
 
@@ -26,7 +26,6 @@ from neuroattn.models.gated import GatedNetwork, TopDown
 from neuroattn.models.trial import free_trial
 from neuroattn.stimuli.digits import composites
 from neuroattn.stimuli.mnist import embedded
-from neuroattn.training.loop import train_trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,9 +86,7 @@ def main() -> None:
     works: dict[str, Callable[[], None]] = {}
     for name, kind in (("ours", TopDown), ("textbook", Textbook)):
         model = network(kind)
-        optimiser = torch.optim.Adam(model.parameters(), 1e-3)
         works[f"trials, {name}"] = evaluating(model, batch.images)
-        works[f"training, {name}"] = lambda m=model, o=optimiser: train_trial(m, batch, o, 1000.0)  # type: ignore[misc]
     rates: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(options.rounds):
         for name, work in works.items():

@@ -1,4 +1,4 @@
-"""Options of training on digits; the defaults are the paper's."""
+"""Options of training on digits; the defaults are our recipe, experiments/paper-digits.yaml the paper's."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ class DigitsConfig:
     strength: float = option(0.2, "gate strength s", low=0, high=1)
     noise: float = option(0.3, "upper bound of the uniform background noise", unit="luminance", low=0, high=1)
     resample: bool = option(True, "labels of a composite may repeat (false: all differ)")
-    epochs: int = option(10, "passes through the training digits", low=1)
+    epochs: int = option(15, "passes through the training digits", low=1)
     batch_size: int = option(64, "composites of a step", low=1)
-    learning_rate: float = option(1e-3, "learning rate of Adam, the highest of a schedule", low=0, high=1)
+    learning_rate: float = option(3e-3, "learning rate of Adam, the highest of a schedule", low=0, high=1)
     schedule: str = option(
-        "constant", "how the learning rate runs over the training", choices=("constant", "one-cycle", "cosine")
+        "one-cycle", "how the learning rate runs over the training", choices=("constant", "one-cycle", "cosine")
     )
     gradient_steps: int | None = option(
-        None, "last time steps of a phase that gradients flow through (default: all of them)", low=1
+        2, "last time steps of a phase that gradients flow through (null: all of them)", low=1
     )
-    clip: float | None = option(None, "largest norm of a step's gradients; longer ones are shortened to it", low=1e-9)
+    clip: float | None = option(
+        1.0, "largest norm of a step's gradients; longer ones are shortened to it (null: none is)", low=1e-9
+    )
     averaging: float = option(
         0.0, "decay a step of the running mean of the weights that is kept (0: the weights themselves)", low=0, high=1
     )
@@ -38,16 +40,16 @@ class DigitsConfig:
         choices=("error", "ink"),
     )
     phi: float = option(1000.0, "weight φ of the attention loss beside the classification loss", low=0)
-    validation: float = option(0.3, "fraction of the digits held out for validation", low=0.01, high=0.9)
+    validation: float = option(0.1, "fraction of the digits held out for validation", low=0.01, high=0.9)
     seed: int = option(0, "seed of the weights, the split, the order and the composites", low=0, high=2**32 - 1)
     data: str | None = option(
         None, "folder with MNIST's four IDX files, or 'download'; without it, the folder in NEUROATTN_DATA"
     )
     device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
     precision: str = option(
-        "32",
-        "floating-point numbers that networks compute in: 32 bits, or bfloat16 where that is quicker",
-        choices=("32", "bf16"),
+        "auto",
+        "of what networks compute in: 32 bits, bfloat16, or (auto) bfloat16 where the processor has it",
+        choices=("auto", "32", "bf16"),
     )
     out: str | None = option(None, "folder of the run, which must not exist (default: runs/training-NAME-DATE-TIME)")
 

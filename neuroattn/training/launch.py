@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 from neuroattn.device import choose_device
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
     from lightning_fabric import Fabric
 
 
@@ -20,7 +23,8 @@ def launched(device: str, precision: str) -> Fabric:
     device
         ``auto``, ``cpu`` or ``cuda``. Each process of a machine takes a GPU of its own.
     precision
-        ``32``, or ``bf16``: the weights stay in 32 bits, and what gains by it is computed in bfloat16.
+        ``32``, or ``bf16``: the weights stay in 32 bits, and what gains by it is computed in bfloat16; or ``auto``
+        (see `choose_precision`).
 
     Raises
     ------
@@ -32,9 +36,9 @@ def launched(device: str, precision: str) -> Fabric:
     from lightning_fabric.plugins.environments.lightning import LightningEnvironment
     from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
-    kind = choose_device(device).type
+    where = choose_device(device)
     here, everywhere = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), int(os.environ.get("WORLD_SIZE", "1"))
-    if kind == "cuda" and here > torch.cuda.device_count():
+    if where.type == "cuda" and here > torch.cuda.device_count():
         raise ValueError(
             f"device must leave every process a GPU of its own, got {here} processes on a machine with "
             f"{torch.cuda.device_count()}; start fewer, or take --device cpu"
@@ -42,13 +46,28 @@ def launched(device: str, precision: str) -> Fabric:
     # Its notes on how it was started are not for users.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric = Fabric(
-        accelerator=kind,
+        accelerator=where.type,
         devices=here,
         num_nodes=everywhere // here,
         strategy="ddp" if everywhere > 1 else "auto",
-        precision="bf16-mixed" if precision == "bf16" else "32-true",
+        precision="bf16-mixed" if choose_precision(precision, where) == "bf16" else "32-true",
         # Named, so that a batch system's variables around an ordinary process do not count.
         plugins=[TorchElasticEnvironment() if everywhere > 1 else LightningEnvironment()],
     )
     fabric.launch()
     return fabric
+
+
+def choose_precision(precision: str, device: torch.device) -> str:
+    """Return the precision of an option ``auto``, ``32`` or ``bf16``; ``auto`` takes what the device is quick in."""
+    import torch
+
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        quick = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        # Elsewhere bfloat16 would be emulated, more slowly than 32 bits. Older torch does not tell.
+        tell: Callable[[], dict[str, bool]] = getattr(torch.cpu, "get_capabilities", dict)
+        quick = any(tell().get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+    return "bf16" if quick else "32"

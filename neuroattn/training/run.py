@@ -16,7 +16,7 @@ from neuroattn.provenance import versions
 from neuroattn.run_folder import is_free, unwritable
 from neuroattn.stimuli.mnist import load, without_embedded
 from neuroattn.training.interrupt import interrupts
-from neuroattn.training.launch import launched
+from neuroattn.training.launch import choose_precision, launched
 from neuroattn.training.loop import train
 from neuroattn.training.resume import leftover, load_state, resume_file, save_state
 
@@ -64,6 +64,7 @@ def train_digits(config: DigitsConfig, folder: Path, tell: Callable[[str], None]
         "options": recipe(config),
         "digits": seen,
         "device": str(fabric.device),
+        "precision": choose_precision(config.precision, fabric.device),
         "processes": fabric.world_size,
     }
     # Where it is computed does not make it another training, though then its bits may differ.

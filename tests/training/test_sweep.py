@@ -88,7 +88,7 @@ def test_a_sweep_from_its_recipe_to_its_table(recipe, folder, tmp_path):
 
 def test_a_sweep_that_is_killed_goes_on(folder, tmp_path):
     recipe = tmp_path / "r.yaml"
-    recipe.write_text("base: {epochs: 12, batch_size: 3}\ngrid: {seed: [0, 1, 2]}\n")
+    recipe.write_text("base: {epochs: 12, batch_size: 3, validation: 0.3}\ngrid: {seed: [0, 1, 2]}\n")
     first = started(recipe, "--data", folder, "--out", "killed", "--workers", 1, cwd=tmp_path)
     assert first.stdout.readline() == "1/3  seed-0: done\n"
     time.sleep(0.3)
@@ -117,7 +117,7 @@ def test_a_training_that_breaks_down_stays_in_the_table(folder, tmp_path):
     table = pd.read_csv(tmp_path / "out" / "table.csv")
     assert table["network"].tolist() == ["phi-1000", "phi-1e40"]
     assert table["outcome"][0] == "done"
-    assert table["outcome"][1].startswith("the loss is not finite in epoch 1, batch 1 of 1, at learning rate 0.001")
+    assert table["outcome"][1].startswith("the loss is not finite in epoch 1, batch 1 of 1, at learning rate 0.00012")
     assert np.isnan(table["validation_accuracy"][1])
 
 
