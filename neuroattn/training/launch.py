@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from neuroattn.device import choose_device
+from neuroattn.training.memory import keep_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +56,7 @@ def launched(device: str, precision: str) -> Fabric:
         plugins=[TorchElasticEnvironment() if everywhere > 1 else LightningEnvironment()],
     )
     fabric.launch()
+    keep_memory()
     return fabric
 
 

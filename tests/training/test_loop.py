@@ -19,7 +19,6 @@ from neuroattn.training.config import DigitsConfig
 from neuroattn.training.loop import accuracy, generators, train, train_trial
 from neuroattn.training.loss import phase_loss
 
-
 # What the paper does where we do something else: the sums by hand are its own.
 PAPER = {"learning_rate": 1e-3, "schedule": "constant", "gradient_steps": None, "clip": None, "validation": 0.3}
 
