@@ -34,5 +34,17 @@ def versions() -> dict[str, str]:
         "git_commit": git_commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "processor": processor(),
         **libraries,
     }
+
+
+@cache
+def processor() -> str:
+    """Return the processor's name, or what the platform says of it where there is no name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

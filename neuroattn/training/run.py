@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import tensorboardX
+import torch
 from filelock import FileLock, Timeout
 
 from neuroattn.models.checkpoint import save_model
@@ -66,6 +67,7 @@ def train_digits(config: DigitsConfig, folder: Path, tell: Callable[[str], None]
         "device": str(fabric.device),
         "precision": choose_precision(config.precision, fabric.device),
         "processes": fabric.world_size,
+        "threads": torch.get_num_threads(),
     }
     # Where it is computed does not make it another training, though then its bits may differ.
     of = {**{key: value for key, value in recipe(config).items() if key != "device"}, "digits": seen["sha256"]}
