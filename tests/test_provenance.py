@@ -30,6 +30,7 @@ def test_versions():
         "git_commit",
         "python",
         "platform",
+        "processor",
         "torch",
         "numpy",
         "scipy",
@@ -40,6 +41,7 @@ def test_versions():
     ]
     assert (found["neuroattn"], found["python"]) == (neuroattn.__version__, platform.python_version())
     assert found["torch"].split("+")[0] == torch.__version__.split("+")[0]
+    assert found["processor"]
     assert json.loads(json.dumps(found)) == found
     assert re.fullmatch(r"([0-9a-f]{40}(-dirty)?)?", found["git_commit"])
 
