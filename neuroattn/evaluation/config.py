@@ -1,4 +1,4 @@
-"""Options of evaluation on digits."""
+"""Options of evaluation on digits, and of a model card."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ class DigitsConfig:
     data: str | None = option(
         None, "folder with MNIST's IDX files, or 'download'; without it, the folder in NEUROATTN_DATA"
     )
+    n_objects: int | None = option(
+        None, "digits of a composite, which must be what the networks take (default: that)", low=2, high=10
+    )
     composites: int | None = option(None, "number of composites (default: one for every digit)", low=2)
     noise: float = option(0.3, "upper bound of the uniform background noise", unit="luminance", low=0, high=1)
     strength: float | None = option(None, "gate strength s in place of the checkpoint's", low=0, high=1)
@@ -36,3 +39,21 @@ class DigitsConfig:
             raise ValueError("model must name at least one network, got none")
         if len(set(self.model)) < len(self.model):
             raise ValueError(f"model must name different networks, got {', '.join(self.model)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardConfig:
+    """Which networks a model card is about, and what they are evaluated on."""
+
+    model: tuple[str, ...] = option((), "networks: shipped names or .safetensors files (default: all that are shipped)")
+    data: str | None = option(
+        None, "folder with MNIST's IDX files, or 'download'; without it, the folder in NEUROATTN_DATA"
+    )
+    noise: float = option(0.3, "upper bound of the uniform background noise", unit="luminance", low=0, high=1)
+    seed: int = option(0, "seed of the composites", low=0, high=2**32 - 1)
+    device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
+    out: str | None = option(None, "Markdown file, written anew (default: standard output)")
+
+    def __post_init__(self) -> None:
+        """Check every option."""
+        check_options(self)

@@ -66,7 +66,7 @@ def load_model(name: str | Path, *, device: str | torch.device = "cpu", strength
     ValueError
         If the name is unknown, or the file is not a checkpoint or is damaged.
     """
-    path = _checkpoint_path(name)
+    path = checkpoint_path(name)
     network = _load_published(path) if path.suffix == ".pt" else _load_own(path)
     if strength is not None:
         network = network.with_strength(strength)
@@ -141,7 +141,7 @@ def save_model(
 
 def read_metadata(name: str | Path) -> dict[str, Any]:
     """Return what an own checkpoint says of itself: name, seed, config, training, provenance."""
-    path = _checkpoint_path(name)
+    path = checkpoint_path(name)
     with _opened(path) as file:
         return _own_metadata(path, file.metadata())
 
@@ -156,7 +156,14 @@ def weights_hash(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _checkpoint_path(name: str | Path) -> Path:
+def checkpoint_path(name: str | Path) -> Path:
+    """Return the file of a shipped name, or of a path.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file or name.
+    """
     path = Path(name)
     if path.suffix in {".safetensors", ".pt"}:
         if not path.is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import numpy as np
@@ -135,8 +136,9 @@ def test_a_case_by_hand(monkeypatch):
         assert_allclose(table.loc[what, ["interval_low", "interval_high"]].astype(float), [low, high], rtol=1e-6)
     # The phases of a composite are not independent: right were 2, 1, 2 and 1 of 2.
     fractions, row = np.array([1, 0.5, 1, 0.5]), table.loc["accuracy"]
-    interval = stats.t.interval(0.95, 3, 0.75, stats.sem(fractions))
     assert_allclose([row["estimate"], row["sd"]], [0.75, fractions.std(ddof=1)])
+    # A resample of four holds no 1, or no 0.5, with a probability of 1/16 each: more than 2.5 %.
+    interval = [0.5, 1]
     assert_allclose([row["interval_low"], row["interval_high"]], interval)
     assert (row["n"], row["note"]) == (4, "mean over composites of the fraction of correct phases")
     # Phase by phase: the attended pixel, and the mean of the two others; then the mean over phases.
@@ -145,10 +147,11 @@ def test_a_case_by_hand(monkeypatch):
     other = ((gate[:, 1] + gate[:, 2]) / 2 + (gate[:, 0] + gate[:, 2]) / 2) / 2
     for what, values in (("attended", one), ("unattended", other), ("difference", other - one)):
         row = table.loc[f"gate_{what}"]
-        interval = stats.t.interval(0.95, 3, values.mean(), stats.sem(values))
+        every = np.mean(list(itertools.product(values, repeat=4)), axis=1)  # the resamples, all equally likely
+        interval = np.quantile(every, [0.025, 0.975])
         assert_allclose(row["estimate"], values.mean(), rtol=1e-5)
         assert_allclose(row["sd"], values.std(ddof=1), rtol=1e-5)
-        assert_allclose([row["interval_low"], row["interval_high"]], interval, rtol=1e-4, atol=1e-5)
+        assert_allclose([row["interval_low"], row["interval_high"]], interval, atol=0.03)
         assert row["n"] == 4
     test = stats.ttest_rel(other, one)
     assert_allclose(table.loc["gate_difference_t", "estimate"], test.statistic, rtol=1e-4)
@@ -234,3 +237,13 @@ def test_networks_of_other_images(config):
     )
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         n_digits(config, "a")
+
+
+def test_the_bootstrap_of_many_composites_is_as_wide_as_the_t_interval():
+    values = np.random.default_rng(0).choice([0.0, 0.5, 1.0], p=[0.01, 0.05, 0.94], size=5000)
+    row = evaluation._mean("accuracy", values, "")
+    half = stats.t.ppf(0.975, 4999) * stats.sem(values)
+    found = [row["interval_low"] - values.mean(), row["interval_high"] - values.mean()]
+    assert_allclose(found, [-half, half], rtol=0.1)
+    again = evaluation._mean("accuracy", values, "")
+    assert again == row

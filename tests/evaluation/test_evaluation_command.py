@@ -7,11 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from neuroattn.evaluation import digits as evaluation
+from neuroattn.evaluation import run
 from neuroattn.evaluation.__main__ import main
 from neuroattn.models.checkpoint import save_model, shipped_models
 from neuroattn.models.config import digits_config
@@ -61,13 +62,13 @@ def test_the_table(reference, tmp_path):
 
 
 def test_several_networks_see_the_same_composites_of_all_classes(capsys, untrained, tmp_path, monkeypatch):
-    shown, evaluated = [], evaluation.evaluate
+    shown, evaluated = [], run.evaluate
 
     def spy(model, composites):
         shown.append(composites)
         return evaluated(model, composites)
 
-    monkeypatch.setattr(evaluation, "evaluate", spy)
+    monkeypatch.setattr(run, "evaluate", spy)
     out = tmp_path / "table.csv"
     arguments = ["--model", *untrained, "--composites", 60, "--strength", 0.5, "--seed", 3]
     status, printed, err = run_here(capsys, *arguments, "--out", out)
@@ -76,7 +77,9 @@ def test_several_networks_see_the_same_composites_of_all_classes(capsys, untrain
     # The embedded digits are ordered by class; every composite would hold a 0 if the first 60 were taken.
     assert (shown[0].labels == 0).any(1).float().mean() < 0.5
     table = pd.read_csv(out)
-    assert table["model"].unique().tolist() == ["untrained-0", "untrained-1"]
+    assert table["model"].unique().tolist() == ["untrained-0", "untrained-1", "mean of 2 networks"]
+    means = table.pivot_table(index="what", columns="model", values="estimate")
+    np.testing.assert_allclose(means["mean of 2 networks"], means[["untrained-0", "untrained-1"]].mean(axis=1))
     assert "\nuntrained-1\n" in printed
     again = run_here(capsys, *arguments)
     assert again == (0, printed, "")
@@ -99,7 +102,7 @@ def test_several_networks_see_the_same_composites_of_all_classes(capsys, untrain
 )
 def test_what_a_user_gets_wrong(capsys, tmp_path, monkeypatch, arguments, text):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(evaluation, "evaluate", None)  # nothing may get as far as that
+    monkeypatch.setattr(run, "evaluate", None)  # nothing may get as far as that
     assert run_here(capsys, *arguments) == (2, "", f"error: {text}\n")
 
 
@@ -154,7 +157,7 @@ def test_an_interrupt(capsys, untrained, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(evaluation, "evaluate", interrupt)
+    monkeypatch.setattr(run, "evaluate", interrupt)
     assert run_here(capsys, "--model", untrained[0]) == (130, "", "interrupted: nothing was kept\n")
 
 
@@ -162,4 +165,13 @@ def test_what_to_evaluate_on(capsys):
     with pytest.raises(SystemExit) as left:
         main(["scenery"])
     assert left.value.code == 2
-    assert capsys.readouterr() == ("", "error: what to evaluate on must be digits, got 'scenery'\n")
+    assert capsys.readouterr() == ("", "error: what to do must be digits or card, got 'scenery'\n")
+
+
+def test_a_number_of_digits_that_a_network_cannot_take(capsys, untrained):
+    text = (
+        "error: n_objects must be 2 for model 'untrained-0', got 3; its read-out has 1600 inputs, one a unit of "
+        "the last stage, which fixes the width of the images\n"
+    )
+    assert run_here(capsys, "--model", untrained[0], "--n_objects", 3) == (2, "", text)
+    assert run_here(capsys, "--model", untrained[0], "--n_objects", 2, "--composites", 4)[0] == 0

@@ -1,0 +1,184 @@
+"""The model card: what networks are, from their own metadata, and what they do, from an evaluation."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+# Options that tell networks of one recipe apart.
+_OWN = ("name", "seed", "device")
+
+
+def card(files: Sequence[Path], about: Sequence[Mapping[str, Any]], table: pd.DataFrame, shown: str) -> str:
+    """Return a model card in Markdown.
+
+    Parameters
+    ----------
+    files
+        Checkpoints.
+    about
+        What each says of itself (`neuroattn.models.checkpoint.read_metadata`).
+    table
+        `neuroattn.evaluation.digits.evaluate` of all of them, in one table.
+    shown
+        What they were evaluated on, in words.
+    """
+    recipes: dict[str, list[int]] = {}
+    for index, one in enumerate(about):
+        recipes.setdefault(_recipe(one), []).append(index)
+    lines = [
+        "# Shipped networks",
+        "",
+        "Made by `python -m neuroattn.evaluation card` from the files' own metadata; do not edit.",
+        "",
+        f"Evaluated on {shown}.",
+        "Intervals are 95 %: a bootstrap over composites for accuracies, Wilson's over composites for the other",
+        "fractions, and t over networks where a mean of networks is given. Gates are means ± SD over composites. No",
+        "network has seen the official test set or the 5,000 digits that travel with the package.",
+    ]
+    for recipe, indices in recipes.items():
+        names = [about[index]["name"] for index in indices]
+        rows = table[table["model"].isin(names)]
+        lines += ["", f"## {_span(names)}", "", *_summary(rows), ""]
+        lines += [
+            "| network | seed | accuracy | all right | all covered | attended first | gate attended | unattended |"
+        ]
+        lines += ["|---|---|---|---|---|---|---|---|"]
+        lines += [_row(about[index], rows[rows["model"] == about[index]["name"]]) for index in indices]
+        lines += ["", f"Recipe: {recipe}.", "", *_training([about[index] for index in indices]), ""]
+        lines += ["| file | SHA-256 |", "|---|---|"]
+        lines += [f"| `{files[i].name}` | `{hashlib.sha256(files[i].read_bytes()).hexdigest()}` |" for i in indices]
+    return "\n".join([*lines, "", "Released under the package's licence.", ""])
+
+
+def _recipe(about: Mapping[str, Any]) -> str:
+    options = {key: value for key, value in about["training"]["options"].items() if key not in _OWN}
+    return ", ".join(f"{key} {_plain(value)}" for key, value in options.items())
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return " and ".join(map(str, value))
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _span(names: Sequence[str]) -> str:
+    return f"`{names[0]}`" if len(names) == 1 else f"`{names[0]}` to `{names[-1]}`"
+
+
+def _summary(rows: pd.DataFrame) -> list[str]:
+    accuracy = rows[rows["what"] == "accuracy"]["estimate"]
+    always = [
+        f"`{row['model']}` ({row['note']})"
+        for row in rows.to_dict("records")
+        if str(row["what"]).startswith("attended_first") and row["estimate"] >= 0.99
+    ]
+    lines = []
+    if len(accuracy) > 1:
+        mean = _by_what(over_networks(rows))["accuracy"]
+        lines.append(
+            f"Accuracy, mean of {len(accuracy)} networks: {mean['estimate']:.4f} "
+            f"[{mean['interval_low']:.4f}, {mean['interval_high']:.4f}], from {accuracy.min():.4f} to "
+            f"{accuracy.max():.4f}."
+        )
+    if always:
+        lines.append(
+            f"{len(always)} of {len(accuracy)} attend the same place first in at least 99 % of trials: "
+            f"{', '.join(always)}. In their free order, place and phase are confounded."
+        )
+    else:
+        lines.append("None attends the same place first in 99 % of trials or more.")
+    return lines
+
+
+def _row(about: Mapping[str, Any], rows: pd.DataFrame) -> str:
+    of = _by_what(rows)
+    places = ", ".join(
+        f"{row['note']} {100 * row['estimate']:.1f} %" for what, row in of.items() if what.startswith("attended_first")
+    )
+    gates = [f"{of[what]['estimate']:.3f} ± {of[what]['sd']:.3f}" for what in ("gate_attended", "gate_unattended")]
+    cells = [
+        f"`{about['name']}`",
+        str(about["seed"]),
+        _interval(of["accuracy"]),
+        _interval(of["all_objects_right"]),
+        _interval(of["all_objects_covered"]),
+        places,
+        *gates,
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _by_what(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    return {str(row["what"]): {str(key): value for key, value in row.items()} for row in table.to_dict("records")}
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    return f"{row['estimate']:.4f} [{row['interval_low']:.4f}, {row['interval_high']:.4f}]"
+
+
+def _training(about: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return data, time and machine of trainings of one recipe."""
+    trained = [one["training"] for one in about]
+    minutes = [sum(epoch["seconds"] for epoch in one["epochs"]) / 60 for one in trained]
+    rates = [epoch["composites_per_second"] for one in trained for epoch in one["epochs"]]
+    digits = {(one["digits"]["what"], one["digits"]["n"], one["digits"]["sha256"]) for one in trained}
+    machines = {_machine(one) for one in about}
+    span = f"{min(minutes):.0f}" if len(minutes) == 1 else f"{min(minutes):.0f} to {max(minutes):.0f}"
+    rate = f"{min(rates):.0f} to {max(rates):.0f} composites/s"
+    return [
+        *(f"Data: {what}, {n:,} digits (SHA-256 `{sha}`)." for what, n, sha in sorted(digits)),
+        "",
+        f"Time: {span} minutes a network ({rate}), on {'; '.join(sorted(machines))}.",
+    ]
+
+
+def _machine(about: Mapping[str, Any]) -> str:
+    training, made = about["training"], about["provenance"]
+    where = made.get("processor") or made["platform"]
+    threads = f", {training['threads']} threads" if "threads" in training else ""
+    if training.get("threads") == 1:
+        threads = ", one thread"
+    precision = f", {training['precision']}" if "precision" in training else ""
+    return f"{training['device']} ({where}{threads}{precision}, torch {made['torch']})"
+
+
+def over_networks(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean over networks of every estimate, with a 95 % t interval over networks.
+
+    Parameters
+    ----------
+    table
+        `neuroattn.evaluation.digits.evaluate` of at least two networks that take the same number of digits.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As from `evaluate`; `sd` is over networks, `n` their number, and `note` tells the lowest and the highest.
+    """
+    from scipy import stats
+
+    rows = []
+    for what, part in table.groupby("what", sort=False):
+        values = part["estimate"].to_numpy(float)
+        n = len(values)
+        half = stats.t.ppf(0.975, n - 1) * stats.sem(values)
+        rows.append(
+            {
+                "model": f"mean of {n} networks",
+                "what": what,
+                "estimate": values.mean(),
+                "interval_low": values.mean() - half,
+                "interval_high": values.mean() + half,
+                "sd": values.std(ddof=1),
+                "n": n,
+                "note": f"over networks: {values.min():.4f} to {values.max():.4f}",
+            }
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,114 @@
+"""``python -m neuroattn.evaluation card`` and the mean over networks."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from scipy import stats
+
+from neuroattn.evaluation import run
+from neuroattn.evaluation.__main__ import main
+from neuroattn.evaluation.card import over_networks
+from neuroattn.models.checkpoint import save_model
+from neuroattn.models.config import digits_config
+from neuroattn.models.gated import GatedNetwork
+from neuroattn.stimuli.mnist import embedded
+
+
+@pytest.fixture
+def networks(tmp_path):
+    """Files of three networks: two of one recipe, and one of another."""
+    files = []
+    for seed, phi in ((3, 1000.0), (5, 1000.0), (7, 10.0)):
+        name = f"net-{seed}"
+        network = GatedNetwork(digits_config(), torch.Generator().manual_seed(seed), name=name, seed=seed)
+        epochs = [{"epoch": 1, "seconds": 90.0, "composites_per_second": 501.0}] * 2
+        training = {
+            "options": {"name": name, "phi": phi, "clip": None, "hidden": [20, 50], "seed": seed, "device": "auto"},
+            "digits": {"what": "training set", "n": 55_000, "sha256": "abc"},
+            "device": "cpu",
+            "threads": 1,
+            "precision": "bf16",
+            "epochs": epochs,
+        }
+        files.append(tmp_path / f"{name}.safetensors")
+        save_model(network, files[-1], training=training, provenance={"processor": "P1", "platform": "-", "torch": "2"})
+    return files
+
+
+def left(capsys, *arguments):
+    with pytest.raises(SystemExit) as status:
+        main(["card", *map(str, arguments)])
+    return status.value.code, *capsys.readouterr()
+
+
+def test_a_card(networks, tmp_path, monkeypatch, capsys):
+    shown = []
+    evaluated = run.evaluate
+
+    def spy(model, composites):
+        shown.append(composites)
+        return evaluated(model, composites).assign(note=lambda table: table["note"])
+
+    monkeypatch.setattr(run, "evaluate", spy)
+    monkeypatch.setattr(run, "load", lambda _data, split: {"test": embedded().select(slice(0, None, 50))}[split])
+    out = tmp_path / "card.md"
+    assert left(capsys, "--model", *networks, "--out", out) == (0, "", "")
+    text = out.read_text()
+    assert "Evaluated on 100 composites of MNIST's official test digits (noise 0.3, seed 0)." in text
+    assert [line for line in text.splitlines() if line.startswith("## ")] == ["## `net-3` to `net-5`", "## `net-7`"]
+    tables = [evaluated(torch_load(file), shown[0]).set_index("what") for file in networks]
+    accuracies = [table.loc["accuracy"] for table in tables]
+    for seed, row in zip((3, 5, 7), accuracies, strict=True):
+        cell = f"{row['estimate']:.4f} [{row['interval_low']:.4f}, {row['interval_high']:.4f}]"
+        assert f"| `net-{seed}` | {seed} | {cell} |" in text
+    values = [row["estimate"] for row in accuracies[:2]]
+    low, high = stats.t.interval(0.95, 1, np.mean(values), stats.sem(values))
+    assert f"mean of 2 networks: {np.mean(values):.4f} [{low:.4f}, {high:.4f}]" in text
+    assert "Recipe: phi 1000, clip none, hidden 20 and 50." in text
+    assert "Recipe: phi 10, clip none, hidden 20 and 50." in text
+    assert "Data: training set, 55,000 digits (SHA-256 `abc`)." in text
+    assert "Time: 3 to 3 minutes a network (501 to 501 composites/s), on cpu (P1, one thread, bf16, torch 2)." in text
+    for file in networks:
+        assert f"| `{file.name}` | `{hashlib.sha256(file.read_bytes()).hexdigest()}` |" in text
+    always = [
+        f"`{table.loc[what, 'model']}` ({table.loc[what, 'note']})"
+        for table in tables[:2]
+        for what in ("attended_first_0", "attended_first_1")
+        if table.loc[what, "estimate"] >= 0.99
+    ]
+    one, _, _ = text.partition("## `net-7`")
+    if always:
+        assert f"{len(always)} of 2 attend the same place first in at least 99 % of trials: {', '.join(always)}." in one
+    else:
+        assert "None attends the same place first in 99 % of trials or more." in one
+
+
+def torch_load(file):
+    from neuroattn.models.checkpoint import load_model
+
+    return load_model(file)
+
+
+def test_a_network_that_does_not_say_how_it_was_trained(tmp_path, capsys):
+    file = tmp_path / "a.safetensors"
+    save_model(GatedNetwork(digits_config(), torch.Generator()), file, training={}, provenance={})
+    text = f"error: model must say how it was trained, got {str(file)!r}, whose metadata does not\n"
+    assert left(capsys, "--model", file) == (2, "", text)
+
+
+def test_the_mean_over_networks():
+    table = pd.DataFrame(
+        {"model": list("abc") * 2, "what": ["x"] * 3 + ["y"] * 3, "estimate": [0.5, 0.7, 0.9, 1.0, 1.0, 1.0]}
+    )
+    found = over_networks(table).set_index("what")
+    low, high = stats.t.interval(0.95, 2, 0.7, stats.sem([0.5, 0.7, 0.9]))
+    row = found.loc["x"]
+    assert_allclose([row["estimate"], row["interval_low"], row["interval_high"], row["sd"]], [0.7, low, high, 0.2])
+    assert (row["n"], row["model"], row["note"]) == (3, "mean of 3 networks", "over networks: 0.5000 to 0.9000")
+    assert_allclose(found.loc["y", ["estimate", "interval_low", "interval_high"]].astype(float), 1)
