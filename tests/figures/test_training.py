@@ -1,0 +1,203 @@
+"""Figures of trainings: what is drawn, and the command that draws it."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.image import imread
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import stats
+
+from neuroattn.figures.__main__ import main, read_runs
+from neuroattn.figures.training import (
+    PhasePicture,
+    accuracy_by_penalty,
+    accuracy_figure,
+    curves_figure,
+    final,
+    phases_figure,
+)
+from neuroattn.models.checkpoint import load_model, save_model
+from neuroattn.models.config import digits_config
+from neuroattn.models.gated import GatedNetwork
+from neuroattn.models.trial import free_trial
+
+
+@pytest.fixture
+def table():
+    """Two learning rates, three penalties, three networks and five epochs of each."""
+    random, rows = np.random.default_rng(0), []
+    for rate in (1e-4, 1e-3):
+        for phi in (0.0, 10.0, 1000.0):
+            for seed in range(3):
+                for epoch in range(1, 6):
+                    about = {"network": f"{rate}-{phi}-{seed}", "phi": phi, "learning_rate": rate, "epoch": epoch}
+                    metrics = {
+                        "validation_accuracy": 1 - 0.2 * np.exp(-epoch * random.uniform(0.3, 0.5)),
+                        "training_classification_loss": np.exp(-epoch * random.uniform(0.3, 0.5)),
+                        "training_attention_loss": 1e-3 * np.exp(-epoch * random.uniform(0.3, 0.5)),
+                    }
+                    rows.append({**about, **metrics})
+    return pd.DataFrame(rows).sample(frac=1, random_state=0).sort_values("epoch", kind="stable")
+
+
+def lines(axes):
+    return {line.get_label(): line for line in axes.get_lines()}
+
+
+def test_curves(table):
+    figure = curves_figure(table)
+    panels = np.reshape(figure.axes, (2, 3))
+    for row, rate in zip(panels, (1e-4, 1e-3), strict=True):
+        assert row[0].get_title(loc="left") == f"learning rate {rate:g}"
+        labels = ["validation error (1 − accuracy)", "classification loss (nats)", "attention loss (luminance²)"]
+        assert [axes.get_ylabel() for axes in row] == labels
+        assert {axes.get_xlabel() for axes in row} == {"epoch"}
+        for phi in (0.0, 10.0, 1000.0):
+            part = table[(table["learning_rate"] == rate) & (table["phi"] == phi)]
+            line = lines(row[0])[f"φ = {phi:g}, 3 networks"]
+            assert_allclose(line.get_ydata(), 1 - part.groupby("epoch")["validation_accuracy"].mean())
+            line = lines(row[2])[f"φ = {phi:g}, 3 networks"]
+            assert_allclose(line.get_ydata(), part.groupby("epoch")["training_attention_loss"].mean())
+        assert len(row[0].get_lines()) == 3 * (3 + 1)
+    assert len(figure.legends[0].get_texts()) == 3
+
+
+def test_an_accuracy_of_one_has_no_logarithm(table):
+    figure = curves_figure(table.assign(validation_accuracy=1.0))
+    assert figure.axes[0].get_yscale() == "linear"
+    assert figure.axes[1].get_yscale() == "log"
+
+
+def test_bars(table):
+    figure = accuracy_figure(table)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [
+        "learning rate 0.0001,\n5 epochs",
+        "learning rate 0.001,\n5 epochs",
+    ]
+    last = table[(table["epoch"] == 5) & (table["learning_rate"] == 1e-3)]
+    means = last.groupby("phi")["validation_accuracy"].mean()
+    assert_allclose([bar.get_height() for bar in figure.axes[1].patches], means)
+    assert [text.get_text() for text in figure.axes[1].get_xticklabels()] == ["0\nn = 3", "10\nn = 3", "1000\nn = 3"]
+    low = figure.axes[0].get_ylim()[0]
+    assert low > 0
+    assert figure.axes[0].get_ylabel() == f"validation accuracy\n(axis begins at {low:.2f})"
+    figure = accuracy_figure(table.assign(validation_accuracy=0.5))
+    assert figure.axes[0].get_ylim()[0] == 0
+    assert figure.axes[0].get_ylabel() == "validation accuracy"
+
+
+def test_the_interval_is_over_networks(table):
+    part = final(table[table["learning_rate"] == 1e-3])
+    found = accuracy_by_penalty(part).set_index("phi").loc[10.0]
+    values = part.loc[part["phi"] == 10, "validation_accuracy"]
+    interval = stats.t.interval(0.95, 2, values.mean(), stats.sem(values))
+    assert_allclose([found["interval_low"], found["interval_high"]], interval)
+    assert found["n"] == 3
+    alone = accuracy_by_penalty(part[part["network"] == "0.001-10.0-1"]).iloc[0]
+    assert np.isnan(alone["interval_low"])
+
+
+def test_the_last_epoch_is_each_networks_own(table):
+    short = table[(table["network"] != "0.001-10.0-1") | (table["epoch"] < 4)]
+    last = final(short).set_index("network")["epoch"]
+    assert last["0.001-10.0-1"] == 3
+    assert (last.drop("0.001-10.0-1") == 5).all()
+    figure = accuracy_figure(short)
+    assert figure.axes[1].get_title(loc="left") == "learning rate 0.001,\n3 to 5 epochs"
+
+
+def test_phases():
+    random = np.random.default_rng(0)
+    image = random.random((7, 11))
+    phases = [
+        PhasePicture("attends", random.random((7, 11)), random.random((7, 11)), image > 0.5, random.random((3, 2, 5)))
+        for _ in range(3)
+    ]
+    figure = phases_figure(image, phases, "a")
+    panels = np.reshape([axes for axes in figure.axes if axes.get_images() and not axes.get_label()], (3, 5))
+    for row, phase in zip(panels, phases, strict=True):
+        shown = (image, phase.gated_image, phase.gate, phase.inhibition, phase.deeper.mean(0))
+        for axes, values in zip(row, shown, strict=True):
+            assert_array_equal(axes.get_images()[0].get_array(), values)
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as left:
+        main(["training", *map(str, arguments)])
+    return left.value.code, *capsys.readouterr()
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """A folder with two runs."""
+    for seed in (3, 5):
+        name = f"net-{seed}"
+        network = GatedNetwork(digits_config(n_objects=3), torch.Generator().manual_seed(seed), name=name, seed=seed)
+        metrics = {"validation_accuracy": 0.9, "training_classification_loss": 0.5, "training_attention_loss": 1e-4}
+        training = {
+            "options": {"phi": 1000.0, "learning_rate": 1e-3, "n_objects": 3},
+            "epochs": [{"epoch": epoch, **metrics} for epoch in (1, 2)],
+        }
+        (tmp_path / "sweep" / name).mkdir(parents=True)
+        save_model(network, tmp_path / "sweep" / name / f"{name}.safetensors", training=training, provenance={})
+    return tmp_path / "sweep"
+
+
+def test_the_command(sweep, tmp_path, capsys):
+    out = tmp_path / "figures"
+    assert run(capsys, sweep, "--out", out) == (0, f"2 networks; curves, accuracy, phases (.png, .svg) in {out}\n", "")
+    for name in ("curves", "accuracy", "phases"):
+        picture = imread(io.BytesIO((out / f"{name}.png").read_bytes()))
+        assert picture[..., :3].min() < 0.5
+        assert (out / f"{name}.svg").stat().st_size > 1000
+    before = (out / "phases.png").read_bytes()
+    text = f"error: out must be a folder without these figures, got {str(out)!r}, which holds curves.png\n"
+    assert run(capsys, sweep, "--out", out) == (2, "", text)
+    assert (out / "phases.png").read_bytes() == before
+
+
+def test_runs_and_sweeps_side_by_side(sweep):
+    table, files = read_runs([sweep / "net-5", sweep])
+    assert [file.name for file in files] == ["net-5.safetensors", "net-3.safetensors", "net-5.safetensors"]
+    assert table["network"].tolist() == [str(file) for file in files for _ in range(2)]
+    assert table["seed"].tolist() == [5, 5, 3, 3, 5, 5]
+
+
+def test_the_inhibition_that_is_drawn_is_that_of_its_phase(sweep, tmp_path, monkeypatch, capsys):
+    drawn = []
+    from neuroattn.figures import training
+
+    monkeypatch.setattr(
+        training, "phases_figure", lambda *arguments: drawn.append(arguments) or phases_figure(*arguments)
+    )
+    assert run(capsys, sweep, "--out", tmp_path / "figures", "--composite", 4)[0] == 0
+    ((image, phases, name),) = drawn
+    assert name == "net-3"
+    with torch.no_grad():
+        by_hand = list(
+            free_trial(load_model(sweep / "net-3" / "net-3.safetensors"), torch.tensor(image)[None, None], 3)
+        )
+    assert not phases[0].inhibition.any()
+    for number, phase in enumerate(by_hand):
+        assert_allclose(phases[number].gate, phase.gates[0][0, 0], atol=1e-5)
+        if number:
+            assert_array_equal(phases[number].inhibition, by_hand[number - 1].inhibition[0][0, 0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ([], "at least one run must be named, as in python -m neuroattn.figures training runs/training-digits"),
+        (["nowhere"], "run must be the folder of a training or of a sweep, with weights in it, got 'nowhere'"),
+        (["nowhere", "--composite", "5000"], "composite must be in [0, 4999], got 5000"),
+    ],
+)
+def test_what_a_user_gets_wrong(capsys, tmp_path, monkeypatch, arguments, text):
+    monkeypatch.chdir(tmp_path)
+    assert run(capsys, *arguments) == (2, "", f"error: {text}\n")
+    assert list(tmp_path.iterdir()) == []
