@@ -138,6 +138,29 @@ def test_one_step_a_phase_by_hand(network, batch, one_process):
         assert_allclose(one.detach(), two.detach(), rtol=0, atol=1e-6)
 
 
+def test_the_object_with_the_most_ink_is_attended_first(batch, one_process):
+    """The labels and targets of each phase are those of the objects in order of their ink, whatever the errors say."""
+    network = GatedNetwork(digits_config(), torch.Generator().manual_seed(0))
+    config = DigitsConfig(**PAPER, phi=100.0, attended="ink")
+    sums = train_trial(PlainDescent(network, 0.0), batch, config, one_process)
+    expected, rows, inhibition = np.zeros(3), range(12), network.no_inhibition(12)
+    ink = batch.objects.sum((2, 3, 4))
+    targets = target_images(batch.images, batch.objects, 0.2)
+    orders = [sorted(range(2), key=lambda k, row=row: -float(ink[row, k])) for row in rows]
+    assert {tuple(order) for order in orders} == {(0, 1), (1, 0)}
+    chosen_by_error = [choice.attended.tolist() for _, choice in attend(network, batch.images, batch.objects)]
+    assert chosen_by_error[0] != [order[0] for order in orders]
+    for number in range(2):
+        phase = run_phase(network, batch.images, inhibition)
+        label = torch.stack([batch.labels[row, orders[row][number]] for row in rows])
+        target = torch.stack([targets[row, orders[row][number]] for row in rows])
+        loss = phase_loss(phase.logits, label, phase.gated_image, target, 100.0)
+        right = (phase.logits.argmax(1) == label).sum().item()
+        expected += [12 * loss.classification.item(), 12 * loss.attention.item(), right]
+        inhibition = phase.inhibition
+    assert_allclose(sums, expected, rtol=1e-5)
+
+
 def test_accuracy_counts_phases_whatever_the_batches(paper, batch, one_process):
     assert accuracy(paper, batch, one_process) == accuracy(paper, batch, one_process, batch_size=5) > 0.8
     wrong = batch.labels.clone()
