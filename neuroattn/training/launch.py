@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 from typing import TYPE_CHECKING
@@ -56,6 +57,9 @@ def launched(device: str, precision: str) -> Fabric:
         plugins=[TorchElasticEnvironment() if everywhere > 1 else LightningEnvironment()],
     )
     fabric.launch()
+    if everywhere > 1:
+        # Left to the interpreter's end, its threads may outlive what they use.
+        atexit.register(torch.distributed.destroy_process_group)
     keep_memory()
     return fabric
 
