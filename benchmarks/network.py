@@ -38,7 +38,7 @@ class Textbook(TopDown):
 
     def forward(self, top_down: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
         """Resize, concatenate, convolve."""
-        height, width = (side.shape[1] - self.kernel + 1 for side in (self.rows, self.columns))
+        height, width = (len(side) - self.kernel + 1 for side in (self.rows, self.columns))
         both = [F.interpolate(maps, size=(height, width)) for maps in (top_down, pooled)]
         result: torch.Tensor = self.deconv(torch.cat(both, 1))
         return result
