@@ -130,13 +130,17 @@ def _training(about: Sequence[Mapping[str, Any]]) -> list[str]:
     rates = [epoch["composites_per_second"] for one in trained for epoch in one["epochs"]]
     digits = {(one["digits"]["what"], one["digits"]["n"], one["digits"]["sha256"]) for one in trained}
     machines = {_machine(one) for one in about}
-    span = f"{min(minutes):.0f}" if len(minutes) == 1 else f"{min(minutes):.0f} to {max(minutes):.0f}"
-    rate = f"{min(rates):.0f} to {max(rates):.0f} composites/s"
+    rate = f"{_from_to(rates)} composites/s"
     return [
         *(f"Data: {what}, {n:,} digits (SHA-256 `{sha}`)." for what, n, sha in sorted(digits)),
         "",
-        f"Time: {span} minutes a network ({rate}), on {'; '.join(sorted(machines))}.",
+        f"Time: {_from_to(minutes)} minutes a network ({rate}), on {'; '.join(sorted(machines))}.",
     ]
+
+
+def _from_to(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.0f}", f"{max(values):.0f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _machine(about: Mapping[str, Any]) -> str:

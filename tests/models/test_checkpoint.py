@@ -158,13 +158,13 @@ def test_a_file_that_is_missing(tmp_path, name):
         load_model(path)
 
 
-@pytest.mark.parametrize("name", ["digits-0"])
+@pytest.mark.parametrize("name", ["digits-0", "digits-1"])
 def test_the_shipped_networks(name):
     assert name in shipped_models()
     for shipped in shipped_models():
         network, about = load_model(shipped), read_metadata(shipped)
         assert network.name == shipped == about["name"]
-        assert network.config == digits_config()
+        assert network.config == digits_config(n_objects=about["training"]["options"]["n_objects"])
         assert network.seed == about["training"]["options"]["seed"]
         assert about["training"]["epochs"][-1]["validation_accuracy"] > 0.9
 
