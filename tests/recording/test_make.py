@@ -49,17 +49,17 @@ def test_images_of_ones_own(store, tmp_path, capsys):
     table = pd.DataFrame({"orientation": [10.5, 20, 30], "side": ["left", "", "naïve"]})
     table.to_parquet(tmp_path / "table.parquet")
     files = {name: tmp_path / f"{name}.npy" for name in ("images", "objects")}
-    options = ["--store", store, "--variables", "stage2/response", "--y", 1, 4, "--x", 2, 5, "--channels", 3, 7]
+    options = ["--store", store, "--variables", "stage1/response", "--y", 1, 4, "--x", 2, 5, "--channels", 3, 7]
     given = [f"--{name}={path}" for name, path in files.items()]
     assert run(*options, *given, "--table", tmp_path / "table.parquet", "--precision", "float16") == 0
     stimuli = neuroattn.StimulusSet(objects.sum(1), objects, table)
     units = neuroattn.Units(channels=[3, 7], y=(1, 4), x=(2, 5))
     model = neuroattn.load_model("digits-0")
-    expected = neuroattn.record(model, stimuli, ["stage2/response"], units=units, precision="float16")
+    expected = neuroattn.record(model, stimuli, ["stage1/response"], units=units, precision="float16")
     with open_recording(store) as tree:
-        found = tree["stage2/response"].to_dataset().load()
+        found = tree["stage1/response"].to_dataset().load()
     assert found["activation"].dtype == np.float16
-    assert_array_equal(found["activation"], expected["stage2/response"]["activation"])
+    assert_array_equal(found["activation"], expected["stage1/response"]["activation"])
     assert_array_equal(found["side"], np.repeat(["left", "", "naïve"], 2))
     table.to_csv(tmp_path / "table.csv", index=False)
     assert run(*options, *given, "--table", tmp_path / "table.csv") == 2  # other stimuli: "" is missing in a CSV file
