@@ -24,7 +24,10 @@ class DigitsConfig:
         "one-cycle", "how the learning rate runs over the training", choices=("constant", "one-cycle", "cosine")
     )
     gradient_steps: int | None = option(
-        2, "last time steps of a phase that gradients flow through (null: all of them)", low=1
+        2,
+        "last time steps of a phase that gradients flow through (null: all of them); with one they would not reach the "
+        "gates",
+        low=2,
     )
     clip: float | None = option(
         1.0, "largest norm of a step's gradients; longer ones are shortened to it (null: none is)", low=1e-9

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import typing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -15,7 +16,6 @@ from neuroattn.training.config import DigitsConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     import pandas as pd
     from distributed import Client
@@ -176,6 +176,10 @@ def run_sweep(
     from neuroattn.stimuli.mnist import load
 
     load(data, "train")  # what is wrong with the digits is said before anything is made
+    # Workers may be started elsewhere.
+    folder = folder.absolute()
+    if data is not None and Path(data).is_dir():
+        data = str(Path(data).absolute())
     _claim(sweep, folder)
     done = {name for name in sweep.trainings if _is_done(folder / name, sweep.trainings[name])}
     outcomes = dict.fromkeys(done, "done")

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from distributed import LocalCluster
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -120,6 +121,20 @@ def test_a_training_that_breaks_down_stays_in_the_table(folder, tmp_path):
     text = "the loss is not finite in epoch 1, batch 1 of 1, at learning rate 0.00298325; lower learning_rate or phi"
     assert table["outcome"][1].startswith(text)
     assert np.isnan(table["validation_accuracy"][1])
+
+
+def test_a_cluster_whose_workers_were_started_elsewhere(folder, tmp_path):
+    """Paths are the user's, who stands in another folder than the workers do."""
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("base: {epochs: 1}\ngrid: {seed: [0]}\n")
+    assert folder == tmp_path / "digits"
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster:
+        address = cluster.scheduler_address
+        command = started("r.yaml", "--data", "digits", "--out", "out", "--dask", address, cwd=tmp_path)
+        out, err = command.communicate(timeout=240)
+    assert (command.returncode, err) == (0, "")
+    assert out == "1/1  seed-0: done\ntable in out/table.csv, networks in out\n"
+    assert (tmp_path / "out" / "seed-0" / "seed-0.safetensors").is_file()
 
 
 @pytest.mark.parametrize(

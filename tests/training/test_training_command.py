@@ -141,6 +141,7 @@ def test_options_reach_the_network_and_the_seed_decides(folder, tmp_path, capsys
             "averaging must be below 1, got 1.0; the mean would stay at the first weights",
         ),
         (["digits", "--schedule", "step"], "schedule must be one of constant, one-cycle, cosine, got step"),
+        (["digits", "--gradient_steps", "1"], "gradient_steps must be at least 2, got 1"),
         (["digits", "--hidden", "0"], "hidden must be at least 1, got 0"),
         (["digits", "--steps", "3"], "unrecognized arguments: --steps 3 (see --help)"),
         (
