@@ -55,9 +55,8 @@ def train_digits(config: DigitsConfig, folder: Path, tell: Callable[[str], None]
     folder = fabric.broadcast(folder)  # its name may hold the time
     resume = resume_file(folder, config.name)
     if not resume.is_file() and fabric.is_global_zero:
-        _require_writable(
-            folder, config.name
-        )  # digits may take a download; a run that cannot be kept must not wait for it
+        # Digits may take a download; a run that cannot be kept must not wait for it.
+        _require_writable(folder, config.name)
     digits = without_embedded(load(config.data, "train"))
     # Whose folder the digits came from is nobody's business; which digits they were is.
     seen = {"what": "training set without the embedded digits", "n": len(digits), "sha256": digits.identity()}
@@ -75,7 +74,8 @@ def train_digits(config: DigitsConfig, folder: Path, tell: Callable[[str], None]
     with contextlib.ExitStack() as stack:
         if fabric.is_global_zero:
             stack.enter_context(_alone(folder, config.name))
-        state = load_state(resume, of)
+        # Other machines may not see the folder.
+        state = fabric.broadcast(load_state(resume, of) if fabric.is_global_zero else None)
         epochs: list[dict[str, float]] = [] if state is None else state["epochs"]
         if state is not None and fabric.is_global_zero:
             tell(f"going on in epoch {state['place']['epoch']} after {state['place']['batch']} batches")

@@ -433,6 +433,42 @@ def test_two_processes_train_as_one_does(folder, tmp_path, options):
         np.testing.assert_allclose(weights[1][name], value, atol=1e-3)
 
 
+def test_two_processes_go_on_from_where_they_were_killed(folder, tmp_path):
+    recipe = ["--data", str(folder), "--epochs", "4", "--batch_size", "5", "--precision", "32", "--averaging", "0.9"]
+    environment = {**ENVIRONMENT, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
+    # The state is saved at every batch, and the process is gone in the middle of the second epoch.
+    code = (
+        "import os, sys; from neuroattn.training import loop; from neuroattn.training.__main__ import main; "
+        "loop.SAVE_SECONDS = 0; step = loop.train_trial; calls = []\n"
+        "def counted(*arguments):\n"
+        "    calls.append(0)\n"
+        "    if len(calls) == 20: os._exit(9)\n"
+        "    return step(*arguments)\n"
+        "loop.train_trial = counted if 'killed' in sys.argv[-1] and not os.path.exists(sys.argv[-1]) else step\n"
+        "main(['digits', *sys.argv[1:]])"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
+    runs = [
+        subprocess.run(
+            [*torchrun, *recipe, "--out", str(tmp_path / out)],
+            cwd=tmp_path,
+            env=environment,
+            text=True,
+            capture_output=True,
+            timeout=240,
+            check=False,
+        )
+        for out in ("killed", "killed", "whole")
+    ]
+    assert [run.returncode == 0 for run in runs] == [False, True, True]
+    assert runs[1].stdout.startswith("going on in epoch 2 after ")
+    one, other = (weights_and_metrics(tmp_path / out) for out in ("killed", "whole"))
+    assert one[0] == other[0]
+    pd.testing.assert_frame_equal(one[1], other[1])
+
+
 def test_a_batch_smaller_than_the_number_of_processes(folder, tmp_path):
     recipe = ["digits", "--data", str(folder), "--epochs", "1", "--validation", "0.3", "--batch_size", "46"]
     recipe += ["--out", str(tmp_path / "run")]
