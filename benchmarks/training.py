@@ -7,15 +7,15 @@ on the same machine; printed are medians, lowest and highest, and ratios to the 
 JSON line with ``items_per_second``, for digits and for scenes. Composites of digits are drawn as in a training; scenes
 are random pictures of the scenes' size, since what is on them costs nothing.
 
-Measured on 2026-11-25, two cores of a virtual AMD EPYC (Zen 5, with bfloat16), two threads, torch 2.13.0, medians of two
-rounds in composites a second, beside textbook networks in eager float32 whose composites are made one by one (digits
-166.5, scenes 5.3):
+Measured on 2026-11-25, two cores of a virtual AMD EPYC (Zen 5, with bfloat16), two threads, torch 2.13.0, medians of
+two rounds in composites a second, beside textbook networks in eager float32 whose composites are made one by one
+(digits 166.5, scenes 5.3):
 
-    digits, batch 64    the paper's recipe 599 (3.6 times), in bfloat16 712 (4.3), with gradients of 2 steps 1,069 (6.4),
-                        our recipe 1,263 (7.6), in 2 processes 1,014 (6.1)
+    digits, batch 64    the paper's recipe 599 (3.6 times), in bfloat16 712 (4.3), with gradients of 2 steps 1,069
+                        (6.4), our recipe 1,263 (7.6), in 2 processes 1,014 (6.1)
     our recipe          batch 128: 1,322 (7.9), in 2 processes 1,187 (7.1); batch 256: 1,343 (8.1)
-    scenes, batch 32    the paper's recipe 24.5 (4.7), in bfloat16 34.6 (6.6), with gradients of 2 steps 62.0 (11.8), in
-                        2 processes 63.4 (12.0)
+    scenes, batch 32    the paper's recipe 24.5 (4.7), in bfloat16 34.6 (6.6), with gradients of 2 steps 62.0 (11.8),
+                        in 2 processes 63.4 (12.0)
 """
 
 from __future__ import annotations
