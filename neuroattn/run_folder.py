@@ -17,6 +17,11 @@ def is_free(folder: Path) -> bool:
     return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
 
 
+def occupied(folder: Path) -> ValueError:
+    """Return the error that says a folder holds something already."""
+    return ValueError(f"out must be a folder that is empty or does not exist, got {str(folder)!r}")
+
+
 def unwritable(folder: Path, error: OSError) -> ValueError:
     """Return the error that says a folder cannot be written, and why."""
     return ValueError(f"out must be a folder that can be written, got {str(folder)!r} ({error.strerror})")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+from neuroattn.evaluation.networks import over_networks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    import pandas as pd
 
 # Options that tell networks of one recipe apart.
 _OWN = ("name", "seed", "device")
@@ -151,38 +153,3 @@ def _machine(about: Mapping[str, Any]) -> str:
         threads = ", one thread"
     precision = f", {training['precision']}" if "precision" in training else ""
     return f"{training['device']} ({where}{threads}{precision}, torch {made['torch']})"
-
-
-def over_networks(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean over networks of every estimate, with a 95 % t interval over networks.
-
-    Parameters
-    ----------
-    table
-        `neuroattn.evaluation.digits.evaluate` of at least two networks that take the same number of digits.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As from `evaluate`; `sd` is over networks, `n` their number, and `note` tells the lowest and the highest.
-    """
-    from scipy import stats
-
-    rows = []
-    for what, part in table.groupby("what", sort=False):
-        values = part["estimate"].to_numpy(float)
-        n = len(values)
-        half = stats.t.ppf(0.975, n - 1) * stats.sem(values)
-        rows.append(
-            {
-                "model": f"mean of {n} networks",
-                "what": what,
-                "estimate": values.mean(),
-                "interval_low": values.mean() - half,
-                "interval_high": values.mean() + half,
-                "sd": values.std(ddof=1),
-                "n": n,
-                "note": f"over networks: {values.min():.4f} to {values.max():.4f}",
-            }
-        )
-    return pd.DataFrame(rows)

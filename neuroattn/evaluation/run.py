@@ -9,8 +9,9 @@ import pandas as pd
 import torch
 
 from neuroattn.device import choose_device
-from neuroattn.evaluation.card import card, over_networks
+from neuroattn.evaluation.card import card
 from neuroattn.evaluation.digits import evaluate
+from neuroattn.evaluation.networks import over_networks
 from neuroattn.models.checkpoint import checkpoint_path, load_models, read_metadata, shipped_models
 from neuroattn.models.config import n_digits
 from neuroattn.stimuli.digits import sample_composites

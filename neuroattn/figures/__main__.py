@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from neuroattn.command_line import read_options, run_command, stop
 from neuroattn.options import check_options, option
+from neuroattn.run_folder import unwritable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +73,7 @@ def draw_training(runs: list[Path], config: TrainingConfig) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"out must be a folder that can be written, got {config.out!r} ({error.strerror})") from error
+        raise unwritable(folder, error) from error
     figures = {
         "curves": curves_figure(table),
         "accuracy": accuracy_figure(table),
@@ -113,7 +114,7 @@ def read_runs(runs: list[Path]) -> tuple[pd.DataFrame, list[Path]]:
             training = about.get("training", {})
             if not {"options", "epochs"} <= set(training):
                 raise ValueError(f"run must hold weights that say how they were trained, got {str(file)!r}")
-            options = {name: training["options"][name] for name in ("phi", "learning_rate", "n_objects")}
+            options = {name: training["options"][name] for name in ("phi", "learning_rate")}
             # Two runs may have given their networks the same name.
             parts.append(pd.DataFrame(training["epochs"]).assign(network=str(file), seed=about["seed"], **options))
         files += found

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from neuroattn.models.checkpoint import save_model
 from neuroattn.provenance import versions
-from neuroattn.run_folder import is_free, unwritable
+from neuroattn.run_folder import is_free, occupied, unwritable
 from neuroattn.stimuli.mnist import load, without_embedded
 from neuroattn.training.interrupt import interrupts
 from neuroattn.training.launch import choose_precision, launched
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from lightning_fabric import Fabric
+
+    from neuroattn.stimuli.mnist import Digits
     from neuroattn.training.config import DigitsConfig
 
 METRICS = "metrics.csv"
@@ -58,18 +61,10 @@ def train_digits(config: DigitsConfig, folder: Path, tell: Callable[[str], None]
         # Digits may take a download; a run that cannot be kept must not wait for it.
         _require_writable(folder, config.name)
     digits = without_embedded(load(config.data, "train"))
-    # Whose folder the digits came from is nobody's business; which digits they were is.
-    seen = {"what": "training set without the embedded digits", "n": len(digits), "sha256": digits.identity()}
-    about = {
-        "options": recipe(config),
-        "digits": seen,
-        "device": str(fabric.device),
-        "precision": choose_precision(config.precision, fabric.device),
-        "processes": fabric.world_size,
-        "threads": torch.get_num_threads(),
-    }
+    about = _about(config, digits, fabric)
     # Where it is computed does not make it another training, though then its bits may differ.
-    of = {**{key: value for key, value in recipe(config).items() if key != "device"}, "digits": seen["sha256"]}
+    of = {**about["options"], "digits": about["digits"]["sha256"]}
+    del of["device"]
     weights = weights_file(folder, config.name)
     with contextlib.ExitStack() as stack:
         if fabric.is_global_zero:
@@ -111,6 +106,20 @@ def train_digits(config: DigitsConfig, folder: Path, tell: Callable[[str], None]
 def recipe(config: DigitsConfig) -> dict[str, Any]:
     """Return the options that make a training what it is."""
     return {key: value for key, value in dataclasses.asdict(config).items() if key not in {"data", "out"}}
+
+
+def _about(config: DigitsConfig, digits: Digits, fabric: Fabric) -> dict[str, Any]:
+    """Return what weights say of their training, but for its epochs."""
+    # Whose folder the digits came from is nobody's business; which digits they were is.
+    seen = {"what": "training set without the embedded digits", "n": len(digits), "sha256": digits.identity()}
+    return {
+        "options": recipe(config),
+        "digits": seen,
+        "device": str(fabric.device),
+        "precision": choose_precision(config.precision, fabric.device),
+        "processes": fabric.world_size,
+        "threads": torch.get_num_threads(),
+    }
 
 
 def weights_file(folder: Path, name: str) -> Path:
@@ -176,7 +185,7 @@ def _require_writable(folder: Path, name: str) -> None:
     missing: list[Path] = []
     try:
         if not is_free(folder) and not (folder.is_dir() and all(leftover(path, name) for path in folder.iterdir())):
-            raise ValueError(f"out must be a folder that is empty or does not exist, got {str(folder)!r}")
+            raise occupied(folder)
         missing += [path for path in (folder, *folder.parents) if not path.exists()]
         # Nothing short of writing says whether one may write: permissions are not all there is.
         _make(folder)

@@ -269,7 +269,7 @@ def _is_done(folder: Path, config: DigitsConfig) -> bool:
 
 def _claim(sweep: Sweep, folder: Path) -> None:
     """Make the folder this sweep's, unless it is another's."""
-    from neuroattn.run_folder import is_free, unwritable
+    from neuroattn.run_folder import is_free, occupied, unwritable
 
     text = yaml.safe_dump({"base": dict(sweep.base), "grid": dict(sweep.grid)}, sort_keys=False)
     try:
@@ -281,7 +281,7 @@ def _claim(sweep: Sweep, folder: Path) -> None:
                 )
             return
         if not is_free(folder):
-            raise ValueError(f"out must be a folder that is empty or does not exist, got {str(folder)!r}")
+            raise occupied(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / RECIPE).write_text(text)
     except OSError as error:

@@ -13,8 +13,8 @@ from scipy import stats
 
 from neuroattn.evaluation import run
 from neuroattn.evaluation.__main__ import main
-from neuroattn.evaluation.card import over_networks
-from neuroattn.models.checkpoint import save_model
+from neuroattn.evaluation.networks import over_networks
+from neuroattn.models.checkpoint import load_model, save_model
 from neuroattn.models.config import digits_config
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.stimuli.mnist import embedded
@@ -53,7 +53,7 @@ def test_a_card(networks, tmp_path, monkeypatch, capsys):
 
     def spy(model, composites):
         shown.append(composites)
-        return evaluated(model, composites).assign(note=lambda table: table["note"])
+        return evaluated(model, composites)
 
     monkeypatch.setattr(run, "evaluate", spy)
     monkeypatch.setattr(run, "load", lambda _data, split: {"test": embedded().select(slice(0, None, 50))}[split])
@@ -62,7 +62,7 @@ def test_a_card(networks, tmp_path, monkeypatch, capsys):
     text = out.read_text()
     assert "Evaluated on 100 composites of MNIST's official test digits (noise 0.3, seed 0)." in text
     assert [line for line in text.splitlines() if line.startswith("## ")] == ["## `net-3` to `net-5`", "## `net-7`"]
-    tables = [evaluated(torch_load(file), shown[0]).set_index("what") for file in networks]
+    tables = [evaluated(load_model(file), shown[0]).set_index("what") for file in networks]
     accuracies = [table.loc["accuracy"] for table in tables]
     for seed, row in zip((3, 5, 7), accuracies, strict=True):
         cell = f"{row['estimate']:.4f} [{row['interval_low']:.4f}, {row['interval_high']:.4f}]"
@@ -87,12 +87,6 @@ def test_a_card(networks, tmp_path, monkeypatch, capsys):
         assert f"{len(always)} of 2 attend the same place first in at least 99 % of trials: {', '.join(always)}." in one
     else:
         assert "None attends the same place first in 99 % of trials or more." in one
-
-
-def torch_load(file):
-    from neuroattn.models.checkpoint import load_model
-
-    return load_model(file)
 
 
 def test_a_network_that_does_not_say_how_it_was_trained(tmp_path, capsys):

@@ -391,33 +391,24 @@ def test_wrong_options_are_told_at_once(tmp_path):
     assert time.perf_counter() - start < 1.5  # measured: 0.15 s; torch is not loaded for it
 
 
+def shared(*program, cwd):
+    """Run a program in two processes that torchrun starts."""
+    # Ports of its own choice, so that two test runs on one machine do not meet.
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    # Torch's launcher warns of a default of its own.
+    environment = {**ENVIRONMENT, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
+    command = [*torchrun, *map(str, program)]
+    return subprocess.run(command, cwd=cwd, env=environment, text=True, capture_output=True, timeout=240, check=False)
+
+
 @pytest.mark.parametrize("options", [[], ["--attended", "ink", "--averaging", 0.9, "--schedule", "cosine"]])
 def test_two_processes_train_as_one_does(folder, tmp_path, options):
     """47 composites in batches of 5: shares of unequal size, and a last batch of two."""
-    recipe = [
-        "digits",
-        "--data",
-        folder,
-        "--epochs",
-        3,
-        "--batch_size",
-        5,
-        "--validation",
-        0.3,
-        "--precision",
-        32,
-        *options,
-    ]
+    recipe = ["digits", "--data", folder, "--epochs", 3, "--batch_size", 5, "--validation", 0.3, "--precision", 32]
+    recipe += options
     one = started(*recipe, "--out", tmp_path / "one", cwd=tmp_path)
     assert one.communicate(timeout=120)[1] == ""
-    # Ports of its own choice, so that two test runs on one machine do not meet.
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command = [*torchrun, "-m", "neuroattn.training", *map(str, recipe), "--out", str(tmp_path / "two")]
-    # Torch's launcher warns of a default of its own.
-    environment = {**ENVIRONMENT, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
-    two = subprocess.run(
-        command, cwd=tmp_path, env=environment, text=True, capture_output=True, timeout=240, check=False
-    )
+    two = shared("-m", "neuroattn.training", *recipe, "--out", tmp_path / "two", cwd=tmp_path)
     assert two.returncode == 0, two.stderr
     assert len(two.stdout.splitlines()) == 4  # one process speaks
     tables = [pd.read_csv(tmp_path / run / "metrics.csv") for run in ("one", "two")]
@@ -434,8 +425,7 @@ def test_two_processes_train_as_one_does(folder, tmp_path, options):
 
 
 def test_two_processes_go_on_from_where_they_were_killed(folder, tmp_path):
-    recipe = ["--data", str(folder), "--epochs", "4", "--batch_size", "5", "--precision", "32", "--averaging", "0.9"]
-    environment = {**ENVIRONMENT, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
+    recipe = ["--data", folder, "--epochs", 4, "--batch_size", 5, "--precision", 32, "--averaging", 0.9]
     # The state is saved at every batch, and the process is gone in the middle of the second epoch.
     code = (
         "import os, sys; from neuroattn.training import loop; from neuroattn.training.__main__ import main; "
@@ -449,19 +439,7 @@ def test_two_processes_go_on_from_where_they_were_killed(folder, tmp_path):
     )
     script = tmp_path / "script.py"
     script.write_text(code)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
-    runs = [
-        subprocess.run(
-            [*torchrun, *recipe, "--out", str(tmp_path / out)],
-            cwd=tmp_path,
-            env=environment,
-            text=True,
-            capture_output=True,
-            timeout=240,
-            check=False,
-        )
-        for out in ("killed", "killed", "whole")
-    ]
+    runs = [shared(script, *recipe, "--out", tmp_path / out, cwd=tmp_path) for out in ("killed", "killed", "whole")]
     assert [run.returncode == 0 for run in runs] == [False, True, True]
     assert runs[1].stdout.startswith("going on in epoch 2 after ")
     one, other = (weights_and_metrics(tmp_path / out) for out in ("killed", "whole"))
@@ -470,11 +448,9 @@ def test_two_processes_go_on_from_where_they_were_killed(folder, tmp_path):
 
 
 def test_a_batch_smaller_than_the_number_of_processes(folder, tmp_path):
-    recipe = ["digits", "--data", str(folder), "--epochs", "1", "--validation", "0.3", "--batch_size", "46"]
-    recipe += ["--out", str(tmp_path / "run")]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    environment = {**ENVIRONMENT, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
-    command = [*torchrun, "-m", "neuroattn.training", *recipe]  # 47 composites: the last batch is of one
-    subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=240, check=True)
+    recipe = ["--data", folder, "--epochs", 1, "--validation", 0.3, "--out", tmp_path / "run"]
+    # 47 composites: the last batch is of one.
+    run = shared("-m", "neuroattn.training", "digits", *recipe, "--batch_size", 46, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
     table = pd.read_csv(tmp_path / "run" / "metrics.csv")
     assert np.isfinite(table["training_classification_loss"]).all()
