@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ def dask_client(workers: int, address: str | None) -> Iterator[Client]:
     """
     import distributed
 
+    # A lost scheduler is told by whoever waits for it, in a line; the log has a traceback.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     connect: Any = distributed.Client  # without annotations
     if address is not None:
         try:

@@ -64,6 +64,8 @@ class DigitsConfig:
         digits_config(n_objects=self.n_objects, channels=self.hidden)
         if not self.name or not set(self.name) <= set(_NAME_CHARACTERS):
             raise ValueError(f"name must consist of letters, digits, '-', '_' and '.', got {self.name!r}")
+        if self.name.startswith("."):
+            raise ValueError(f"name must not begin with '.', got {self.name!r}; it names files and folders")
 
 
 _NAME_CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."

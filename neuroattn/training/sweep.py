@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 import typing
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,7 @@ def read_sweep(path: Path) -> Sweep:
     """
     try:
         text = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ValueError(f"recipe must be a YAML file that can be read, got {str(path)!r} ({error})") from error
     if not isinstance(text, dict) or not {"grid"} <= set(text) <= {"base", "grid"}:
         raise ValueError(f"recipe must hold grid, and may hold base, got {str(path)!r}; put options under these two")
@@ -105,7 +106,7 @@ def _trainings(base: Mapping[str, Any], grid: Mapping[str, list[Any]]) -> dict[s
         shown = {name: _shown(value) for name, value in options.items()}
         try:
             name = template.format(**shown)
-        except (LookupError, ValueError) as error:
+        except (LookupError, ValueError, AttributeError, TypeError) as error:
             raise ValueError(f"name must hold options of the recipe in its braces, got {template!r}") from error
         if name in trainings:
             raise ValueError(f"name must tell trainings apart, got {name!r} twice; put the options of grid in braces")
@@ -146,7 +147,7 @@ def run_sweep(
     """Run the trainings of a sweep that are not done; write the table again after each.
 
     A training whose worker dies goes on with another from what it kept. One that breaks down stays in the table, with
-    the reason.
+    the reason, and so does one that fails otherwise; none keeps the others from being run.
 
     Parameters
     ----------
@@ -169,16 +170,18 @@ def run_sweep(
     Raises
     ------
     ValueError
-        If the folder holds something else, or the digits cannot be had.
+        If the folder holds something else, or the digits cannot be had; and, when all are over, if one failed for
+        another reason than its own numbers.
     """
     from distributed import as_completed
 
-    from neuroattn.stimuli.mnist import load
+    from neuroattn.stimuli.mnist import VARIABLE, load
 
     load(data, "train")  # what is wrong with the digits is said before anything is made
-    # Workers may be started elsewhere.
+    # Workers may be started elsewhere, and without the user's environment.
     folder = folder.absolute()
-    if data is not None and Path(data).is_dir():
+    data = data or os.environ[VARIABLE]
+    if Path(data).is_dir():
         data = str(Path(data).absolute())
     _claim(sweep, folder)
     done = {name for name in sweep.trainings if _is_done(folder / name, sweep.trainings[name])}
@@ -191,16 +194,24 @@ def run_sweep(
         for name, config in sweep.trainings.items()
         if name not in done
     }
+    failures = {}
     completed: Any = as_completed
     for future in completed(futures):
-        outcome = future.result()
-        if isinstance(outcome, Exception):
-            raise outcome
-        outcomes[futures[future]] = outcome
+        name = futures[future]
+        outcome = _outcome(future)
+        outcomes[name] = str(outcome)
+        if not isinstance(outcome, str | FloatingPointError):
+            failures[name] = outcome
         sweep_table(sweep, folder, outcomes).to_csv(folder / TABLE, index=False)
-        tell(f"{len(outcomes)}/{len(sweep.trainings)}  {futures[future]}: {outcomes[futures[future]]}")
+        tell(f"{len(outcomes)}/{len(sweep.trainings)}  {name}: {outcome}")
     table = sweep_table(sweep, folder, outcomes)
     table.to_csv(folder / TABLE, index=False)
+    if failures:
+        name, error = next(iter(failures.items()))
+        raise ValueError(
+            f"{len(failures)} of {len(sweep.trainings)} trainings failed, the first of them {name} ({error}); the same "
+            "command goes on with them"
+        )
     return table
 
 
@@ -239,16 +250,31 @@ def sweep_table(sweep: Sweep, folder: Path, outcomes: Mapping[str, str]) -> pd.D
 
 
 def _train(config: DigitsConfig, folder: Path) -> str | Exception:
-    """Train one network on a worker and return how that went, or what the user has to see to."""
+    """Train one network on a worker and return ``done``, or what went wrong."""
     from neuroattn.training.run import train_digits
 
     try:
-        train_digits(config, folder, tell=lambda _: None)
-    except FloatingPointError as error:
-        return str(error)
-    except (ValueError, OSError) as error:
+        # The scheduler may run a task again whose answer it lost.
+        if not _is_done(folder, config):
+            train_digits(config, folder, tell=lambda _: None)
+    except (FloatingPointError, ValueError, OSError, RuntimeError, MemoryError) as error:
         return error  # raised here, the worker would also log it at length
     return "done"
+
+
+def _outcome(future: Any) -> str | BaseException:
+    """Return what `_train` did, or what became of it."""
+    from distributed import CancelledError, KilledWorker
+
+    if future.cancelled():
+        return CancelledError("the cluster's scheduler is gone")
+    error: BaseException | None = future.exception()
+    if isinstance(error, KilledWorker):
+        return RuntimeError(f"{error.allowed_failures + 1} workers in turn died with it; did they run out of memory?")
+    if error is not None:
+        return error
+    outcome: str | Exception = future.result()
+    return outcome
 
 
 def _is_done(folder: Path, config: DigitsConfig) -> bool:

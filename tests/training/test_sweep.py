@@ -6,12 +6,14 @@ import dataclasses
 import itertools
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import dask
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,10 +21,11 @@ from distributed import LocalCluster
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neuroattn.dask_client import dask_client
 from neuroattn.models.checkpoint import load_model, read_metadata, weights_hash
 from neuroattn.training.__main__ import main
 from neuroattn.training.config import DigitsConfig
-from neuroattn.training.sweep import read_sweep
+from neuroattn.training.sweep import read_sweep, run_sweep
 
 RECIPE = """
 base: {epochs: 2, batch_size: 5, name: "net-{phi}-{seed}"}
@@ -123,18 +126,101 @@ def test_a_training_that_breaks_down_stays_in_the_table(folder, tmp_path):
     assert np.isnan(table["validation_accuracy"][1])
 
 
-def test_a_cluster_whose_workers_were_started_elsewhere(folder, tmp_path):
-    """Paths are the user's, who stands in another folder than the workers do."""
+@pytest.mark.parametrize("named", ["--data", "NEUROATTN_DATA"])
+def test_a_cluster_whose_workers_were_started_elsewhere(folder, tmp_path, monkeypatch, named):
+    """Paths and environment are the user's, who stands in another folder than the workers do."""
     recipe = tmp_path / "r.yaml"
     recipe.write_text("base: {epochs: 1}\ngrid: {seed: [0]}\n")
     assert folder == tmp_path / "digits"
+    options = ["--data", "digits"] if named == "--data" else []
     with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster:
+        if not options:
+            monkeypatch.setitem(ENVIRONMENT, named, "digits")
         address = cluster.scheduler_address
-        command = started("r.yaml", "--data", "digits", "--out", "out", "--dask", address, cwd=tmp_path)
+        command = started("r.yaml", *options, "--out", "out", "--dask", address, cwd=tmp_path)
         out, err = command.communicate(timeout=240)
     assert (command.returncode, err) == (0, "")
     assert out == "1/1  seed-0: done\ntable in out/table.csv, networks in out\n"
     assert (tmp_path / "out" / "seed-0" / "seed-0.safetensors").is_file()
+
+
+def test_a_training_that_fails_does_not_keep_the_others_from_being_run(folder, tmp_path):
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("base: {epochs: 1}\ngrid: {seed: [0, 1, 2]}\n")
+    # The user put something there, after the sweep had begun.
+    begun = started(recipe, "--data", folder, "--out", "out", cwd=tmp_path)
+    begun.communicate(timeout=240)
+    shutil.rmtree(tmp_path / "out" / "seed-2")
+    (tmp_path / "out" / "seed-0" / "seed-0.safetensors").unlink()
+    command = started(recipe, "--data", folder, "--out", "out", cwd=tmp_path)
+    out, err = command.communicate(timeout=240)
+    reason = f"out must be a folder that is empty or does not exist, got {str(tmp_path / 'out' / 'seed-0')!r}"
+    expected = f"1 of 3 trainings failed, the first of them seed-0 ({reason}); the same command goes on with them"
+    assert (command.returncode, err) == (2, f"error: {expected}\n")
+    told = ["1 of 3 trainings are done", f"2/3  seed-0: {reason}", "3/3  seed-2: done"]
+    assert out.splitlines() == told
+    table = pd.read_csv(tmp_path / "out" / "table.csv").set_index("network")
+    assert table["outcome"].to_dict() == {"seed-0": reason, "seed-1": "done", "seed-2": "done"}
+
+
+class Cluster:
+    """A client of a cluster that does something else with what it is asked to run."""
+
+    def __init__(self, client, submit):
+        self.client, self.changed = client, submit
+
+    def submit(self, function, *arguments, **options):
+        return self.changed(self.client, function, *arguments, **options)
+
+
+def run_twice(client, function, *arguments, **options):
+    client.submit(function, *arguments, **options).result()
+    return client.submit(function, *arguments, **options)
+
+
+def kill_worker(client, function, config, *rest, **options):
+    if config.seed == 1:
+        return client.submit(os._exit, 1, pure=False)
+    return client.submit(function, config, *rest, **options)
+
+
+def test_a_training_that_the_scheduler_runs_again(folder, tmp_path):
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("base: {epochs: 1}\ngrid: {seed: [0]}\n")
+    told = []
+    with dask_client(1, None) as client:
+        run_sweep(read_sweep(recipe), tmp_path / "out", Cluster(client, run_twice), str(folder), told.append)
+    assert told == ["1/1  seed-0: done"]
+
+
+def test_a_training_that_kills_its_workers(folder, tmp_path):
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("base: {epochs: 1}\ngrid: {seed: [0, 1]}\n")
+    told = []
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        dask_client(2, None) as client,  # two, because Dask blames whatever stood in line with the worker that died
+        pytest.raises(ValueError, match=r"1 of 2 trainings failed, the first of them seed-1 \(2 workers in turn died"),
+    ):
+        run_sweep(read_sweep(recipe), tmp_path / "out", Cluster(client, kill_worker), str(folder), told.append)
+    reason = "2 workers in turn died with it; did they run out of memory?"
+    assert sorted(line.partition("  ")[2] for line in told) == ["seed-0: done", f"seed-1: {reason}"]
+    table = pd.read_csv(tmp_path / "out" / "table.csv").set_index("network")
+    assert table["outcome"].to_dict() == {"seed-0": "done", "seed-1": reason}
+
+
+def test_a_scheduler_that_goes_away(folder, tmp_path):
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("base: {batch_size: 3}\ngrid: {epochs: [1, 900]}\n")
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster:
+        address = cluster.scheduler_address
+        command = started(recipe, "--data", folder, "--out", "out", "--dask", address, cwd=tmp_path)
+        assert command.stdout.readline() == "1/2  epochs-1: done\n"
+    _, err = command.communicate(timeout=60)
+    expected = (
+        "error: 1 of 2 trainings failed, the first of them epochs-900 (the cluster's scheduler is gone); the same"
+    )
+    assert (command.returncode, err) == (2, f"{expected} command goes on with them\n")
 
 
 @pytest.mark.parametrize(
@@ -157,6 +243,10 @@ def test_a_cluster_whose_workers_were_started_elsewhere(folder, tmp_path):
         ("- 1", "recipe must hold grid, and may hold base, got"),
         ("grid: [1]", "recipe must map options to values under base and grid, got"),
         ("grid: {", "recipe must be a YAML file that can be read, got"),
+        ("grid: {seed: [2026-02-30]}", "recipe must be a YAML file that can be read, got"),
+        ("base: {name: '{seed.x}'}\ngrid: {seed: [1]}", "name must hold options of the recipe in its braces, got"),
+        ("base: {name: '{seed[a]}'}\ngrid: {seed: [1]}", "name must hold options of the recipe in its braces, got"),
+        ("base: {name: '..'}\ngrid: {seed: [1]}", "name must not begin with '.', got '..'"),
     ],
 )
 def test_a_recipe_with_an_error(capsys, tmp_path, text, error):
