@@ -128,7 +128,7 @@ def save_model(
         "provenance": json.dumps(dict(provenance)),
     }
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
     os.close(descriptor)
     try:
         save_file(state, temporary, metadata)

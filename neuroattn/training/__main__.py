@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -49,6 +50,8 @@ def _digits(argv: list[str]) -> None:
     def interrupted() -> str:
         from neuroattn.training.run import kept
 
+        if os.environ.get("RANK", "0") != "0":
+            raise SystemExit(130)  # the first of torchrun's processes keeps the state, and speaks for all
         return kept(folder, config.name)
 
     run_command(command, interrupted=interrupted)

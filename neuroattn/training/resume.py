@@ -22,8 +22,9 @@ def resume_file(folder: Path, name: str) -> Path:
 
 
 def leftover(path: Path, name: str) -> bool:
-    """Return whether a file is what a killed run leaves beside its state: half a state, or the lock."""
-    return path.name == f"{name}.lock" or (path.name.startswith(f"{name}{SUFFIX}"[:-3]) and path.suffix == ".part")
+    """Return whether a file is what a killed run leaves beside its state: half a state, half the weights, the lock."""
+    halves = (f"{name}{SUFFIX}".removesuffix(".pt"), f"{name}.safetensors")
+    return path.name == f"{name}.lock" or (path.name.startswith(halves) and path.suffix == ".part")
 
 
 def save_state(state: Mapping[str, Any], path: Path) -> None:

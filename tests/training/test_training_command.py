@@ -275,6 +275,24 @@ def test_an_interrupt_before_the_first_epoch_is_over(capsys, folder, tmp_path, m
     text = "interrupted: no batch was complete, so nothing was kept\n"
     assert run_here(capsys, *arguments) == (130, "", text)
     assert list((tmp_path / "run").iterdir()) == []
+    monkeypatch.setenv("RANK", "1")  # one of torchrun's processes, which keeps nothing and leaves the word to the first
+    assert run_here(capsys, *arguments) == (130, "", "")
+
+
+def test_a_kill_while_weights_are_written(capsys, folder, tmp_path, monkeypatch):
+    arguments = ["digits", "--data", folder, "--epochs", 1, "--out", tmp_path / "run"]
+    code = (
+        "import os, sys; from neuroattn.models import checkpoint; from neuroattn.training.__main__ import main; "
+        "checkpoint.save_file = lambda *_: os._exit(9); main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    assert subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, check=False).returncode == 9
+    assert [path.suffix for path in (tmp_path / "run").iterdir() if path.suffix == ".part"] == [".part"]
+    # Whether there was a state already or not, the same command goes on and leaves nothing else behind.
+    for state in (tmp_path / "run").glob("*.resume.pt"):
+        state.unlink()
+    assert run_here(capsys, *arguments)[0] == 0
+    assert files(tmp_path / "run") == ["digits.safetensors", "events", "metrics.csv"]
 
 
 def weights_and_metrics(run):
