@@ -104,7 +104,11 @@ def _row(about: Mapping[str, Any], rows: pd.DataFrame) -> str:
     places = ", ".join(
         f"{row['note']} {100 * row['estimate']:.1f} %" for what, row in of.items() if what.startswith("attended_first")
     )
-    gates = [f"{of[what]['estimate']:.3f} ± {of[what]['sd']:.3f}" for what in ("gate_attended", "gate_unattended")]
+    # A network of strength 0 has no gating to contrast.
+    gates = [
+        f"{of[what]['estimate']:.3f} ± {of[what]['sd']:.3f}" if what in of else "–"
+        for what in ("gate_attended", "gate_unattended")
+    ]
     cells = [
         f"`{about['name']}`",
         str(about["seed"]),

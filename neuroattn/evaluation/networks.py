@@ -12,17 +12,20 @@ def over_networks(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table
-        `neuroattn.evaluation.digits.evaluate` of at least two networks that take the same number of digits.
+        `neuroattn.evaluation.digits.evaluate` of networks that take the same number of digits.
 
     Returns
     -------
     pandas.DataFrame
         As from `evaluate`; `sd` is over networks, `n` their number, and `note` tells the lowest and the highest.
+        What only one network has an estimate of has no row.
     """
     rows = []
     for what, part in table.groupby("what", sort=False):
         values = part["estimate"].to_numpy(float)
         n = len(values)
+        if n < 2:
+            continue
         half = stats.t.ppf(0.975, n - 1) * stats.sem(values)
         rows.append(
             {

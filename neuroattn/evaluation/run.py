@@ -35,8 +35,7 @@ def evaluate_digits(config: DigitsConfig, tell: Callable[[str], None]) -> None:
     """
     if config.out is not None and Path(config.out).exists():
         raise ValueError(f"out must be a file that does not exist, got {config.out!r}")
-    if config.out is not None and not Path(config.out).parent.is_dir():
-        raise ValueError(f"out must be in a folder that exists, got {config.out!r}")
+    _require_folder(config.out)
     models = load_models(config.model, device=choose_device(config.device), strength=config.strength)
     _require_number(models, config.n_objects)
     digits = load(config.data, config.digits)
@@ -56,8 +55,9 @@ def write_card(config: CardConfig, tell: Callable[[str], None]) -> None:
     Raises
     ------
     ValueError
-        If a file does not say how it was trained, or the digits cannot be had.
+        If a file does not say how it was trained, the digits cannot be had, or the card's folder does not exist.
     """
+    _require_folder(config.out)
     names = config.model or tuple(shipped_models())
     files = [checkpoint_path(name) for name in names]
     about = [read_metadata(file) for file in files]
@@ -87,6 +87,12 @@ def _evaluated(models: Sequence[GatedNetwork], digits: Digits, number: int, nois
     table = pd.concat(tables, ignore_index=True)
     alike = len({model.config.size for model in models}) == 1
     return pd.concat([table, over_networks(table)], ignore_index=True) if len(models) > 1 and alike else table
+
+
+def _require_folder(out: str | None) -> None:
+    """Raise, before the long evaluation, if the file that is to be written has no folder."""
+    if out is not None and not Path(out).parent.is_dir():
+        raise ValueError(f"out must be in a folder that exists, got {out!r}; make the folder")
 
 
 def _require_number(models: Sequence[GatedNetwork], n_objects: int | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from neuroattn.command_line import read_options, run_command, stop
 from neuroattn.options import check_options, option
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PROG = "python -m neuroattn.figures"
+# Options by which figures tell trainings apart, and those that make no other training.
+_TOLD_APART = ("phi", "learning_rate", "seed", "name", "device")
 TRAINING = """Draw trainings: curves and final accuracies by penalty, and the gated image, gates and inhibition of each
 phase of a trial of the first network. RUN is the folder of a training, or of a sweep."""
 
@@ -70,15 +72,15 @@ def draw_training(runs: list[Path], config: TrainingConfig) -> None:
     if there:
         raise ValueError(f"out must be a folder without these figures, got {config.out!r}, which holds {there[0].name}")
     table, weights = read_runs(runs)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(folder, error) from error
     figures = {
         "curves": curves_figure(table),
         "accuracy": accuracy_figure(table),
         "phases": trial_figure(weights[0], config),
     }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
     for name, figure in figures.items():
         for kind in ("png", "svg"):
             figure.savefig(folder / f"{name}.{kind}", dpi=300)
@@ -96,13 +98,15 @@ def read_runs(runs: list[Path]) -> tuple[pd.DataFrame, list[Path]]:
     Raises
     ------
     ValueError
-        If one holds no training with at least one epoch.
+        If one holds no training with at least one epoch, or the trainings differ in more than penalty, learning rate
+        and seed, so that their mean would be of no recipe.
     """
     import pandas as pd
 
     from neuroattn.models.checkpoint import read_metadata
 
     parts, files = [], []
+    recipes: dict[Path, dict[str, Any]] = {}
     for run in runs:
         found = sorted([*run.glob("*.safetensors"), *run.glob("*/*.safetensors")])
         if not found:
@@ -115,10 +119,28 @@ def read_runs(runs: list[Path]) -> tuple[pd.DataFrame, list[Path]]:
             if not {"options", "epochs"} <= set(training):
                 raise ValueError(f"run must hold weights that say how they were trained, got {str(file)!r}")
             options = {name: training["options"][name] for name in ("phi", "learning_rate")}
+            recipes[file] = {name: value for name, value in training["options"].items() if name not in _TOLD_APART}
             # Two runs may have given their networks the same name.
             parts.append(pd.DataFrame(training["epochs"]).assign(network=str(file), seed=about["seed"], **options))
         files += found
+    _require_alike(recipes)
     return pd.concat(parts, ignore_index=True), files
+
+
+def _require_alike(recipes: dict[Path, dict[str, Any]]) -> None:
+    """Raise if trainings are of several recipes."""
+    (first, recipe), *others = recipes.items()
+    for file, other in others:
+        differing = [
+            f"{name} ({recipe.get(name)}, {other.get(name)})"
+            for name in {**recipe, **other}
+            if recipe.get(name) != other.get(name)
+        ]
+        if differing:
+            raise ValueError(
+                f"run must hold trainings that differ in penalty, learning rate and seed alone, got {str(first)!r} and "
+                f"{str(file)!r}, which differ in {', '.join(differing)}; draw them apart"
+            )
 
 
 def trial_figure(weights: Path, config: TrainingConfig) -> Figure:
@@ -151,7 +173,7 @@ def trial_figure(weights: Path, config: TrainingConfig) -> Figure:
                     phase.gated_image[0, 0].numpy(),
                     phase.gates[0][0, 0].numpy(),
                     inhibition[0][0, 0].numpy(),
-                    phase.gates[1][0].numpy(),
+                    phase.gates[1][0].numpy() if len(phase.gates) > 1 else None,
                 )
             )
             inhibition = phase.inhibition

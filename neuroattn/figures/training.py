@@ -146,14 +146,14 @@ class PhasePicture(NamedTuple):
     gated_image, gate, inhibition
         (y, x): z[1] of the decision, g[1] after step T − 1, and the mask that was imposed.
     deeper
-        (channel, y, x) gates of the second stage; its mean is drawn.
+        (channel, y, x) gates of the second stage, whose mean is drawn; None for a network of one stage.
     """
 
     title: str
     gated_image: NDArray[np.float32]
     gate: NDArray[np.float32]
     inhibition: NDArray[np.bool_]
-    deeper: NDArray[np.float32]
+    deeper: NDArray[np.float32] | None
 
 
 def phases_figure(image: NDArray[np.float32], phases: Sequence[PhasePicture], name: str) -> Figure:
@@ -171,10 +171,12 @@ def phases_figure(image: NDArray[np.float32], phases: Sequence[PhasePicture], na
     with house_style():
         figure = Figure(figsize=(2 * COLUMN_WIDTH, 0.35 + 1.05 * len(phases)), layout="constrained")
         figure.suptitle(f"{name}: one trial", fontsize=7)
-        panels = figure.subplots(len(phases), 5, squeeze=False)
-        headings = ("image", "gated image", "gate of the image", "imposed inhibition", "mean gate, stage 2")
+        headings = ["image", "gated image", "gate of the image", "imposed inhibition"]
+        headings += ["mean gate, stage 2"] if phases[0].deeper is not None else []
+        panels = figure.subplots(len(phases), len(headings), squeeze=False)
         for number, (row, phase) in enumerate(zip(panels, phases, strict=True)):
-            shown = (image, phase.gated_image, phase.gate, phase.inhibition, phase.deeper.mean(0))
+            shown = [image, phase.gated_image, phase.gate, phase.inhibition]
+            shown += [] if phase.deeper is None else [phase.deeper.mean(0)]
             for column, (axes, heading, values) in enumerate(zip(row, headings, shown, strict=True)):
                 gates = column in {2, 4}
                 drawn = axes.imshow(

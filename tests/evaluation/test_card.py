@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import re
 
 import numpy as np
 import pandas as pd
@@ -89,6 +91,34 @@ def test_a_card(networks, tmp_path, monkeypatch, capsys):
         assert "None attends the same place first in 99 % of trials or more." in one
 
 
+def test_a_network_without_gating(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(run, "load", lambda _data, split: {"test": embedded().select(slice(0, None, 100))}[split])
+    files = []
+    for strength in (0.0, 0.2):
+        config = dataclasses.replace(digits_config(), strength=strength)
+        training = {
+            "options": {"strength": strength},
+            "digits": {"what": "training set", "n": 55_000, "sha256": "abc"},
+            "device": "cpu",
+            "epochs": [{"epoch": 1, "seconds": 90.0, "composites_per_second": 501.0}],
+        }
+        files.append(tmp_path / f"s-{strength}.safetensors")
+        network = GatedNetwork(config, torch.Generator().manual_seed(0), name=files[-1].stem, seed=0)
+        save_model(network, files[-1], training=training, provenance={"platform": "-", "torch": "2"})
+    status, text, error = left(capsys, "--model", *files)
+    assert (status, error) == (0, "")
+    rows = [line for line in text.splitlines() if line.startswith("| `s-0.") and "safetensors" not in line]
+    assert rows[0].endswith("| – | – |")
+    assert re.search(r"\| 0?\.\d{3} ± 0?\.\d{3} \| 0?\.\d{3} ± 0?\.\d{3} \|$", rows[1].replace("-0.", "0."))
+
+
+def test_a_card_without_a_folder_is_refused_before_the_evaluation(networks, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(run, "load", None)
+    out = str(tmp_path / "none" / "card.md")
+    text = f"error: out must be in a folder that exists, got {out!r}; make the folder\n"
+    assert left(capsys, "--model", *networks, "--out", out) == (2, "", text)
+
+
 def test_a_network_that_does_not_say_how_it_was_trained(tmp_path, capsys):
     file = tmp_path / "a.safetensors"
     save_model(GatedNetwork(digits_config(), torch.Generator()), file, training={}, provenance={})
@@ -106,3 +136,4 @@ def test_the_mean_over_networks():
     assert_allclose([row["estimate"], row["interval_low"], row["interval_high"], row["sd"]], [0.7, low, high, 0.2])
     assert (row["n"], row["model"], row["note"]) == (3, "mean of 3 networks", "over networks: 0.5000 to 0.9000")
     assert_allclose(found.loc["y", ["estimate", "interval_low", "interval_high"]].astype(float), 1)
+    assert set(over_networks(table.iloc[:4])["what"]) == {"x"}

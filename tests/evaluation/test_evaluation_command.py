@@ -96,7 +96,7 @@ def test_several_networks_see_the_same_composites_of_all_classes(capsys, untrain
         (["--model", "a", "b", "a"], "model must name different networks, got a, b, a"),
         (["--model", "no.pt"], "model must be a file that exists, got 'no.pt'; check the path"),
         (["--colour", "red"], "unrecognized arguments: --colour red (see --help)"),
-        (["--out", "no/table.csv"], "out must be in a folder that exists, got 'no/table.csv'"),
+        (["--out", "no/table.csv"], "out must be in a folder that exists, got 'no/table.csv'; make the folder"),
         (["--out", "."], "out must be a file that does not exist, got '.'"),
     ],
 )

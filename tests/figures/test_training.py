@@ -132,19 +132,22 @@ def run(capsys, *arguments):
     return left.value.code, *capsys.readouterr()
 
 
+def save(network, folder, **options):
+    """Write a network as a run of two epochs leaves it."""
+    metrics = {"validation_accuracy": 0.9, "training_classification_loss": 0.5, "training_attention_loss": 1e-4}
+    about = {"phi": 1000.0, "learning_rate": 1e-3, "n_objects": 3, "name": network.name, "seed": network.seed}
+    training = {"options": {**about, **options}, "epochs": [{"epoch": epoch, **metrics} for epoch in (1, 2)]}
+    folder.mkdir(parents=True)
+    save_model(network, folder / f"{network.name}.safetensors", training=training, provenance={})
+
+
 @pytest.fixture
 def sweep(tmp_path):
     """A folder with two runs."""
     for seed in (3, 5):
         name = f"net-{seed}"
         network = GatedNetwork(digits_config(n_objects=3), torch.Generator().manual_seed(seed), name=name, seed=seed)
-        metrics = {"validation_accuracy": 0.9, "training_classification_loss": 0.5, "training_attention_loss": 1e-4}
-        training = {
-            "options": {"phi": 1000.0, "learning_rate": 1e-3, "n_objects": 3},
-            "epochs": [{"epoch": epoch, **metrics} for epoch in (1, 2)],
-        }
-        (tmp_path / "sweep" / name).mkdir(parents=True)
-        save_model(network, tmp_path / "sweep" / name / f"{name}.safetensors", training=training, provenance={})
+        save(network, tmp_path / "sweep" / name)
     return tmp_path / "sweep"
 
 
@@ -159,6 +162,30 @@ def test_the_command(sweep, tmp_path, capsys):
     text = f"error: out must be a folder without these figures, got {str(out)!r}, which holds curves.png\n"
     assert run(capsys, sweep, "--out", out) == (2, "", text)
     assert (out / "phases.png").read_bytes() == before
+
+
+def test_a_network_of_one_stage(tmp_path, capsys):
+    network = GatedNetwork(digits_config(channels=(4,)), torch.Generator().manual_seed(0), name="one", seed=0)
+    save(network, tmp_path / "run", phi=10.0)
+    out = tmp_path / "figures"
+    assert run(capsys, tmp_path / "run", "--out", out)[0] == 0
+    assert len(list(out.iterdir())) == 6
+
+
+def test_runs_that_one_mean_would_mix(sweep, tmp_path, capsys):
+    network = GatedNetwork(digits_config(), torch.Generator().manual_seed(0), name="other", seed=0)
+    save(network, tmp_path / "run", n_objects=2, clip=1.0)
+    error = run(capsys, sweep, tmp_path / "run", "--out", tmp_path / "figures")
+    files = [str(sweep / "net-3" / "net-3.safetensors"), str(tmp_path / "run" / "other.safetensors")]
+    text = "run must hold trainings that differ in penalty, learning rate and seed alone"
+    differing = "n_objects (3, 2), clip (None, 1.0)"
+    expected = f"error: {text}, got {files[0]!r} and {files[1]!r}, which differ in {differing}; draw them apart\n"
+    assert error == (2, "", expected)
+    assert not (tmp_path / "figures").exists()
+    # A sweep over penalty and learning rate is one figure.
+    network = GatedNetwork(digits_config(n_objects=3), torch.Generator().manual_seed(0), name="more", seed=0)
+    save(network, tmp_path / "third", phi=10.0, learning_rate=1e-2)
+    assert run(capsys, sweep, tmp_path / "third", "--out", tmp_path / "figures")[0] == 0
 
 
 def test_runs_and_sweeps_side_by_side(sweep):
