@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import ndtr, stdtrit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +38,8 @@ def hierarchical_bootstrap(
     n_resamples: int,
     generator: np.random.Generator,
     confidence: float = 0.95,
+    *,
+    expanded: bool = False,
 ) -> tuple[float, float]:
     """Return the percentile interval of a statistic over units, resampling every level from the top down.
 
@@ -58,6 +61,10 @@ def hierarchical_bootstrap(
     generator : numpy.random.Generator
     confidence : float
         In (0, 1).
+    expanded : bool
+        Take percentiles further out, as Hesterberg (2015) does for few top clusters: with n of them, those at which a
+        normal distribution has ``t(n − 1)·√(n/(n − 1))``. What the percentile interval of so few lacks in width is then
+        made up for; with ten networks it rejects no effect in about 5 % of experiments, not in 8 %.
 
     Returns
     -------
@@ -70,7 +77,7 @@ def hierarchical_bootstrap(
 
     References
     ----------
-    Saravanan, Berman & Sober 2020, Neurons, Behavior, Data Analysis and Theory 3(5).
+    Saravanan, Berman & Sober 2020, Neurons, Behavior, Data Analysis and Theory 3(5); Hesterberg 2015, Am. Stat. 69:371.
     """
     data = np.asarray(values, dtype=np.float64)
     if statistic == "median":
@@ -92,6 +99,9 @@ def hierarchical_bootstrap(
         else:
             estimates[start:stop] = _weighted_median(counts[:, rank], data[rank])
     tail = (1 - confidence) / 2
+    number = next((len(level.size) for level in levels[1:] if len(level.size) > 1), len(data))
+    if expanded and number > 1:
+        tail = float(ndtr(stdtrit(number - 1, tail) * np.sqrt(number / (number - 1))))
     low, high = np.quantile(estimates, [tail, 1 - tail])
     return _unclipped(low), _unclipped(high)
 

@@ -1,0 +1,91 @@
+"""A straight line between two noisy responses: attended on unattended, with errors in both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import stdtrit
+
+from neuroattn.statistics.curves import checked_responses, is_constant, require_same_units
+
+if TYPE_CHECKING:
+    from neuroattn.statistics.least_squares import FloatArray
+
+CONFIDENCE = 0.95
+
+
+def deming(attended: npt.ArrayLike, unattended: npt.ArrayLike, noise_ratio: float = 1.0) -> pd.DataFrame:
+    """Fit ``attended = intercept + slope · unattended`` to each unit, both with errors.
+
+    Ordinary least squares takes the unattended response as exact, and noise in it pulls the slope towards 0: a pure
+    additive effect then looks like one with a slope below 1 and an offset. Deming's line, the maximum likelihood for
+    normal errors whose variances have a known ratio, does not. With sums of squares and products over stimuli
+    s_xx, s_yy, s_xy (x unattended, y attended) and δ = `noise_ratio`::
+
+        slope = (s_yy - δ s_xx + sqrt((s_yy - δ s_xx)² + 4 δ s_xy²)) / (2 s_xy)
+
+    Intervals are from the jackknife over stimuli, with t on n − 2 degrees of freedom; stimuli must be independent.
+
+    Parameters
+    ----------
+    attended, unattended : array_like (unit, stimulus)
+        Finite, the same units and stimuli; at least four stimuli.
+    noise_ratio : float
+        δ, variance of the errors of the attended response over that of the unattended one; 1 where neither is known to
+        be noisier (orthogonal regression).
+
+    Returns
+    -------
+    DataFrame
+        One row a unit, in input order: ``slope`` (a gain, 1), ``slope_low``, ``slope_high``, ``intercept`` (an offset,
+        units of the response), ``intercept_low``, ``intercept_high`` (95 %), ``n_stimuli``. NaN where a state does not
+        vary, or the states are not correlated at all.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match, a value is not finite, there are fewer than four stimuli, or δ is not above 0.
+
+    References
+    ----------
+    Deming 1943, Statistical Adjustment of Data; Linnet 1993, Clin. Chem. 39:424 (jackknife).
+    """
+    x = checked_responses("unattended", unattended, None)
+    y = checked_responses("attended", attended, x.shape[1])
+    require_same_units(y, x)
+    n = x.shape[1]
+    if n < 4:
+        raise ValueError(f"unattended must hold at least 4 stimuli, got {n}; its interval needs more")
+    if not noise_ratio > 0:
+        raise ValueError(f"noise_ratio must be above 0, got {noise_ratio}; 1 is orthogonal regression")
+    flat = is_constant(x) | is_constant(y)
+    x, y = np.where(flat[:, None], np.nan, x), np.where(flat[:, None], np.nan, y)
+    # Moments of all stimuli, and without each one of them: leaving out a point at distance d from the mean takes
+    # n/(n − 1)·d² from a sum of squares.
+    mean_x, mean_y = x.mean(axis=1, keepdims=True), y.mean(axis=1, keepdims=True)
+    dx, dy = x - mean_x, y - mean_y
+    squares = [one * other for one, other in ((dx, dx), (dy, dy), (dx, dy))]
+    s_xx, s_yy, s_xy = (part.sum(axis=1, keepdims=True) for part in squares)
+    xx, yy, xy = (total - n / (n - 1) * part for total, part in zip((s_xx, s_yy, s_xy), squares, strict=True))
+    slope, slopes = _slope(s_xx, s_yy, s_xy, noise_ratio), _slope(xx, yy, xy, noise_ratio)
+    intercept = mean_y - slope * mean_x
+    intercepts = (mean_y - dy / (n - 1)) - slopes * (mean_x - dx / (n - 1))
+    t = float(stdtrit(n - 2, (1 + CONFIDENCE) / 2))
+    table: dict[str, FloatArray] = {}
+    for name, value, left_out in (("slope", slope, slopes), ("intercept", intercept, intercepts)):
+        pseudo = n * value - (n - 1) * left_out
+        half = t * pseudo.std(axis=1, ddof=1) / np.sqrt(n)
+        table |= {name: value[:, 0], f"{name}_low": value[:, 0] - half, f"{name}_high": value[:, 0] + half}
+    return pd.DataFrame(table).assign(n_stimuli=n)
+
+
+def _slope(s_xx: FloatArray, s_yy: FloatArray, s_xy: FloatArray, noise_ratio: float) -> FloatArray:
+    difference = s_yy - noise_ratio * s_xx
+    root = np.sqrt(difference**2 + 4 * noise_ratio * s_xy**2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # The same number in two forms, each of which loses its digits where the other keeps them.
+        slope = np.where(difference > 0, (difference + root) / (2 * s_xy), 2 * noise_ratio * s_xy / (root - difference))
+    return np.asarray(np.where(s_xy == 0, np.nan, slope))

@@ -1,0 +1,143 @@
+"""A linear mixed model of attention by layer, with networks as the sample."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtr, stdtrit
+
+from neuroattn.labels import LAYER, MODEL
+
+if TYPE_CHECKING:
+    from neuroattn.statistics.least_squares import FloatArray
+
+CONFIDENCE = 0.95
+
+
+def mixed_model(units: pd.DataFrame, value: str) -> pd.DataFrame:
+    """Fit ``response ~ attention × layer`` with a random effect of attention by network, and by layer within it.
+
+    Each unit of network j in layer l has two responses to the same stimuli, attended and not, and an intercept of its
+    own (units are nested in networks). The model is fitted to the difference of the two, in which that intercept and
+    the layers' mean responses cancel::
+
+        difference_jlu = attention_l + b_j + c_jl + e_jlu,   b_j ~ N(0, σ_b²), c_jl ~ N(0, σ_c²), e_jlu ~ N(0, σ²)
+
+    by restricted maximum likelihood (statsmodels' MixedLM, by Nelder and Mead's method). For two responses a unit this
+    is the model of the responses themselves with a random intercept a unit, without its one parameter a unit. Tests and
+    intervals use t on (networks − 1) degrees of freedom, because a network is an independent sample and a unit is not;
+    statsmodels' own z would reject too often with few networks.
+
+    Parameters
+    ----------
+    units : DataFrame
+        One row a unit, with the columns ``model``, ``layer`` and `value`. Units with NaN are dropped and counted.
+    value : str
+        Mean response attended minus unattended.
+
+    Returns
+    -------
+    DataFrame
+        A row for attention in each layer (``what``: ``attention``), and one for the difference of attention's effect
+        between each layer and the first (``attention × layer``): ``layer``, ``against`` (the layer compared with, ""
+        for none), ``estimate``, ``interval_low``, ``interval_high`` (95 %), ``standard_error``, ``effect_size``
+        (estimate over the standard deviation that networks have around it), ``t``, ``df``, ``p``, ``n_models``,
+        ``n_units``, ``n_missing``, ``converged``, ``warnings`` (statsmodels' own, all of them).
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, an effect is infinite, there are fewer than two networks, or a network lacks a layer.
+    """
+    import statsmodels.formula.api as formula
+
+    table = _checked(units, value)
+    layers: list[str] = sorted(table[LAYER].unique())
+    layered = {"layer": "0 + C(layer)"} if len(layers) > 1 else None
+    model = formula.mixedlm("difference ~ 0 + C(layer)", table, groups="model", re_formula="1", vc_formula=layered)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        # There are two variances at most, and where one is near 0 methods with gradients stop short of the optimum.
+        try:
+            result = model.fit(reml=True, method="nm")
+        except np.linalg.LinAlgError:  # a variance came to be exactly 0, on which this method does not step
+            result = model.fit(reml=True, method="powell")
+    fixed = slice(len(layers))
+    means, covariance = result.fe_params.to_numpy(), result.cov_params().to_numpy()[fixed, fixed]
+    within = float(result.vcomp[0]) if layered else 0.0
+    between = float(result.cov_re.iloc[0, 0]) + within
+    n_models, each = table[MODEL].nunique(), np.eye(len(layers))
+    rows = [
+        {"what": "attention", "layer": layer, "against": "", **_row(one, means, covariance, between, n_models)}
+        for layer, one in zip(layers, each, strict=True)
+    ]
+    rows += [
+        {
+            "what": "attention × layer",
+            "layer": layer,
+            "against": layers[0],
+            **_row(one - each[0], means, covariance, 2 * within, n_models),
+        }
+        for layer, one in zip(layers[1:], each[1:], strict=True)
+    ]
+    return pd.DataFrame(rows).assign(
+        n_models=n_models,
+        n_units=len(table),
+        n_missing=len(units) - len(table),
+        converged=bool(result.converged),
+        warnings="; ".join(dict.fromkeys(" ".join(str(one.message).split()) for one in told)),
+    )
+
+
+def _row(
+    contrast: FloatArray, means: FloatArray, covariance: FloatArray, variance: float, n_models: int
+) -> dict[str, float]:
+    """Return estimate, interval and test of a contrast of the layers' effects; `variance` is that over networks."""
+    estimate, error = float(contrast @ means), float(np.sqrt(contrast @ covariance @ contrast))
+    df = n_models - 1
+    half = float(stdtrit(df, (1 + CONFIDENCE) / 2)) * error
+    t = estimate / error if error > 0 else np.nan
+    return {
+        "estimate": estimate,
+        "interval_low": estimate - half,
+        "interval_high": estimate + half,
+        "standard_error": error,
+        "effect_size": estimate / np.sqrt(variance) if variance > 0 else np.nan,
+        "t": t,
+        "df": df,
+        "p": float(2 * stdtr(df, -abs(t))),
+    }
+
+
+def _checked(units: pd.DataFrame, value: str) -> pd.DataFrame:
+    missing = [column for column in (MODEL, LAYER, value) if column not in units.columns]
+    if missing:
+        raise ValueError(
+            f"units must have the columns {MODEL}, {LAYER} and {value}, got none named {', '.join(missing)}; "
+            "pass a unit table"
+        )
+    table = pd.DataFrame(
+        {
+            MODEL: units[MODEL].astype(str).to_numpy(),
+            LAYER: units[LAYER].astype(str).to_numpy(),
+            "difference": units[value].to_numpy(np.float64, na_value=np.nan),
+        }
+    ).dropna()
+    infinite = int(np.isinf(table["difference"]).sum())
+    if infinite:
+        raise ValueError(f"{value} must be finite, got {infinite} infinite values; take differences, not ratios")
+    n_models = table[MODEL].nunique()
+    if n_models < 2:
+        raise ValueError(f"units must be of at least 2 networks, got {n_models}; one is no sample of networks")
+    layers = set(table[LAYER])
+    for model, of_model in table.groupby(MODEL):
+        lacking = sorted(layers - set(of_model[LAYER]))
+        if lacking:
+            raise ValueError(
+                f"units must be of every layer in every network, got none of {lacking[0]} in {model}; leave out that "
+                "network or layer"
+            )
+    return table

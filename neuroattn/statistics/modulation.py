@@ -1,0 +1,116 @@
+"""What attention does with a unit's responses: index, ratio, difference, d′ and ROC area, one row a unit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import rankdata
+
+if TYPE_CHECKING:
+    from neuroattn.statistics.least_squares import BoolArray, FloatArray
+
+
+def driven(attended: npt.ArrayLike, unattended: npt.ArrayLike, threshold: float) -> BoolArray:
+    """Return which units are driven: the mean response over stimuli and both states is above a threshold.
+
+    The sum of the states says nothing of their difference under the hypothesis of no effect, so that selection does not
+    favour either sign. Select on other stimuli than those that are measured: on the same ones, noise that makes one
+    state large both selects a unit and modulates it.
+
+    Parameters
+    ----------
+    attended, unattended : array_like (stimulus, unit)
+        Responses to the same stimuli in two states.
+    threshold : float
+        In units of the response.
+
+    Returns
+    -------
+    ndarray (unit,) of bool
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match or a value is not finite.
+    """
+    a, n = _checked(attended, unattended)
+    return np.asarray((a.mean(axis=0) + n.mean(axis=0)) / 2 > threshold)
+
+
+def modulation(attended: npt.ArrayLike, unattended: npt.ArrayLike) -> pd.DataFrame:
+    """Compare the responses of units to the same stimuli in two states.
+
+    With A and N the responses when attended and when not, and means and variances over stimuli::
+
+        modulation_index = (mean A - mean N) / (mean A + mean N)
+        gain_ratio       = mean A / mean N
+        difference       = mean A - mean N
+        d_prime          = (mean A - mean N) / sqrt((var A + var N) / 2)
+        roc_area         = P(A > N) + P(A = N) / 2
+
+    d′ and the ROC area take an ideal observer who sees one response and does not know the stimulus, so that the
+    stimuli's own spread counts as noise.
+
+    Parameters
+    ----------
+    attended, unattended : array_like (stimulus, unit)
+        Paired by stimulus, of the same unit.
+
+    Returns
+    -------
+    DataFrame
+        One row a unit, in input order: ``mean_attended``, ``mean_unattended``, ``difference`` (units of the response),
+        ``gain_ratio``, ``modulation_index``, ``d_prime``, ``roc_area`` (1), ``n_stimuli``. A unit that is silent in
+        both states has no index and no ratio (NaN); one that is silent when unattended has ratio ∞ and index 1. d′ is
+        NaN where neither state varies and the means are equal, and infinite where only they differ.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match, there is no stimulus, or a value is not finite.
+
+    References
+    ----------
+    Treue & Maunsell 1999, J. Neurosci. 19:7591 (index); Green & Swets 1966, Signal Detection Theory (d′, ROC area).
+    """
+    a, n = _checked(attended, unattended)
+    mean_a, mean_n = a.mean(axis=0), n.mean(axis=0)
+    difference = mean_a - mean_n
+    several = len(a) > 1
+    spread = np.sqrt((a.var(axis=0, ddof=1) + n.var(axis=0, ddof=1)) / 2) if several else np.full(a.shape[1], np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return pd.DataFrame(
+            {
+                "mean_attended": mean_a,
+                "mean_unattended": mean_n,
+                "difference": difference,
+                "gain_ratio": mean_a / mean_n,
+                "modulation_index": difference / (mean_a + mean_n),
+                "d_prime": difference / spread,
+                "roc_area": _roc_area(a, n),
+                "n_stimuli": len(a),
+            }
+        )
+
+
+def _roc_area(attended: FloatArray, unattended: FloatArray) -> FloatArray:
+    """Return the area by the ranks' sum (Mann & Whitney)."""
+    n = len(attended)
+    ranks = rankdata(np.concatenate([attended, unattended]), axis=0)[:n].sum(axis=0)
+    return np.asarray((ranks - n * (n + 1) / 2) / n**2)
+
+
+def _checked(attended: npt.ArrayLike, unattended: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    a, n = np.asarray(attended, dtype=np.float64), np.asarray(unattended, dtype=np.float64)
+    if a.shape != n.shape or a.ndim != 2 or not len(a):
+        raise ValueError(
+            "attended and unattended must have the same shape (stimulus, unit) with at least one stimulus, got "
+            f"{a.shape} and {n.shape}; pair the states by stimulus"
+        )
+    infinite = int((~np.isfinite(a)).sum() + (~np.isfinite(n)).sum())
+    if infinite:
+        raise ValueError(f"responses must be finite, got {infinite} that are not; drop and count these stimuli first")
+    return a, n

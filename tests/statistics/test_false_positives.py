@@ -1,0 +1,88 @@
+"""How often each test rejects when attention does nothing, on nested data: networks, layers, units and stimuli vary."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from neuroattn.statistics.cluster_permutation import cluster_permutation
+from neuroattn.statistics.mixed import mixed_model
+from neuroattn.statistics.population import estimate
+from neuroattn.statistics.resampling import hierarchical_bootstrap
+from neuroattn.statistics.sign_flip import sign_flip_test
+
+N_NETWORKS, N_LAYERS, N_UNITS, N_STIMULI, N_STEPS = 10, 2, 30, 6, 5
+NETWORK, LAYER, UNIT = (
+    index.ravel() for index in np.meshgrid(range(N_NETWORKS), range(N_LAYERS), range(N_UNITS), indexing="ij")
+)
+# Standard deviations of the difference between the states, over each level.
+SD = {"network": 0.3, "layer": 0.2, "unit": 0.3, "stimulus": 1.0}
+
+
+def experiment(random):
+    """Return differences of units (unit,), without an effect of attention: its mean is 0 over networks."""
+    of_network = random.normal(0, SD["network"], N_NETWORKS)
+    of_layer = random.normal(0, SD["layer"], (N_NETWORKS, N_LAYERS))
+    of_unit = random.normal(0, SD["unit"], len(UNIT))
+    of_stimulus = random.normal(0, SD["stimulus"], (len(UNIT), N_STIMULI)).mean(axis=1)
+    return of_network[NETWORK] + of_layer[NETWORK, LAYER] + of_unit + of_stimulus
+
+
+def time_courses(random):
+    """Return differences of networks (network, time_step) that are correlated over steps, without an effect."""
+    return np.cumsum(random.normal(0, 1, (N_NETWORKS, N_STEPS)), axis=1) + random.normal(0, 0.5, (N_NETWORKS, N_STEPS))
+
+
+def means(differences):
+    return np.bincount(NETWORK, differences) / np.bincount(NETWORK)
+
+
+def by_t(random):
+    units = pd.DataFrame({"model": NETWORK, "channel": UNIT, "effect": experiment(random)})
+    return estimate(units, "effect", null=0.0, bounds=None, generator=random, n_resamples=2)["p"] < 0.05
+
+
+def by_sign_flip(random):
+    return sign_flip_test(means(experiment(random)), random).p < 0.05
+
+
+def by_bootstrap(random):
+    low, high = hierarchical_bootstrap(experiment(random), [NETWORK], "mean", 1000, random, expanded=True)
+    return not low < 0 < high
+
+
+def by_cluster(random):
+    return (cluster_permutation(time_courses(random), random)["p"] < 0.05).any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rejects", [by_t, by_sign_flip, by_bootstrap, by_cluster])
+def test_what_nothing_does_is_found_in_five_of_a_hundred_experiments(rejects):
+    random = np.random.default_rng(0)
+    rate = np.mean([rejects(random) for _ in range(2_000)])
+    assert abs(rate - 0.05) <= 0.015, rate
+
+
+@pytest.mark.slow
+def test_the_mixed_model_keeps_its_level():
+    random = np.random.default_rng(0)
+    p = []
+    for _ in range(1_000):
+        units = pd.DataFrame({"model": NETWORK, "layer": LAYER, "effect": experiment(random)})
+        p.append(mixed_model(units, "effect").set_index(["what", "layer"])["p"])
+    rates = (pd.DataFrame(p) < 0.05).mean()
+    assert set(rates.index) == {("attention", "0"), ("attention", "1"), ("attention × layer", "1")}
+    assert (abs(rates - 0.05) <= 0.015).all(), rates
+
+
+@pytest.mark.slow
+def test_units_as_if_each_were_an_animal_are_significant_two_times_out_of_three():
+    """The t test that README warns of, and the bootstrap without its correction."""
+    random = np.random.default_rng(0)
+    differences = [experiment(random) for _ in range(2_000)]
+    naive = np.mean([stats.ttest_1samp(one, 0).pvalue < 0.05 for one in differences])
+    assert 0.6 < naive < 0.7, naive
+    intervals = [hierarchical_bootstrap(one, [NETWORK], "mean", 1000, random) for one in differences]
+    assert 0.08 < np.mean([not low < 0 < high for low, high in intervals]) < 0.12
