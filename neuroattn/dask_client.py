@@ -30,7 +30,7 @@ def dask_client(workers: int, address: str | None) -> Iterator[Client]:
     """
     import distributed
 
-    # A lost scheduler is told by whoever waits for it, in a line; the log has a traceback.
+    # A lost scheduler is told by whoever waits for it, in a line; the log would add a traceback.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     connect: Any = distributed.Client  # without annotations
     if address is not None:

@@ -90,7 +90,9 @@ def _evaluated(models: Sequence[GatedNetwork], digits: Digits, number: int, nois
 
 
 def _require_folder(out: str | None) -> None:
-    """Raise, before the long evaluation, if the file that is to be written has no folder."""
+    """Raise, before the long evaluation, if the file that is to be written is a folder, or has none."""
+    if out is not None and Path(out).is_dir():
+        raise ValueError(f"out must be a file, got {out!r}, which is a folder; name a file in it")
     if out is not None and not Path(out).parent.is_dir():
         raise ValueError(f"out must be in a folder that exists, got {out!r}; make the folder")
 

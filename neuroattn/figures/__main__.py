@@ -98,8 +98,8 @@ def read_runs(runs: list[Path]) -> tuple[pd.DataFrame, list[Path]]:
     Raises
     ------
     ValueError
-        If one holds no training with at least one epoch, or the trainings differ in more than penalty, learning rate
-        and seed, so that their mean would be of no recipe.
+        If one holds no training with at least one epoch, or a training that another one holds, too; or the trainings
+        differ in more than penalty, learning rate and seed, so that their mean would be of no recipe.
     """
     import pandas as pd
 
@@ -107,6 +107,7 @@ def read_runs(runs: list[Path]) -> tuple[pd.DataFrame, list[Path]]:
 
     parts, files = [], []
     recipes: dict[Path, dict[str, Any]] = {}
+    seen: set[Path] = set()
     for run in runs:
         found = sorted([*run.glob("*.safetensors"), *run.glob("*/*.safetensors")])
         if not found:
@@ -116,10 +117,17 @@ def read_runs(runs: list[Path]) -> tuple[pd.DataFrame, list[Path]]:
         for file in found:
             about = read_metadata(file)
             training = about.get("training", {})
-            if not {"options", "epochs"} <= set(training):
+            if not training.get("epochs") or not {"phi", "learning_rate"} <= set(training.get("options", {})):
                 raise ValueError(f"run must hold weights that say how they were trained, got {str(file)!r}")
+            if file.resolve() in seen:
+                raise ValueError(
+                    f"run must name each training once, got {str(file)!r} again; name its folder or the sweep's"
+                )
+            seen.add(file.resolve())
             options = {name: training["options"][name] for name in ("phi", "learning_rate")}
-            recipes[file] = {name: value for name, value in training["options"].items() if name not in _TOLD_APART}
+            digits = training.get("digits", {}).get("sha256")
+            recipes[file] = {key: value for key, value in training["options"].items() if key not in _TOLD_APART}
+            recipes[file]["digits"] = digits
             # Two runs may have given their networks the same name.
             parts.append(pd.DataFrame(training["epochs"]).assign(network=str(file), seed=about["seed"], **options))
         files += found

@@ -23,7 +23,7 @@ def resume_file(folder: Path, name: str) -> Path:
 
 def leftover(path: Path, name: str) -> bool:
     """Return whether a file is what a killed run leaves beside its state: half a state, half the weights, the lock."""
-    halves = (f"{name}{SUFFIX}".removesuffix(".pt"), f"{name}.safetensors")
+    halves = (resume_file(path.parent, name).stem, f"{name}.safetensors")
     return path.name == f"{name}.lock" or (path.name.startswith(halves) and path.suffix == ".part")
 
 

@@ -74,13 +74,14 @@ def read_sweep(path: Path) -> Sweep:
         have the same name.
     """
     try:
-        text = yaml.safe_load(path.read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        text = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError, yaml.YAMLError) as error:
+        # Bytes that are no text, or a tag such as !!bool before what is none.
         raise ValueError(f"recipe must be a YAML file that can be read, got {str(path)!r} ({error})") from error
     if not isinstance(text, dict) or not {"grid"} <= set(text) <= {"base", "grid"}:
         raise ValueError(f"recipe must hold grid, and may hold base, got {str(path)!r}; put options under these two")
     base, grid = text.get("base") or {}, text["grid"]
-    if not isinstance(base, dict) or not isinstance(grid, dict):
+    if not isinstance(base, dict) or not isinstance(grid, dict) or not grid:
         raise ValueError(f"recipe must map options to values under base and grid, got {str(path)!r}")
     known = {field.name for field in dataclasses.fields(DigitsConfig)} - {"data", "out"}
     for name in (*base, *grid):
@@ -134,7 +135,7 @@ def _typed(name: str, value: Any) -> Any:
     if float in kinds and type(value) in {int, str}:
         try:
             return float(value)  # YAML takes 1e-3 for a text
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
     if kinds == (str,) and type(value) in {int, float}:
         return str(value)
@@ -170,8 +171,8 @@ def run_sweep(
     Raises
     ------
     ValueError
-        If the folder holds something else, or the digits cannot be had; and, when all are over, if one failed for
-        another reason than its own numbers.
+        If the folder holds something else, networks of another recipe among it, or the digits cannot be had; and, when
+        all are over, if one failed for another reason than its own numbers.
     """
     from distributed import as_completed
 

@@ -117,6 +117,8 @@ def test_a_card_without_a_folder_is_refused_before_the_evaluation(networks, tmp_
     out = str(tmp_path / "none" / "card.md")
     text = f"error: out must be in a folder that exists, got {out!r}; make the folder\n"
     assert left(capsys, "--model", *networks, "--out", out) == (2, "", text)
+    text = f"error: out must be a file, got {str(tmp_path)!r}, which is a folder; name a file in it\n"
+    assert left(capsys, "--model", *networks, "--out", tmp_path) == (2, "", text)
 
 
 def test_a_network_that_does_not_say_how_it_was_trained(tmp_path, capsys):

@@ -189,10 +189,31 @@ def test_runs_that_one_mean_would_mix(sweep, tmp_path, capsys):
 
 
 def test_runs_and_sweeps_side_by_side(sweep):
-    table, files = read_runs([sweep / "net-5", sweep])
-    assert [file.name for file in files] == ["net-5.safetensors", "net-3.safetensors", "net-5.safetensors"]
+    table, files = read_runs([sweep / "net-5", sweep / "net-3"])
+    assert [file.name for file in files] == ["net-5.safetensors", "net-3.safetensors"]
     assert table["network"].tolist() == [str(file) for file in files for _ in range(2)]
-    assert table["seed"].tolist() == [5, 5, 3, 3, 5, 5]
+    assert table["seed"].tolist() == [5, 5, 3, 3]
+
+
+def test_a_training_that_would_count_twice(sweep, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    expected = "error: run must name each training once, got 'sweep/net-5/net-5.safetensors' again; name its folder or"
+    for runs in (["sweep", "sweep/net-5"], [str(sweep), "sweep/net-5"]):
+        assert run(capsys, *runs) == (2, "", f"{expected} the sweep's\n")
+
+
+def test_weights_without_a_training(tmp_path, capsys):
+    network = GatedNetwork(digits_config(), torch.Generator().manual_seed(0), name="a", seed=0)
+    (tmp_path / "run").mkdir()
+    file = tmp_path / "run" / "a.safetensors"
+    for training in (
+        {},
+        {"options": {}, "epochs": [{"epoch": 1}]},
+        {"options": {"phi": 1, "learning_rate": 1}, "epochs": []},
+    ):
+        save_model(network, file, training=training, provenance={})
+        expected = f"error: run must hold weights that say how they were trained, got {str(file)!r}\n"
+        assert run(capsys, tmp_path / "run", "--out", tmp_path / "figures") == (2, "", expected)
 
 
 def test_the_inhibition_that_is_drawn_is_that_of_its_phase(sweep, tmp_path, monkeypatch, capsys):

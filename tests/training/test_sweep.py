@@ -95,7 +95,10 @@ def test_a_sweep_that_is_killed_goes_on(folder, tmp_path):
     recipe.write_text("base: {epochs: 12, batch_size: 3, validation: 0.3}\ngrid: {seed: [0, 1, 2]}\n")
     first = started(recipe, "--data", folder, "--out", "killed", "--workers", 1, cwd=tmp_path)
     assert first.stdout.readline() == "1/3  seed-0: done\n"
-    time.sleep(0.3)
+    # In the middle of the next one.
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "killed" / "seed-1" / "seed-1.safetensors").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
     os.kill(first.pid, signal.SIGKILL)
     first.communicate()
     second = started(recipe, "--data", folder, "--out", "killed", cwd=tmp_path)
@@ -243,6 +246,10 @@ def test_a_scheduler_that_goes_away(folder, tmp_path):
         ("- 1", "recipe must hold grid, and may hold base, got"),
         ("grid: [1]", "recipe must map options to values under base and grid, got"),
         ("grid: {", "recipe must be a YAML file that can be read, got"),
+        ("grid: {}", "recipe must map options to values under base and grid, got"),
+        ("grid: {seed: [!!bool x]}", "recipe must be a YAML file that can be read, got"),
+        ("grid: {seed: [!!timestamp x]}", "recipe must be a YAML file that can be read, got"),
+        (f"grid: {{phi: [{10**400}]}}", "phi must be of the kind float, got 1000"),
         ("grid: {seed: [2026-02-30]}", "recipe must be a YAML file that can be read, got"),
         ("base: {name: '{seed.x}'}\ngrid: {seed: [1]}", "name must hold options of the recipe in its braces, got"),
         ("base: {name: '{seed[a]}'}\ngrid: {seed: [1]}", "name must hold options of the recipe in its braces, got"),
