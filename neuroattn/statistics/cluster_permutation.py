@@ -37,7 +37,8 @@ def cluster_permutation(values: npt.ArrayLike, generator: np.random.Generator) -
     -------
     DataFrame
         One row a cluster, in order of time: ``first_step``, ``last_step``, ``estimate`` (mean difference over networks
-        and steps), ``mass``, ``p``, ``smallest_p``, ``n_networks``. Without a row where no step passes.
+        and steps), ``mass``, ``p``, ``smallest_p`` (that so many networks can give; above .05 with fewer than
+        six), ``n_networks``. Without a row where no step passes.
 
     Raises
     ------

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from neuroattn.statistics.least_squares import FloatArray
 
 CONFIDENCE = 0.95
+_ROUNDING = 1e-12
 
 
 def deming(attended: npt.ArrayLike, unattended: npt.ArrayLike, noise_ratio: float = 1.0) -> pd.DataFrame:
@@ -42,12 +43,13 @@ def deming(attended: npt.ArrayLike, unattended: npt.ArrayLike, noise_ratio: floa
     DataFrame
         One row a unit, in input order: ``slope`` (a gain, 1), ``slope_low``, ``slope_high``, ``intercept`` (an offset,
         units of the response), ``intercept_low``, ``intercept_high`` (95 %), ``n_stimuli``. NaN where a state does not
-        vary, or the states are not correlated at all.
+        vary, or the states are not correlated at all; the intervals also where one stimulus alone makes a state vary.
 
     Raises
     ------
     ValueError
-        If shapes do not match, a value is not finite, there are fewer than four stimuli, or δ is not above 0.
+        If shapes do not match, a value is not finite, there are fewer than four stimuli, or δ is not above 0 and
+        finite.
 
     References
     ----------
@@ -59,8 +61,8 @@ def deming(attended: npt.ArrayLike, unattended: npt.ArrayLike, noise_ratio: floa
     n = x.shape[1]
     if n < 4:
         raise ValueError(f"unattended must hold at least 4 stimuli, got {n}; its interval needs more")
-    if not noise_ratio > 0:
-        raise ValueError(f"noise_ratio must be above 0, got {noise_ratio}; 1 is orthogonal regression")
+    if not 0 < noise_ratio < np.inf:
+        raise ValueError(f"noise_ratio must be above 0 and finite, got {noise_ratio}; 1 is orthogonal regression")
     flat = is_constant(x) | is_constant(y)
     x, y = np.where(flat[:, None], np.nan, x), np.where(flat[:, None], np.nan, y)
     # Moments of all stimuli, and without each one of them: leaving out a point at distance d from the mean takes
@@ -70,6 +72,9 @@ def deming(attended: npt.ArrayLike, unattended: npt.ArrayLike, noise_ratio: floa
     squares = [one * other for one, other in ((dx, dx), (dy, dy), (dx, dy))]
     s_xx, s_yy, s_xy = (part.sum(axis=1, keepdims=True) for part in squares)
     xx, yy, xy = (total - n / (n - 1) * part for total, part in zip((s_xx, s_yy, s_xy), squares, strict=True))
+    # What is left when the one stimulus that moves a unit is left out is rounding, and no line goes through it.
+    gone = (xx < _ROUNDING * s_xx) | (yy < _ROUNDING * s_yy)
+    xy = np.where(gone, np.nan, xy)
     slope, slopes = _slope(s_xx, s_yy, s_xy, noise_ratio), _slope(xx, yy, xy, noise_ratio)
     intercept = mean_y - slope * mean_x
     intercepts = (mean_y - dy / (n - 1)) - slopes * (mean_x - dx / (n - 1))

@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.special import stdtr, stdtrit
 
 from neuroattn.labels import LAYER, MODEL
+from neuroattn.statistics.curves import is_constant
 
 if TYPE_CHECKING:
     from neuroattn.statistics.least_squares import FloatArray
@@ -31,6 +32,10 @@ def mixed_model(units: pd.DataFrame, value: str) -> pd.DataFrame:
     intervals use t on (networks − 1) degrees of freedom, because a network is an independent sample and a unit is not;
     statsmodels' own z would reject too often with few networks.
 
+    Variances are the same in all layers. Where they are not, a layer of small variance is tested too cautiously and one
+    of large variance too boldly: give an effect that is comparable over layers, such as a modulation index, and for one
+    layer alone give that layer alone, which is then a t test over network means.
+
     Parameters
     ----------
     units : DataFrame
@@ -42,20 +47,22 @@ def mixed_model(units: pd.DataFrame, value: str) -> pd.DataFrame:
     -------
     DataFrame
         A row for attention in each layer (``what``: ``attention``), and one for the difference of attention's effect
-        between each layer and the first (``attention × layer``): ``layer``, ``against`` (the layer compared with, ""
-        for none), ``estimate``, ``interval_low``, ``interval_high`` (95 %), ``standard_error``, ``effect_size``
-        (estimate over the standard deviation that networks have around it), ``t``, ``df``, ``p``, ``n_models``,
-        ``n_units``, ``n_missing``, ``converged``, ``warnings`` (statsmodels' own, all of them).
+        between each layer and the first one in the table (``attention × layer``): ``layer``, ``against`` (the layer
+        compared with, "" for none), ``estimate``, ``interval_low``, ``interval_high`` (95 %), ``standard_error``,
+        ``effect_size`` (dz: mean over the standard deviation of the networks' means), ``t``, ``df``, ``p``,
+        ``n_models``, ``n_units``, ``n_missing``, ``converged``, ``warnings`` (statsmodels' own, all of them). Without
+        any noise at all, all but the estimates is NaN.
 
     Raises
     ------
     ValueError
-        If a column is missing, an effect is infinite, there are fewer than two networks, or a network lacks a layer.
+        If a column is missing, an effect is infinite, there are fewer than two networks, a network lacks a layer, or
+        each has a single unit in each, so that units and networks cannot be told apart.
     """
     import statsmodels.formula.api as formula
 
     table = _checked(units, value)
-    layers: list[str] = sorted(table[LAYER].unique())
+    layers: list[str] = list(table[LAYER].cat.categories)
     layered = {"layer": "0 + C(layer)"} if len(layers) > 1 else None
     model = formula.mixedlm("difference ~ 0 + C(layer)", table, groups="model", re_formula="1", vc_formula=layered)
     with warnings.catch_warnings(record=True) as told:
@@ -67,11 +74,10 @@ def mixed_model(units: pd.DataFrame, value: str) -> pd.DataFrame:
             result = model.fit(reml=True, method="powell")
     fixed = slice(len(layers))
     means, covariance = result.fe_params.to_numpy(), result.cov_params().to_numpy()[fixed, fixed]
-    within = float(result.vcomp[0]) if layered else 0.0
-    between = float(result.cov_re.iloc[0, 0]) + within
+    of_network = table.pivot_table(values="difference", index=MODEL, columns=LAYER, observed=True).to_numpy(np.float64)
     n_models, each = table[MODEL].nunique(), np.eye(len(layers))
     rows = [
-        {"what": "attention", "layer": layer, "against": "", **_row(one, means, covariance, between, n_models)}
+        {"what": "attention", "layer": layer, "against": "", **_row(one, means, covariance, of_network)}
         for layer, one in zip(layers, each, strict=True)
     ]
     rows += [
@@ -79,7 +85,7 @@ def mixed_model(units: pd.DataFrame, value: str) -> pd.DataFrame:
             "what": "attention × layer",
             "layer": layer,
             "against": layers[0],
-            **_row(one - each[0], means, covariance, 2 * within, n_models),
+            **_row(one - each[0], means, covariance, of_network),
         }
         for layer, one in zip(layers[1:], each[1:], strict=True)
     ]
@@ -92,20 +98,21 @@ def mixed_model(units: pd.DataFrame, value: str) -> pd.DataFrame:
     )
 
 
-def _row(
-    contrast: FloatArray, means: FloatArray, covariance: FloatArray, variance: float, n_models: int
-) -> dict[str, float]:
-    """Return estimate, interval and test of a contrast of the layers' effects; `variance` is that over networks."""
-    estimate, error = float(contrast @ means), float(np.sqrt(contrast @ covariance @ contrast))
-    df = n_models - 1
+def _row(contrast: FloatArray, means: FloatArray, covariance: FloatArray, of_network: FloatArray) -> dict[str, float]:
+    """Return estimate, interval and test of a contrast of layers; `of_network` has their means (network, layer)."""
+    estimate, squared = float(contrast @ means), float(contrast @ covariance @ contrast)
+    error = float(np.sqrt(squared)) if squared > 0 else np.nan  # of differences without any noise
+    values = of_network @ contrast
+    spread = np.nan if is_constant(values[None])[0] else float(values.std(ddof=1))
+    df = len(of_network) - 1
     half = float(stdtrit(df, (1 + CONFIDENCE) / 2)) * error
-    t = estimate / error if error > 0 else np.nan
+    t = estimate / error
     return {
         "estimate": estimate,
         "interval_low": estimate - half,
         "interval_high": estimate + half,
         "standard_error": error,
-        "effect_size": estimate / np.sqrt(variance) if variance > 0 else np.nan,
+        "effect_size": float(values.mean()) / spread,
         "t": t,
         "df": df,
         "p": float(2 * stdtr(df, -abs(t))),
@@ -122,7 +129,7 @@ def _checked(units: pd.DataFrame, value: str) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             MODEL: units[MODEL].astype(str).to_numpy(),
-            LAYER: units[LAYER].astype(str).to_numpy(),
+            LAYER: pd.Categorical(units[LAYER].astype(str), units[LAYER].astype(str).unique()),
             "difference": units[value].to_numpy(np.float64, na_value=np.nan),
         }
     ).dropna()
@@ -130,6 +137,10 @@ def _checked(units: pd.DataFrame, value: str) -> pd.DataFrame:
     if infinite:
         raise ValueError(f"{value} must be finite, got {infinite} infinite values; take differences, not ratios")
     n_models = table[MODEL].nunique()
+    if table.groupby([MODEL, LAYER], observed=True).size().max() < 2 <= n_models:
+        raise ValueError(
+            "units must be at least 2 in a layer of a network, got 1 in each; test the networks' values by a t test"
+        )
     if n_models < 2:
         raise ValueError(f"units must be of at least 2 networks, got {n_models}; one is no sample of networks")
     layers = set(table[LAYER])

@@ -9,6 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import rankdata
 
+from neuroattn.statistics.curves import is_constant
+
 if TYPE_CHECKING:
     from neuroattn.statistics.least_squares import BoolArray, FloatArray
 
@@ -22,7 +24,7 @@ def driven(attended: npt.ArrayLike, unattended: npt.ArrayLike, threshold: float)
 
     Parameters
     ----------
-    attended, unattended : array_like (stimulus, unit)
+    attended, unattended : array_like (unit, stimulus)
         Responses to the same stimuli in two states.
     threshold : float
         In units of the response.
@@ -37,7 +39,7 @@ def driven(attended: npt.ArrayLike, unattended: npt.ArrayLike, threshold: float)
         If shapes do not match or a value is not finite.
     """
     a, n = _checked(attended, unattended)
-    return np.asarray((a.mean(axis=0) + n.mean(axis=0)) / 2 > threshold)
+    return np.asarray((a.mean(axis=1) + n.mean(axis=1)) / 2 > threshold)
 
 
 def modulation(attended: npt.ArrayLike, unattended: npt.ArrayLike) -> pd.DataFrame:
@@ -56,8 +58,8 @@ def modulation(attended: npt.ArrayLike, unattended: npt.ArrayLike) -> pd.DataFra
 
     Parameters
     ----------
-    attended, unattended : array_like (stimulus, unit)
-        Paired by stimulus, of the same unit.
+    attended, unattended : array_like (unit, stimulus)
+        Paired by stimulus, of the same unit. Index and ratio are for responses that are never negative.
 
     Returns
     -------
@@ -77,10 +79,15 @@ def modulation(attended: npt.ArrayLike, unattended: npt.ArrayLike) -> pd.DataFra
     Treue & Maunsell 1999, J. Neurosci. 19:7591 (index); Green & Swets 1966, Signal Detection Theory (d′, ROC area).
     """
     a, n = _checked(attended, unattended)
-    mean_a, mean_n = a.mean(axis=0), n.mean(axis=0)
+    mean_a, mean_n = a.mean(axis=1), n.mean(axis=1)
+    # Means of equal values may differ from them in their last digit.
+    mean_a, mean_n = (np.where(is_constant(state), state[:, 0], mean) for state, mean in ((a, mean_a), (n, mean_n)))
     difference = mean_a - mean_n
-    several = len(a) > 1
-    spread = np.sqrt((a.var(axis=0, ddof=1) + n.var(axis=0, ddof=1)) / 2) if several else np.full(a.shape[1], np.nan)
+    if a.shape[1] > 1:
+        variances = [np.where(is_constant(state), 0.0, state.var(axis=1, ddof=1)) for state in (a, n)]
+        spread = np.sqrt(sum(variances) / 2)
+    else:
+        spread = np.full(len(a), np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
         return pd.DataFrame(
             {
@@ -91,23 +98,23 @@ def modulation(attended: npt.ArrayLike, unattended: npt.ArrayLike) -> pd.DataFra
                 "modulation_index": difference / (mean_a + mean_n),
                 "d_prime": difference / spread,
                 "roc_area": _roc_area(a, n),
-                "n_stimuli": len(a),
+                "n_stimuli": a.shape[1],
             }
         )
 
 
 def _roc_area(attended: FloatArray, unattended: FloatArray) -> FloatArray:
     """Return the area by the ranks' sum (Mann & Whitney)."""
-    n = len(attended)
-    ranks = rankdata(np.concatenate([attended, unattended]), axis=0)[:n].sum(axis=0)
+    n = attended.shape[1]
+    ranks = rankdata(np.concatenate([attended, unattended], axis=1), axis=1)[:, :n].sum(axis=1)
     return np.asarray((ranks - n * (n + 1) / 2) / n**2)
 
 
 def _checked(attended: npt.ArrayLike, unattended: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
     a, n = np.asarray(attended, dtype=np.float64), np.asarray(unattended, dtype=np.float64)
-    if a.shape != n.shape or a.ndim != 2 or not len(a):
+    if a.shape != n.shape or a.ndim != 2 or not a.shape[1]:
         raise ValueError(
-            "attended and unattended must have the same shape (stimulus, unit) with at least one stimulus, got "
+            "attended and unattended must have the same shape (unit, stimulus) with at least one stimulus, got "
             f"{a.shape} and {n.shape}; pair the states by stimulus"
         )
     infinite = int((~np.isfinite(a)).sum() + (~np.isfinite(n)).sum())

@@ -68,12 +68,19 @@ def test_lines_without_noise_and_units_without_a_line():
     assert_allclose(table["slope_low"][:2], [2, -1])
 
 
+def test_one_stimulus_alone_gives_no_interval():
+    responses = np.outer([0.1, 0.3, 0.7, 1.3, 2.9], np.eye(9)[4])
+    table = deming(1.7 * responses, responses)
+    assert_allclose(table["slope"], 1.7)
+    assert table[["slope_low", "slope_high", "intercept_low", "intercept_high"]].isna().all(axis=None)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
         ((np.zeros((2, 3)), np.zeros((2, 3))), "unattended must hold at least 4 stimuli, got 3"),
         ((np.zeros((2, 5)), np.zeros((3, 5))), "attended and unattended must hold the same units, got 2 and 3 rows"),
-        ((np.zeros((2, 5)), np.zeros((2, 5)), 0.0), "noise_ratio must be above 0, got 0.0"),
+        ((np.zeros((2, 5)), np.zeros((2, 5)), 0.0), "noise_ratio must be above 0 and finite, got 0.0"),
     ],
 )
 def test_what_cannot_be_fitted(arguments, error):

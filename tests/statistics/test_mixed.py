@@ -99,6 +99,30 @@ def test_missing_values_and_warnings_are_kept():
     assert result["warnings"].str.contains("boundary").all()
 
 
+def test_effect_sizes_are_over_the_spread_of_networks():
+    table = units(7)
+    found = mixed_model(table, "effect")["effect_size"]
+    means = table.groupby(["model", "layer"])["effect"].mean().unstack()  # noqa: PD010 -- two levels, two axes
+    contrast = means["stage2"] - means["stage1"]
+    assert_allclose(found, [*(means.mean() / means.std()), contrast.mean() / contrast.std()])
+
+
+def test_differences_without_any_noise_have_no_test():
+    table = units(0).assign(effect=1.0)
+    found = mixed_model(table, "effect")
+    assert_allclose(found["estimate"], [1, 1, 0], atol=1e-9)
+    assert found[["p", "effect_size", "interval_low"]].isna().all(axis=None)
+
+
+def test_layers_keep_the_order_of_the_table():
+    table = units(0).replace({"layer": {"stage1": "V1", "stage2": "IT"}})
+    found = mixed_model(table, "effect")
+    assert found["layer"].tolist() == ["V1", "IT", "IT"]
+    assert found["against"].tolist() == ["", "", "V1"]
+    means = table.groupby("layer")["effect"].mean()
+    assert_allclose(found["estimate"].iloc[:2], means[["V1", "IT"]])
+
+
 def test_a_variance_of_nothing_at_all():
     """Differences on which statsmodels' first method meets a variance of exactly 0 and gives up."""
     random = np.random.default_rng(0)
@@ -122,6 +146,10 @@ def test_a_variance_of_nothing_at_all():
         (lambda table: table[table["model"] == "net0"], "units must be of at least 2 networks, got 1"),
         (lambda table: table.iloc[13:], "units must be of every layer in every network, got none of stage1 in net0"),
         (lambda table: table.assign(effect=np.inf), "effect must be finite, got 182 infinite values"),
+        (
+            lambda table: table.groupby(["model", "layer"]).head(1),
+            "units must be at least 2 in a layer of a network, got 1 in each",
+        ),
     ],
 )
 def test_what_cannot_be_modelled(change, error):

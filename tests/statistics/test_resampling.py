@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import stats
 
 from neuroattn.statistics.resampling import _draw, _Level, _weighted_median, hierarchical_bootstrap, median
 
@@ -173,3 +174,27 @@ def test_a_median_needs_no_finite_values() -> None:
 def test_a_mean_needs_finite_values() -> None:
     with pytest.raises(ValueError, match="finite"):
         hierarchical_bootstrap(np.array([1.0, np.inf]), [], "mean", 100, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("n_networks", "statistic", "n_resamples", "error"),
+    [
+        (4, "mean", 2000, "expanded must be False but for the mean of at least 5 clusters, got the mean of 4"),
+        (10, "median", 2000, "expanded must be False but for the mean of at least 5 clusters, got the median of 10"),
+        (5, "mean", 1000, "n_resamples must be at least 1049 for expanded percentiles of 5 clusters, got 1000"),
+    ],
+)
+def test_expanded_percentiles_that_would_not_hold(n_networks, statistic, n_resamples, error):
+    networks = np.repeat(np.arange(n_networks), 3)
+    with pytest.raises(ValueError, match=re.escape(error)):
+        hierarchical_bootstrap(
+            np.arange(len(networks)), [networks], statistic, n_resamples, np.random.default_rng(0), expanded=True
+        )
+
+
+def test_expanded_percentiles_are_those_of_the_resamples_further_out():
+    values = np.random.default_rng(0).normal(size=11)
+    tail = stats.norm.cdf(stats.t.ppf(0.025, 10) * np.sqrt(11 / 10))
+    wide = hierarchical_bootstrap(values, [], "mean", 5000, np.random.default_rng(1), expanded=True)
+    same = hierarchical_bootstrap(values, [], "mean", 5000, np.random.default_rng(1), 1 - 2 * tail)
+    assert_allclose(wide, same)
