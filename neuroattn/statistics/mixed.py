@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from neuroattn.statistics.least_squares import FloatArray
 
 CONFIDENCE = 0.95
+_NEGLIGIBLE = 1e-9
 
 
 def mixed_model(units: pd.DataFrame, value: str) -> pd.DataFrame:
@@ -50,8 +51,8 @@ def mixed_model(units: pd.DataFrame, value: str) -> pd.DataFrame:
         between each layer and the first one in the table (``attention × layer``): ``layer``, ``against`` (the layer
         compared with, "" for none), ``estimate``, ``interval_low``, ``interval_high`` (95 %), ``standard_error``,
         ``effect_size`` (dz: mean over the standard deviation of the networks' means), ``t``, ``df``, ``p``,
-        ``n_models``, ``n_units``, ``n_missing``, ``converged``, ``warnings`` (statsmodels' own, all of them). Without
-        any noise at all, all but the estimates is NaN.
+        ``n_models``, ``n_units``, ``n_missing``, ``converged``, ``warnings`` (statsmodels' own, all of them). Where
+        units of a network do not differ, errors and p are NaN, and ``warnings`` says so.
 
     Raises
     ------
@@ -75,6 +76,10 @@ def mixed_model(units: pd.DataFrame, value: str) -> pd.DataFrame:
     fixed = slice(len(layers))
     means, covariance = result.fe_params.to_numpy(), result.cov_params().to_numpy()[fixed, fixed]
     of_network = table.pivot_table(values="difference", index=MODEL, columns=LAYER, observed=True).to_numpy(np.float64)
+    notes = [" ".join(str(one.message).split()) for one in told]
+    if _residual(table) <= _NEGLIGIBLE * float(table["difference"].var()):
+        covariance = np.full_like(covariance, np.nan)
+        notes.append("units of a network do not differ within a layer, which leaves no noise to model: test the means")
     n_models, each = table[MODEL].nunique(), np.eye(len(layers))
     rows = [
         {"what": "attention", "layer": layer, "against": "", **_row(one, means, covariance, of_network)}
@@ -94,8 +99,14 @@ def mixed_model(units: pd.DataFrame, value: str) -> pd.DataFrame:
         n_units=len(table),
         n_missing=len(units) - len(table),
         converged=bool(result.converged),
-        warnings="; ".join(dict.fromkeys(" ".join(str(one.message).split()) for one in told)),
+        warnings="; ".join(dict.fromkeys(notes)),
     )
+
+
+def _residual(table: pd.DataFrame) -> float:
+    """Return the variance of units around the mean of their layer and network."""
+    means = table.groupby([MODEL, LAYER], observed=True)["difference"].transform("mean")
+    return float(((table["difference"] - means) ** 2).mean())
 
 
 def _row(contrast: FloatArray, means: FloatArray, covariance: FloatArray, of_network: FloatArray) -> dict[str, float]:

@@ -42,8 +42,8 @@ class SignFlipResult:
 def sign_flip_test(values: npt.ArrayLike, generator: np.random.Generator) -> SignFlipResult:
     """Test that the mean over networks is 0, assuming nothing but that effects are symmetric about 0 if there is none.
 
-    The mean is compared with that under every assignment of signs, or a sample of 9,999 of them beyond 14 networks; p is
-    twice the smaller of both tails, at most 1.
+    The mean is compared with that under every assignment of signs, or a sample of 9,999 of them beyond 14 networks; p
+    is twice the smaller of both tails, at most 1.
 
     Parameters
     ----------

@@ -112,6 +112,11 @@ def test_differences_without_any_noise_have_no_test():
     found = mixed_model(table, "effect")
     assert_allclose(found["estimate"], [1, 1, 0], atol=1e-9)
     assert found[["p", "effect_size", "interval_low"]].isna().all(axis=None)
+    # What the fit makes of networks that differ and units that do not is arbitrary.
+    constant = table.assign(effect=table["model"].str.removeprefix("net").astype(float))
+    found = mixed_model(pd.concat([constant, constant.head(13)]), "effect")
+    assert found[["p", "interval_low"]].isna().all(axis=None)
+    assert found["warnings"].str.contains("which leaves no noise to model").all()
 
 
 def test_layers_keep_the_order_of_the_table():
