@@ -156,6 +156,39 @@ def target_images(image: torch.Tensor, objects: torch.Tensor, strength: float) -
     return (1 - strength) * image[:, None] + strength * objects
 
 
+def gate_contrast(
+    gate: torch.Tensor, images: torch.Tensor, objects: torch.Tensor, attended: torch.Tensor, strength: float
+) -> torch.Tensor:
+    """Return the mean gate of the image over the attended and the unattended pixels.
+
+    Unattended are the pixels that the attended object does not explain, background included:
+    (image − target + ε)/(image + ε)/s > 0.5 with ε = 1e-6 (arXiv:2106.04540); attended are the others.
+
+    Parameters
+    ----------
+    gate
+        g[1] after step T − 1, (batch, channel, y, x).
+    images, objects
+        (batch, channel, y, x) and (batch, object, channel, y, x).
+    attended
+        (batch,) index of the attended object.
+    strength
+        Gate strength s; with 0 there is no target to tell pixels apart, and both means are NaN.
+
+    Returns
+    -------
+    torch.Tensor
+        (batch, 2): attended, unattended; NaN where there is no such pixel.
+    """
+    if strength == 0:
+        return torch.full((len(gate), 2), torch.nan, device=gate.device)
+    rows = torch.arange(len(attended), device=attended.device)
+    target = target_images(images, objects, strength)[rows, attended]
+    reduced = ((images - target + 1e-6) / (images + 1e-6) / strength) > 0.5
+    means = [(gate * part).sum((1, 2, 3)) / part.sum((1, 2, 3)) for part in (~reduced, reduced)]
+    return torch.stack(means, 1)
+
+
 class Choice(NamedTuple):
     """Which object a phase attends.
 

@@ -13,10 +13,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
 from neuroattn.evaluation import digits as evaluation
-from neuroattn.evaluation.digits import evaluate, gate_contrast
+from neuroattn.evaluation.digits import evaluate
 from neuroattn.models.checkpoint import load_model
 from neuroattn.models.config import GatedConfig, digits_config, n_digits, scenes_config
-from neuroattn.models.trial import attend
+from neuroattn.models.trial import attend, gate_contrast
 from neuroattn.stimuli.digits import Composites, composites
 from neuroattn.stimuli.mnist import embedded, from_folder
 

@@ -1,0 +1,152 @@
+"""Inhibition of return: whether a network avoids what it attended before, and whether it does so by itself.
+
+``python -m neuroattn.experiments.inhibition_of_return``. The paper compares the gate over attended pixels with that
+over the others, which is selection. Return needs memory: what the second phase makes of an object that the first one
+attended, with the mask that it left imposed, ablated, swapped, or carried to a scene whose objects changed places.
+
+Source: Lei, Benjamin & Kording (2021), arXiv:2106.04540; the biology: Posner & Cohen (1984), Klein (2000), Trends Cogn.
+Sci. 4:138.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neuroattn import labels
+from neuroattn.experiments.protocol import Protocol, ProtocolConfig, Tables, main
+from neuroattn.options import check_options, option
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+    from neuroattn.models.gated import GatedNetwork
+    from neuroattn.stimuli.stimulus_set import StimulusSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(ProtocolConfig):
+    """Options of the protocol."""
+
+    n_objects: int = option(2, "digits of a composite; with three some are never attended", low=2, high=10)
+    n_stimuli: int = option(1000, "composites of embedded digits", low=20, high=5000)
+    noise: float = option(0.3, "upper bound of the uniform background noise", unit="luminance", low=0, high=1)
+    controls: tuple[str, ...] = option(
+        labels.CONTROLS, "controls, on a part of the stimuli", choices=(*labels.CONTROLS, "none")
+    )
+    n_control_stimuli: int = option(200, "stimuli of the controls", low=20)
+    n_resamples: int = option(2000, "resamples of the bootstrap", low=100)
+    batch_size: int = option(100, "stimuli at once", low=2)
+
+    def __post_init__(self) -> None:
+        """Check every option."""
+        check_options(self)
+        if "none" in self.controls and len(self.controls) > 1:
+            raise ValueError(f"controls must be none or a list of controls, got {', '.join(self.controls)}")
+        if self.n_control_stimuli > self.n_stimuli:
+            raise ValueError(
+                f"n_control_stimuli must be at most n_stimuli ({self.n_stimuli}), got {self.n_control_stimuli}"
+            )
+
+    @property
+    def chosen_controls(self) -> tuple[str, ...]:
+        """The controls to run: nothing where ``none`` was asked for."""
+        return () if self.controls == ("none",) else self.controls
+
+
+def stimuli(config: Config) -> StimulusSet:
+    """Return composites of embedded digits, in random order."""
+    import torch
+
+    from neuroattn.stimuli.digits import sample_composites, stimulus_set
+    from neuroattn.stimuli.mnist import embedded
+
+    generator = torch.Generator().manual_seed(config.seed)
+    return stimulus_set(
+        sample_composites(
+            embedded(), config.n_stimuli, n_objects=config.n_objects, noise=config.noise, generator=generator
+        )
+    )
+
+
+def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.DataTree:
+    """Return what became of every object in free trials and in second phases under other masks; controls apart."""
+    import torch
+    import xarray as xr
+
+    from neuroattn.models.controls import control
+    from neuroattn.recording.returns import record_returns
+
+    def returns(subject: GatedNetwork, shown: StimulusSet) -> xr.Dataset:
+        # No batch of a single stimulus: its mask could not be that of another one.
+        batch_size = next(b for b in range(config.batch_size, 1, -1) if len(shown) % b != 1)
+        generator = torch.Generator().manual_seed(config.seed + 1)
+        return record_returns(subject, shown, noise=config.noise, generator=generator, batch_size=batch_size)
+
+    trees = {"/trials": returns(model, stimuli)}
+    few = stimuli.select(np.arange(config.n_control_stimuli))
+    for name in config.chosen_controls:
+        subject = _one_step(model) if name == "one_step" else control(name, model, config.seed)
+        trees[f"/controls/{name}"] = returns(subject, few)
+    tree = xr.DataTree.from_dict(trees)
+    tree.attrs = trees["/trials"].attrs
+    return tree
+
+
+def _one_step(model: GatedNetwork) -> GatedNetwork:
+    """Return the network with phases of a single step, in which no feedback acts."""
+    from neuroattn.models.gated import GatedNetwork
+
+    twin = GatedNetwork(dataclasses.replace(model.config, steps=1), name=model.name, seed=model.seed)
+    twin.load_state_dict(model.state_dict())
+    return twin.to(model.readout.weight).eval()
+
+
+def analysis(config: Config, recording: xr.DataTree) -> Tables:
+    """Return the trials of every network, the statistics with controls, and what they show."""
+    import pandas as pd
+
+    from neuroattn.statistics.return_findings import findings
+    from neuroattn.statistics.return_summary import adjusted, summarise, summarise_control
+    from neuroattn.statistics.return_trials import return_trials
+
+    generator = np.random.default_rng(config.seed)
+
+    def trials(at: str) -> pd.DataFrame:
+        tables = [return_trials(tree[at].to_dataset().load(), name) for name, tree in recording.children.items()]
+        return pd.concat(tables, ignore_index=True)
+
+    whole = trials("trials")
+    parts = [summarise(whole, generator, config.n_resamples)]
+    for name in config.chosen_controls:
+        part = summarise_control(trials(f"controls/{name}"), generator, config.n_resamples)
+        parts.append(part.assign(control=name))
+    statistics = adjusted(pd.concat(parts, ignore_index=True))
+    return Tables(units=whole, statistics=statistics, findings=tuple(findings(statistics, config.n_objects)))
+
+
+def figure(config: Config, tables: Tables) -> Figure:
+    """Return gates by status, returns by mask, matched differences and controls."""
+    del config  # the tables say all that the figure shows
+    from neuroattn.figures.returns import returns_figure
+
+    return returns_figure(tables.statistics)
+
+
+PROTOCOL = Protocol(
+    name="inhibition_of_return",
+    description="Whether a network avoids what it attended before: gates and choices with the mask between phases "
+    "imposed, ablated, swapped, or carried to a scene whose objects changed places, with controls. Offline.",
+    config=Config,
+    stimuli=stimuli,
+    recording=recording,
+    analysis=analysis,
+    figure=figure,
+)
+
+if __name__ == "__main__":
+    main(PROTOCOL)

@@ -1,0 +1,132 @@
+"""The figure of inhibition of return: gates by what an object is to a phase, and choices by what the mask is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from neuroattn.figures.style import COLUMN_WIDTH, LAYER_COLOURS, REFERENCE_COLOUR, STATE_COLOURS, house_style
+from neuroattn.labels import CONTROLS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+CONTROL_NAMES = {
+    "intact": "intact",
+    "zero_strength": "s = 0",
+    "one_step": "T = 1",
+    "shuffled_gates": "shuffled\ngates",
+    "untrained": "untrained",
+}
+
+
+def returns_figure(statistics: pd.DataFrame) -> Figure:
+    """Draw means with 95 % intervals.
+
+    Parameters
+    ----------
+    statistics
+        `neuroattn.statistics.return_summary.summarise`, with controls.
+    """
+    main = statistics[statistics["control"].isna()]
+    with house_style():
+        figure = Figure(figsize=(2 * COLUMN_WIDTH, 4.6), layout="constrained")
+        grid = figure.subplots(2, 2, width_ratios=[1, 1.25])
+        _draw_gates(grid[0, 0], main)
+        _draw_returns(grid[0, 1], main)
+        _draw_matched(grid[1, 0], main)
+        _draw_controls(grid[1, 1], statistics)
+        for letter, axes in zip("abcd", grid.ravel(), strict=True):
+            axes.annotate(
+                letter,
+                (0, 1),
+                (-26, 4),
+                xycoords="axes fraction",
+                textcoords="offset points",
+                weight="bold",
+                fontsize=8,
+            )
+    return figure
+
+
+def _draw_gates(axes: Axes, main: pd.DataFrame) -> None:
+    """Draw the gate over each kind of pixels in the free trial."""
+    rows = main[main["what"] == "gate"]
+    _points(axes, rows, list(rows["measure"]), LAYER_COLOURS[0])
+    axes.set_ylim(0, 1.03)
+    axes.set_ylabel("gate of the image\n(1 inhibits)")
+    axes.set_xlabel(f"pixels in the free trial (n = {_number(rows)})")
+
+
+def _draw_returns(axes: Axes, main: pd.DataFrame) -> None:
+    """Draw how often the second phase goes back, by its mask."""
+    rows = main[main["what"].isin(["return", "return to place"])]
+    names = [
+        "carried:\nits place" if row["what"] == "return to place" else "carried" if row["condition"] == "carried"
+        else str(row["condition"]).replace(" alone", "\nalone")
+        for row in rows.to_dict("records")
+    ]  # fmt: skip
+    _points(axes, rows, names, STATE_COLOURS["attended"])
+    axes.axhline(float(rows["null"].iloc[0]), color=REFERENCE_COLOUR, lw=0.8, ls="--")
+    axes.annotate("chance", (1, float(rows["null"].iloc[0])), (-2, 2), xycoords=("axes fraction", "data"),
+                  textcoords="offset points", ha="right", color=REFERENCE_COLOUR)  # fmt: skip
+    axes.set_ylim(-0.03, 1.03)
+    axes.set_ylabel("second phase attends the object\nthat the first attended (fraction)")
+    axes.set_xlabel(f"mask of the second phase (n = {_number(rows)})\nits place: attends what now stands there")
+
+
+def _draw_matched(axes: Axes, main: pd.DataFrame) -> None:
+    """Draw the difference between the object attended first and never attended ones, at the same place."""
+    rows = main[main["what"] == "matched difference"]
+    if rows.empty:
+        axes.set_axis_off()
+        axes.text(
+            0.5, 0.5, "with two objects none is left\nthat was never attended", ha="center", transform=axes.transAxes
+        )
+        return
+    measures = list(dict.fromkeys(rows["measure"]))
+    for offset, (condition, colour) in enumerate(zip(("imposed", "ablated"), LAYER_COLOURS[1:], strict=False)):
+        shown = rows[rows["condition"] == condition].set_index("measure").reindex(measures)
+        at = np.arange(len(measures)) + (offset - 0.5) * 0.2
+        axes.vlines(at, shown["interval_low"], shown["interval_high"], color=colour)
+        axes.plot(at, shown["estimate"], "o", ms=3, color=colour, label=f"mask {condition}")
+    axes.axhline(0, color="black", lw=0.6)
+    names = [name.replace("response_stage", "response,\nstage ") for name in measures]
+    axes.set_xticks(range(len(measures)), names)
+    axes.set_xlim(-0.5, len(measures) - 0.5)
+    axes.set_ylabel("attended before − never attended,\nsame place, phase 2 (1)")
+    axes.legend()
+
+
+def _draw_controls(axes: Axes, statistics: pd.DataFrame) -> None:
+    """Draw how often controls go back with the mask imposed."""
+    rows = statistics[(statistics["what"] == "return") & statistics["control"].notna()]
+    order = [name for name in CONTROLS if name in set(rows["control"])]
+    if not order:
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, "no controls were run", ha="center", transform=axes.transAxes)
+        return
+    rows = rows.set_index("control").loc[order].reset_index()
+    _points(axes, rows, [CONTROL_NAMES[name] for name in order], LAYER_COLOURS[3])
+    axes.axhline(float(rows["null"].iloc[0]), color=REFERENCE_COLOUR, lw=0.8, ls="--")
+    axes.set_ylim(-0.03, 1.03)
+    axes.set_ylabel("second phase attends the object\nthat the first attended (fraction)")
+    axes.set_xlabel(f"controls, mask imposed (n = {_number(rows)})")
+
+
+def _points(axes: Axes, rows: pd.DataFrame, names: Sequence[str], colour: str) -> None:
+    at = np.arange(len(rows))
+    axes.vlines(at, rows["interval_low"], rows["interval_high"], color=colour)
+    axes.plot(at, rows["estimate"], "o", ms=3, color=colour)
+    axes.set_xticks(at, [name.replace("attended ", "attended\n") for name in names])
+    axes.set_xlim(-0.5, len(rows) - 0.5)
+
+
+def _number(rows: pd.DataFrame) -> str:
+    models, stimuli = int(rows["n_models"].max()), int(rows["n_stimuli"].max())
+    return f"{models} network{'s' if models > 1 else ''}, {stimuli:,} composites"

@@ -1,0 +1,228 @@
+"""Trials in which the inhibition that a phase hands to the next is imposed, ablated, swapped or carried elsewhere."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+import xarray as xr
+from torch.nn import functional
+
+from neuroattn import labels
+from neuroattn.models.checkpoint import weights_hash
+from neuroattn.models.probe import probes
+from neuroattn.models.receptive_field import receptive_field
+from neuroattn.models.trial import choose, gate_contrast, run_phase, target_images
+from neuroattn.stimuli.digits import SHIFT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from neuroattn.models.gated import GatedNetwork, Maps
+    from neuroattn.stimuli.stimulus_set import StimulusSet
+
+FREE = "free"
+# What the second phase gets in place of the mask that the first one left.
+IMPOSED, ABLATED, SWAPPED, ANOTHER, CARRIED = "imposed", "ablated", "swapped", "another", "carried"
+
+
+class _Scene(NamedTuple):
+    """Images with what is alone in them: ink of each object that no other covers."""
+
+    image: torch.Tensor
+    objects: torch.Tensor
+    alone: torch.Tensor
+
+
+def record_returns(
+    model: GatedNetwork, stimuli: StimulusSet, *, noise: float, generator: torch.Generator, batch_size: int
+) -> xr.Dataset:
+    """Run free trials, and second phases whose inhibition is not what the first phase left.
+
+    Hidden state does not outlast a phase: all that a phase knows of the ones before is the mask of inhibited units. The
+    second phase is run with that mask (``imposed``, as in the free trial), without it (``ablated``), with that of one
+    stage alone (``stage1 alone`` …), with the mask of the object that the free trial attended second in place of the
+    first's (``swapped``), with the mask of another stimulus (``another``), and with the mask of the first phase in a
+    scene in which every object has moved one place on, the last one to the first place (``carried``).
+
+    Parameters
+    ----------
+    model
+        Takes the stimuli.
+    stimuli
+        Composites with their objects, at least two each, side by side as `neuroattn.stimuli.digits` puts them.
+    noise
+        Upper bound of the background noise of the scenes in which objects moved.
+    generator
+        Draws it.
+    batch_size
+        Stimuli at once, at least two: another stimulus is one of the batch.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``gate`` (run, stimulus, object): mean g[1] after step T − 1 over the object's ink that no other covers;
+        ``gate_background`` (run, stimulus): over pixels without ink; ``gate_attended``, ``gate_unattended``
+        (run, stimulus): over the pixels that the attended object explains, and over the others (the paper's contrast,
+        `neuroattn.models.trial.gate_contrast`); ``response_stage{l}`` (run, stimulus, object): mean
+        last response of the units that see ink of that object and of no other, NaN without one; ``chosen``
+        (run, stimulus): the object of least error among all; ``attended``: among those not attended in the phases
+        before (the same as ``chosen`` outside the free trial); ``predicted``: the decision. A run is a ``condition``
+        (``free`` or one of the above) and a ``phase``; ``place`` (run, object) is an object's in that run, from the
+        left. ``label`` (stimulus, object) is its class.
+
+    Raises
+    ------
+    ValueError
+        If the stimuli have no two objects, or a batch would have a single stimulus.
+    """
+    if stimuli.n_objects is None or stimuli.objects is None or stimuli.n_objects < 2:
+        raise ValueError("stimuli must have at least two objects each, got none or one; there is nothing to return to")
+    if len(stimuli) % batch_size == 1 or batch_size < 2:
+        raise ValueError(
+            f"batch_size must leave no batch with a single stimulus, got {batch_size} for {len(stimuli)} stimuli"
+        )
+    parts = []
+    for first in range(0, len(stimuli), batch_size):
+        batch = slice(first, first + batch_size)
+        image = torch.from_numpy(np.ascontiguousarray(stimuli.images[batch])).to(model.device)
+        objects = torch.from_numpy(np.ascontiguousarray(stimuli.objects[batch])).to(model.device)
+        parts.append(_batch(model, image, objects, noise, generator))
+    joined = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
+    return _dataset(model, stimuli, joined)
+
+
+@torch.no_grad()
+def _batch(
+    model: GatedNetwork, image: torch.Tensor, objects: torch.Tensor, noise: float, generator: torch.Generator
+) -> dict[str, np.ndarray]:
+    """Return every measure of a batch, (run, stimulus, …)."""
+    scene = _Scene(image, objects, _alone(objects))
+    rows: list[dict[str, torch.Tensor]] = []
+    masks, used = (
+        [model.no_inhibition(len(image))],
+        torch.zeros(objects.shape[:2], dtype=torch.bool, device=image.device),
+    )
+    for _ in range(objects.shape[1]):
+        row, mask, used = _run(model, scene, masks[-1], used)
+        rows.append(row)
+        masks.append(mask)
+    nothing, first = masks[:2]
+    of_second = [both & ~before for both, before in zip(masks[2], first, strict=True)]
+    imposed: dict[str, Maps] = {IMPOSED: first, ABLATED: nothing}
+    for number in range(len(first)) if len(first) > 1 else ():
+        imposed[f"stage{number + 1} alone"] = [
+            mask if index == number else empty for index, (mask, empty) in enumerate(zip(first, nothing, strict=True))
+        ]
+    imposed |= {SWAPPED: of_second, ANOTHER: [mask.roll(1, 0) for mask in first], CARRIED: first}
+    for condition, mask in imposed.items():
+        shown = _moved(scene, noise, generator) if condition == CARRIED else scene
+        rows.append(_run(model, shown, mask, torch.zeros_like(used))[0])
+    return {name: torch.stack([row[name] for row in rows]).cpu().numpy() for name in rows[0]}
+
+
+def _run(
+    model: GatedNetwork, scene: _Scene, inhibition: Maps, used: torch.Tensor
+) -> tuple[dict[str, torch.Tensor], Maps, torch.Tensor]:
+    """Run a phase; return its measures, the next phase's masks, and the objects attended so far."""
+    with _last_responses(model) as responses:
+        phase = run_phase(model, scene.image, inhibition)
+    targets = target_images(scene.image, scene.objects, model.config.strength)
+    choice = choose(phase.gated_image, targets, used)
+    gate = phase.gates[0].mean(1)
+    row = {
+        "gate": _mean(gate[:, None], scene.alone),
+        "gate_background": _mean(gate, ~(scene.objects > 0).any(2).any(1)),
+        "chosen": choice.unconstrained,
+        "attended": choice.attended,
+        "predicted": phase.logits.argmax(1),
+    }
+    contrast = gate_contrast(phase.gates[0], scene.image, scene.objects, choice.attended, model.config.strength)
+    row |= {"gate_attended": contrast[:, 0], "gate_unattended": contrast[:, 1]}
+    for name, response in responses.items():
+        row[f"response_{name}"] = _mean(response.mean(1)[:, None], _seeing(model, f"{name}/response", scene))
+    return row, phase.inhibition, choice.used
+
+
+@contextmanager
+def _last_responses(model: GatedNetwork) -> Iterator[dict[str, torch.Tensor]]:
+    """Give the responses of each stage at the last step of what is run inside the block."""
+    kept: dict[str, torch.Tensor] = {}
+    known, handles = probes(model), []
+    for number in range(1, len(model.config.channels) + 1):
+        stage = f"stage{number}"
+
+        def keep(_module: torch.nn.Module, _inputs: object, output: torch.Tensor, stage: str = stage) -> None:
+            kept[stage] = output
+
+        handles.append(known[f"{stage}/response"].register_forward_hook(keep))
+    try:
+        yield kept
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _alone(objects: torch.Tensor) -> torch.Tensor:
+    """Return (batch, object, y, x) ink of each object where no other has any."""
+    ink = (objects > 0).any(2)
+    return ink & (ink.sum(1, keepdim=True) == 1)
+
+
+def _seeing(model: GatedNetwork, variable: str, scene: _Scene) -> torch.Tensor:
+    """Return (batch, object, y, x) places of a stage's response that see ink of that object and of no other."""
+    spacing, side = receptive_field(model.config, variable)
+    ink = (scene.objects > 0).any(2).float()
+    sees = functional.max_pool2d(ink, side, spacing) > 0
+    height, width = model.config.response_sizes[int(variable.partition("/")[0].removeprefix("stage")) - 1][1:]
+    sees = sees[..., :height, :width]
+    return sees & (sees.sum(1, keepdim=True) == 1)
+
+
+def _moved(scene: _Scene, noise: float, generator: torch.Generator) -> _Scene:
+    """Return the scene with every object one place on, the last one at the first place, and a new background."""
+    last = scene.objects.shape[1] - 1
+    shifts = [SHIFT] * last + [-SHIFT * last]
+    objects = torch.stack([scene.objects[:, k].roll(shift, -1) for k, shift in enumerate(shifts)], 1)
+    composite = objects.sum(1).clamp(max=1)
+    background = noise * torch.rand(composite.shape, generator=generator)
+    image = torch.where(composite == 0, background.to(composite.device), composite)
+    return _Scene(image, objects, _alone(objects))
+
+
+def _mean(values: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+    """Return the mean over the last two axes of where it counts; NaN without a place."""
+    return (values * where).sum((-2, -1)) / where.sum((-2, -1))
+
+
+def _dataset(model: GatedNetwork, stimuli: StimulusSet, arrays: Mapping[str, np.ndarray]) -> xr.Dataset:
+    n_objects = arrays["gate"].shape[2]
+    stages = [f"stage{number}" for number in range(1, len(model.config.channels) + 1)]
+    alone = [f"{stage} alone" for stage in stages] if len(stages) > 1 else []
+    second = [IMPOSED, ABLATED, *alone, SWAPPED, ANOTHER, CARRIED]
+    condition = [FREE] * n_objects + second
+    phase = [*range(1, n_objects + 1), *[2] * len(second)]
+    place = np.tile(np.arange(n_objects), (len(condition), 1))
+    place[-1] = (place[-1] + 1) % n_objects
+    dims = ("run", "stimulus", "object")
+    variables = {name: (dims[: values.ndim], values) for name, values in arrays.items()}
+    label = stimuli.table[[f"label_{k}" for k in range(n_objects)]].to_numpy()
+    coordinates = {
+        "condition": ("run", np.array(condition, dtype=object)),
+        labels.PHASE: ("run", np.array(phase)),
+        "place": (("run", "object"), place),
+        "label": (("stimulus", "object"), label),
+        labels.STIMULUS_ID: ("stimulus", stimuli.table[labels.STIMULUS_ID].to_numpy()),
+    }
+    dataset = xr.Dataset(variables, coordinates)
+    dataset["gate"].attrs = {"long_name": "mean gate g[1] over the object's own ink", "units": "1"}
+    dataset.attrs = {
+        "model": model.name,
+        "weights_sha256": weights_hash(model),
+        "model_config": model.config.to_json(),
+        "seeds": json.dumps({"model": model.seed}),
+    }
+    return dataset

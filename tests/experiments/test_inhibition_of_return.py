@@ -1,0 +1,86 @@
+"""``python -m neuroattn.experiments.inhibition_of_return`` as users run it."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+import xarray as xr
+from numpy.testing import assert_allclose
+
+from neuroattn.evaluation.digits import evaluate
+from neuroattn.experiments import inhibition_of_return
+from neuroattn.experiments.protocol import main
+from neuroattn.labels import CONTROLS
+from neuroattn.models.checkpoint import load_model
+from neuroattn.stimuli.digits import Composites
+
+SMALL = ["--n_stimuli", "60", "--n_control_stimuli", "30", "--n_resamples", "100"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    with pytest.raises(SystemExit) as left:
+        main(inhibition_of_return.PROTOCOL, ["--out", str(folder), *SMALL])
+    assert left.value.code == 0
+    return folder
+
+
+def test_a_run_leaves_its_files_and_its_verdict(finished):
+    files = {"recording.zarr", "units.parquet", "statistics.csv", "figure.png", "figure.svg", "run.json"}
+    assert {path.name for path in finished.iterdir()} == files
+    lines = json.loads((finished / "run.json").read_text())["findings"]
+    expected = "Verdict: avoidance of the attended object is imposed by the mask; what the mask inhibits is the place."
+    assert expected in lines
+
+
+def test_the_papers_contrast_is_that_of_the_evaluation(finished):
+    """The same composites through the other path."""
+    import torch
+
+    stimuli = inhibition_of_return.stimuli(inhibition_of_return.Config(n_stimuli=60, n_control_stimuli=30))
+    shown = Composites(
+        images=torch.tensor(stimuli.images),
+        objects=torch.tensor(stimuli.objects),
+        labels=torch.tensor(stimuli.table[["label_0", "label_1"]].to_numpy()),
+        digit=torch.tensor(stimuli.table[["digit_0", "digit_1"]].to_numpy()),
+    )
+    expected = evaluate(load_model("digits-0"), shown).set_index("what")
+    statistics = pd.read_csv(finished / "statistics.csv")
+    main_rows = statistics[statistics["control"].isna() & (statistics["what"] == "contrast")].set_index("measure")
+    for measure in ("attended", "unattended", "difference"):
+        columns = ["estimate", "sd"]
+        assert_allclose(
+            main_rows.loc[measure, columns].astype(float),
+            expected.loc[f"gate_{measure}", columns].astype(float),
+            rtol=1e-4,
+        )
+    assert_allclose(
+        main_rows.loc["difference", "effect_size"], expected.loc["gate_difference_dz", "estimate"], rtol=1e-3
+    )
+
+
+def test_controls(finished):
+    statistics = pd.read_csv(finished / "statistics.csv")
+    back = statistics[statistics["what"] == "return"].set_index("control")
+    assert set(back.index.dropna()) == set(CONTROLS)
+    assert (back.loc[["zero_strength", "one_step"], "estimate"] == 1).all()  # where the mask cannot act
+    assert back.loc["intact", "estimate"] < 0.1
+    assert (back.loc[list(CONTROLS), "n_stimuli"] == 30).all()
+
+
+def test_trials_are_a_row_an_object_of_a_run(finished):
+    trials = pd.read_parquet(finished / "units.parquet")
+    assert len(trials) == 9 * 60 * 2
+    assert trials.groupby(["condition", "phase", "stimulus_id"])["chosen"].sum().eq(1).all()
+    with xr.open_datatree(finished / "recording.zarr", engine="zarr", consolidated=False) as tree:
+        assert dict(tree["digits-0/trials"].sizes) == {"run": 9, "stimulus": 60, "object": 2}
+
+
+def test_a_network_of_another_size_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(inhibition_of_return.PROTOCOL, ["--n_objects", "3", "--out", str(tmp_path / "run"), *SMALL])
+    assert left.value.code == 2
+    assert capsys.readouterr().err.startswith("error: images must be (channel, y, x) = (1, 28, 42) for digits-0, got")
