@@ -158,7 +158,7 @@ def test_a_file_that_is_missing(tmp_path, name):
         load_model(path)
 
 
-@pytest.mark.parametrize("name", [f"digits-{seed}" for seed in range(4)])
+@pytest.mark.parametrize("name", [f"digits-{seed}" for seed in range(10)])
 def test_the_shipped_networks(name):
     assert name in shipped_models()
     for shipped in shipped_models():
