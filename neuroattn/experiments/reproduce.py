@@ -1,0 +1,245 @@
+"""Every published number, recomputed on the published weights and on our networks.
+
+``python -m neuroattn.experiments.reproduce``. The numbers, where they come from, and how far one may be off are in
+``experiments/published.yaml``; the penalty sweep is read from a table of ``python -m neuroattn.training sweep``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neuroattn import labels
+from neuroattn.command_line import read_options, run_command
+from neuroattn.experiments.protocol import ProtocolConfig
+from neuroattn.options import check_options, option
+from neuroattn.run_folder import is_free, occupied, run_folder, unwritable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import pandas as pd
+
+    from neuroattn.models.gated import GatedNetwork
+    from neuroattn.stimuli.stimulus_set import StimulusSet
+
+PROG = "python -m neuroattn.experiments.reproduce"
+DESCRIPTION = """Recompute every published number on the published weights, if their file is named, and on our networks,
+with an interval over them; and say of each whether it is reproduced, differs (and why), or was not run (and why)."""
+BAR, DIGIT = 0, 1  # the objects of a tuning stimulus
+# Columns of units that see the bar on the left, of each layer.
+COLUMNS = {"stage1/response": 11, "stage2/response": 3}
+_PACKAGE = Path(__file__).resolve().parents[1]
+_RECIPES = next(place for place in (_PACKAGE / "recipes", _PACKAGE.parent / "experiments") if place.is_dir())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(ProtocolConfig):
+    """Options of the command."""
+
+    models: tuple[str, ...] = option(
+        tuple(f"digits-{seed}" for seed in range(10)), "our networks: shipped names, or paths of .safetensors files"
+    )
+    published: str | None = option(None, "the weights published with the paper (a .pt file); none: ours alone")
+    data: str | None = option(
+        None, "folder with MNIST's test files, or 'download', for the official test digits; none: the embedded digits"
+    )
+    composites: int = option(10_000, "composites of the evaluation", low=2)
+    n_bars: int = option(11, "places of the tuning protocol's bar along each axis", low=2, high=11)
+    tuning_networks: int = option(3, "how many of our networks go through the tuning protocol", low=0)
+    sweep: str | None = option(None, "table of a penalty sweep (none: the one that travels with the package)")
+
+    def __post_init__(self) -> None:
+        """Check every option."""
+        check_options(self)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command and leave with its exit status."""
+    config = read_options(Config, argv, prog=PROG, description=DESCRIPTION)
+    folder = run_folder(config.out, "reproduce")
+
+    def command() -> None:
+        table = reproduce(config, folder, _say)
+        counts = table["verdict"].value_counts()
+        shown = table.drop(columns=["source", "explanation"]).round(4)
+        _say(shown.to_string(index=False, na_rep="–", max_colwidth=70))
+        _say("")
+        for explanation, rows in table[table["explanation"] != ""].groupby("explanation", sort=False):
+            _say(f"{'; '.join(rows['name'])}\n    {explanation}")
+        _say("")
+        _say(", ".join(f"{number} {verdict}" for verdict, number in counts.items()) + f"; results in {folder}")
+
+    run_command(command, interrupted=lambda: "nothing was kept")
+
+
+def reproduce(config: Config, folder: Path, tell: Callable[[str], None]) -> pd.DataFrame:
+    """Recompute the published numbers and write ``reproduction.csv`` and ``run.json`` into a folder.
+
+    Raises
+    ------
+    ValueError
+        If the folder is not free, or a network, the digits or the sweep's table cannot be had.
+    """
+    import yaml
+
+    from neuroattn.device import choose_device
+    from neuroattn.models.checkpoint import load_models, weights_hash
+    from neuroattn.provenance import versions
+    from neuroattn.statistics.reproduction import compare
+
+    if not is_free(folder):
+        raise occupied(folder)
+    numbers = yaml.safe_load((_RECIPES / "published.yaml").read_text(encoding="utf-8"))
+    sweep = _sweep(config)
+    device = choose_device(config.device)
+    ours = load_models(config.models, device=device)
+    published = load_models((config.published,), device=device)[0] if config.published else None
+    models = [*([] if published is None else [published]), *ours]
+    evaluated = {model.name: _evaluations(config, model, numbers, own=model is not published) for model in models}
+    tuned = {}
+    if published is not None or config.tuning_networks:
+        stimuli = _bars(config)
+        for model in (*([] if published is None else [published]), *ours[: config.tuning_networks]):
+            tell(f"tuning of {model.name}")
+            tuned[model.name] = _curves(model, stimuli)
+
+    def number(entry: Mapping[str, Any], model: GatedNetwork) -> float | None:
+        if entry["of"] == "evaluation":
+            return evaluated[model.name].get((entry["what"], entry.get("column", "estimate"), entry.get("noise", 0.3)))
+        return _tuning(entry, tuned[model.name]) if entry["of"] == "tuning" and model.name in tuned else None
+
+    theirs = [None if published is None else number(entry, published) for entry in numbers]
+    own = []
+    for entry in numbers:
+        if entry["of"] == "sweep":
+            own.append(_of_sweep(entry, sweep))
+            continue
+        values = [] if entry.get("networks") == "published" else [number(entry, model) for model in ours]
+        own.append([value for value in values if value is not None])
+    reasons = {
+        "tuning": "no network was asked for (--tuning_networks)",
+        "sweep": "the table of the sweep has no such training (python -m neuroattn.training sweep)",
+    }
+    table = compare(numbers, theirs, own, reasons)
+    about = {
+        "configuration": {key: value for key, value in asdict(config).items() if key != "out"},
+        "weights_sha256": {model.name: weights_hash(model) for model in models},
+        "versions": versions(),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        table.to_csv(folder / "reproduction.csv", index=False)
+        (folder / "run.json").write_text(json.dumps(about, indent=2) + "\n")
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    return table
+
+
+def _evaluations(
+    config: Config, model: GatedNetwork, numbers: Sequence[Mapping[str, Any]], *, own: bool
+) -> dict[tuple[str, str, float], float]:
+    """Return (what, column, noise) → number of one network, at every noise that a number of it is at."""
+    import torch
+
+    from neuroattn.evaluation.digits import evaluate
+    from neuroattn.models.config import n_digits
+    from neuroattn.stimuli.digits import sample_composites
+    from neuroattn.stimuli.mnist import load
+
+    digits = load(config.data, "test") if config.data else load(None, "embedded")
+    wanted = [entry for entry in numbers if entry["of"] == "evaluation"]
+    noises = {entry.get("noise", 0.3) for entry in wanted if not (own and entry.get("networks") == "published")}
+    found: dict[tuple[str, str, float], float] = {}
+    for noise in sorted(noises):
+        generator = torch.Generator().manual_seed(config.seed)
+        shown = sample_composites(
+            digits,
+            config.composites,
+            n_objects=n_digits(model.config, model.name),
+            noise=noise,
+            generator=generator,
+            device=model.device,
+        )
+        for row in evaluate(model, shown).to_dict("records"):
+            found |= {(row["what"], column, noise): float(row[column]) for column in ("estimate", "sd")}
+    return found
+
+
+def _bars(config: Config) -> StimulusSet:
+    """Return the paper's bars beside its digit, without noise."""
+    import torch
+
+    from neuroattn.stimuli.bars import bar_and_digit, tuning_grid
+    from neuroattn.stimuli.mnist import embedded
+
+    digits = embedded()
+    grid = tuning_grid(20, 6, config.n_bars, config.n_bars)
+    digit = digits.images[digits.labels == 7][0]
+    return bar_and_digit(grid, digit, 7, noise=0.0, generator=torch.Generator().manual_seed(config.seed))
+
+
+def _curves(model: GatedNetwork, stimuli: StimulusSet) -> dict[str, tuple[Any, ...]]:
+    """Return layer → orientations, y and x of units, and (unit, orientation) maxima over bars in both states."""
+    import numpy as np
+
+    from neuroattn.recording.record import record
+    from neuroattn.recording.reduce import Reduction
+
+    sink = Reduction(["orientation", labels.ATTENDED], what=("maximum",))
+    tree = record(model, stimuli, list(COLUMNS), [model.config.steps - 1], design="free", sink=sink, batch_size=128)
+    curves = {}
+    for layer in COLUMNS:
+        dataset = tree[layer].to_dataset().isel({labels.TIME_STEP: 0})
+        values = dataset["maximum"].transpose(labels.CONDITION, labels.NEUROID).values.astype(np.float64)
+        states = []
+        for state in (BAR, DIGIT):
+            rows = (dataset[labels.ATTENDED] == state).values
+            order = np.argsort(dataset["orientation"].values[rows])
+            states.append((dataset["orientation"].values[rows][order], values[rows][order].T))
+        # Orientations at which a free network never attends the bar, or never the digit, have no curve.
+        both = np.intersect1d(states[0][0], states[1][0])
+        kept = [curve[:, np.isin(orientation, both)] for orientation, curve in states]
+        curves[layer] = (both, dataset[labels.CHANNEL_Y].values, dataset[labels.CHANNEL_X].values, *kept)
+    return curves
+
+
+def _tuning(entry: Mapping[str, Any], curves: Mapping[str, tuple[Any, ...]]) -> float | None:
+    from neuroattn.statistics.reproduction import paper_tuning
+
+    orientation, y, x, attended, unattended = curves[entry["layer"]]
+    units = (y == entry["y"]) & (x == entry["x"]) if "x" in entry else x < COLUMNS[entry["layer"]]
+    if len(orientation) < 2:
+        return None
+    return paper_tuning(orientation, attended[units], unattended[units])[entry["what"]]
+
+
+def _sweep(config: Config) -> pd.DataFrame:
+    import pandas as pd
+
+    path = Path(config.sweep) if config.sweep else _RECIPES / "results" / "penalty-sweep-short.csv"
+    if not path.is_file():
+        raise ValueError(f"sweep must be a table that exists, got {str(path)!r}; check the path")
+    table = pd.read_csv(path)
+    if not {"network", "learning_rate", "phi", "epoch", "validation_accuracy"} <= set(table):
+        raise ValueError(f"sweep must be a table of neuroattn.training sweep, got {str(path)!r}; check the path")
+    last: pd.DataFrame = table.loc[table.groupby("network")["epoch"].idxmax()]
+    return last
+
+
+def _of_sweep(entry: Mapping[str, Any], last: pd.DataFrame) -> list[float]:
+    import numpy as np
+
+    rows = last[np.isclose(last["learning_rate"], entry["learning_rate"]) & (last["phi"] == entry["phi"])]
+    return list(rows["validation_accuracy"].astype(float))
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 -- a command speaks to its user
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,102 @@
+"""``python -m neuroattn.experiments.reproduce`` as users run it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from neuroattn.experiments.reproduce import main
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = ["--models", "digits-0", "digits-1", "--composites", "60", "--n_bars", "2", "--tuning_networks", "1"]
+
+
+def run_here(capsys, *arguments):
+    with pytest.raises(SystemExit) as left:
+        main([*SMALL, *map(str, arguments)])
+    return left.value.code, *capsys.readouterr()
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    rows = [
+        {"network": f"{phi}-{seed}", "learning_rate": 1e-3, "phi": phi, "epoch": epoch, "validation_accuracy": accuracy}
+        for phi in (0, 1000)
+        for seed in (0, 1)
+        for epoch, accuracy in ((1, 0.5), (2, 0.96 + 0.01 * seed))
+    ]
+    path = tmp_path / "sweep.csv"
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
+def test_our_networks_alone(capsys, sweep, tmp_path):
+    status, out, err = run_here(capsys, "--sweep", sweep, "--out", tmp_path / "run")
+    assert (status, err) == (0, "")
+    table = pd.read_csv(tmp_path / "run" / "reproduction.csv").set_index("name")
+    entries = yaml.safe_load((ROOT / "experiments" / "published.yaml").read_text())
+    assert table.index.tolist() == [entry["name"] for entry in entries]
+    assert (table["verdict_published"] == "not run").all()
+    assert table.loc["accuracy", "n_networks"] == 2
+    assert 0.95 < table.loc["accuracy", "ours"] <= 1
+    assert table.loc["tuning, stage 1: gain", "n_networks"] == 1
+    assert table.loc["sweep, learning rate 1e-3, φ = 1000", "ours"] == pytest.approx(0.965)  # the last epochs
+    assert table.loc["sweep, learning rate 1e-3, φ = 1000", "verdict"] == "reproduced"
+    assert table.loc["sweep, learning rate 1e-3, φ = 10", "verdict"] == "not run"
+    # Whatever is not reproduced says why.
+    assert (table.loc[table["verdict"] != "reproduced", "explanation"].fillna("") != "").all()
+    assert "not explained" not in out
+    about = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert set(about["weights_sha256"]) == {"digits-0", "digits-1"}
+
+
+@pytest.mark.slow
+def test_the_published_weights(capsys, sweep, tmp_path, reference, mnist):
+    weights = reference / "reference" / "paper_mnist_model.pt"
+    options = [
+        "--published",
+        weights,
+        "--data",
+        mnist,
+        "--composites",
+        "10000",
+        "--n_bars",
+        "11",
+        "--tuning_networks",
+        "0",
+    ]
+    status, _, err = run_here(capsys, "--sweep", sweep, "--models", "digits-0", "--out", tmp_path / "run", *options)
+    assert (status, err) == (0, "")
+    table = pd.read_csv(tmp_path / "run" / "reproduction.csv")
+    differing = table[table["verdict_published"] == "differs"]
+    assert len(table[table["verdict_published"] == "reproduced"]) >= 20
+    assert differing["explanation"].str.contains("has no slope|have no slope").all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--sweep", "none.csv"], "sweep must be a table that exists, got 'none.csv'; check the path"),
+        (["--published", "none.pt"], "model must be a file that exists, got 'none.pt'; check the path"),
+        (["--composites", "1"], "composites must be at least 2, got 1"),
+    ],
+)
+def test_what_a_user_gets_wrong(capsys, monkeypatch, sweep, tmp_path, arguments, text):
+    monkeypatch.chdir(tmp_path)
+    options = arguments if "--sweep" in arguments else ["--sweep", sweep, *arguments]
+    assert run_here(capsys, "--out", "run", *options) == (2, "", f"error: {text}\n")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_is_not_free_and_a_table_that_is_none(capsys, sweep, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "a.txt").write_text("mine")
+    expected = f"error: out must be a folder that is empty or does not exist, got {str(tmp_path / 'run')!r}\n"
+    assert run_here(capsys, "--sweep", sweep, "--out", tmp_path / "run") == (2, "", expected)
+    sweep.write_text("a,b\n1,2\n")
+    status, _, err = run_here(capsys, "--sweep", sweep, "--out", tmp_path / "other")
+    assert (status, err.startswith("error: sweep must be a table of neuroattn.training sweep, got")) == (2, True)
