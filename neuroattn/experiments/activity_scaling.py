@@ -35,6 +35,19 @@ UNIT_COLUMNS = (
     *(labels.MODEL, labels.NEUROID_ID, labels.LAYER, labels.AREA),
     *(labels.CHANNEL, labels.CHANNEL_Y, labels.CHANNEL_X, "own"),
 )
+METHODS = """{config.n_stimuli:,} composites of two handwritten digits (uniform background noise below
+{config.noise:g}) were shown with either digit attended ({states}). Of each layer of each network up to
+{config.n_units:,} units were drawn from those whose receptive field reaches the place of one digit alone; those whose
+mean last response exceeded {config.driven:g} on one half of the composites were measured on the other half, with
+their own digit attended (A) and with the other one attended (N), on the same pictures: modulation index (A − N)/(A +
+N), ratio, difference, d′ and ROC area, and slope and offset of A on N over composites by orthogonal (Deming)
+regression, which allows for errors in both. Medians over units have intervals from a hierarchical bootstrap
+({config.n_resamples:,} resamples; Saravanan et al. 2020). Several networks were tested by t tests and sign-flip
+permutation over network means, and by a linear mixed model with random effects of network and of layer within it;
+onset by cluster permutation over time steps (Maris & Oostenveld 2007), attention to the preferred class elsewhere
+(Treue & Martínez-Trujillo 1999) by permutation over composites. p values were adjusted after Benjamini & Hochberg
+(1995). Controls: gate strength 0, one time step, gates of other composites, untrained weights. The paradigm is that
+of Lei, Benjamin & Kording (2021, arXiv:2106.04540)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -292,6 +305,14 @@ def figure(config: Config, tables: Tables) -> Figure:
     return scaling_figure(tables.units, tables.statistics, BIOLOGY)
 
 
+def methods(config: Config) -> str:
+    """Return the paragraph for a paper."""
+    states = (
+        "cued by the inhibition of the other one alone" if config.design == "cued" else "in the network's free order"
+    )
+    return " ".join(METHODS.split()).format(config=config, states=states)
+
+
 PROTOCOL = Protocol(
     name="activity_scaling",
     description="Responses of units to their object with it attended and with the other one attended: modulation, "
@@ -301,6 +322,7 @@ PROTOCOL = Protocol(
     recording=recording,
     analysis=analysis,
     figure=figure,
+    methods=methods,
 )
 
 if __name__ == "__main__":

@@ -26,6 +26,18 @@ if TYPE_CHECKING:
 
     from neuroattn.models.gated import GatedNetwork
     from neuroattn.stimuli.stimulus_set import StimulusSet
+METHODS = """{config.n_stimuli:,} composites of {config.n_objects} handwritten digits (uniform background noise below
+{config.noise:g}) were shown in free trials of {config.n_objects} phases, each with the mask of inhibited units that
+the phases before had left, and in second phases whose mask was that of the first phase, none, that of one stage
+alone, that of the digit attended second, that of another composite, or that of the first phase in a scene in which
+every digit had moved one place on. The attended digit is the one whose target image is nearest to the gated image.
+The gate of an object is the mean over its ink that no other digit covers; the contrast of Lei, Benjamin & Kording
+(2021, arXiv:2106.04540) is that of attended against all other pixels, averaged over phases. Objects attended before
+and never attended ones were compared in the second phase at the same place (least squares with effects of place,
+errors clustered by composite). Several networks are the sample: means with t intervals, t tests and sign-flip
+permutation over network means, p values adjusted after Benjamini & Hochberg (1995); for one network intervals are
+from {config.n_resamples:,} bootstrap resamples of composites (Wilson's for fractions). Controls: gate strength 0, one
+time step, gates of other composites, untrained weights. The biology: Posner & Cohen (1984), Klein (2000)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +149,11 @@ def figure(config: Config, tables: Tables) -> Figure:
     return returns_figure(tables.statistics)
 
 
+def methods(config: Config) -> str:
+    """Return the paragraph for a paper."""
+    return " ".join(METHODS.split()).format(config=config)
+
+
 PROTOCOL = Protocol(
     name="inhibition_of_return",
     description="Whether a network avoids what it attended before: gates and choices with the mask between phases "
@@ -146,6 +163,7 @@ PROTOCOL = Protocol(
     recording=recording,
     analysis=analysis,
     figure=figure,
+    methods=methods,
 )
 
 if __name__ == "__main__":

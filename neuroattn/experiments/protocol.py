@@ -59,6 +59,11 @@ class Tables:
 
 
 C = TypeVar("C", bound=ProtocolConfig)
+# What a methods section names, by its key among the versions.
+SOFTWARE = {
+    "torch": "PyTorch", "numpy": "NumPy", "scipy": "SciPy", "statsmodels": "statsmodels", "pandas": "pandas",
+    "xarray": "xarray",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +81,8 @@ class Protocol(Generic[C]):
     stimuli, recording, analysis, figure
         Options → stimuli; options, network, stimuli → recording of that network; options, recordings of all networks
         (a group each) → tables; options, tables → figure.
+    methods
+        Options → a paragraph for a paper: what was shown, recorded and tested, with its sources.
     """
 
     name: str
@@ -85,6 +92,7 @@ class Protocol(Generic[C]):
     recording: Callable[[C, GatedNetwork, StimulusSet], xr.DataTree]
     analysis: Callable[[C, xr.DataTree], Tables]
     figure: Callable[[C, Tables], Figure]
+    methods: Callable[[C], str]
 
 
 def main(protocol: Protocol[C], argv: Sequence[str] | None = None) -> None:
@@ -114,6 +122,7 @@ def run(protocol: Protocol[C], config: C, folder: Path) -> Tables:
         If `folder` holds anything but a run of the same configuration and the same weights.
     """
     from neuroattn.device import choose_device
+    from neuroattn.experiments.report import report
     from neuroattn.models.checkpoint import load_models, weights_hash
     from neuroattn.recording.attributes import SCHEMA_VERSION
     from neuroattn.recording.gated_subject import require_size
@@ -154,8 +163,25 @@ def run(protocol: Protocol[C], config: C, folder: Path) -> Tables:
         "recorded": [model.name for model in missing],
     }
     outcome = {"findings": list(tables.findings), "sessions": [*sessions, session]}
+    text = report(
+        title=protocol.name.replace("_", " ").capitalize(),
+        description=protocol.description,
+        findings=tables.findings,
+        statistics=tables.statistics,
+        figure=figure,
+        methods=f"{protocol.methods(config)} {_software(about['versions'])}",
+        about={**about, **outcome},
+    )
+    (folder / "report.html").write_text(text, encoding="utf-8")
     _write_json(folder / "run.json", {**about, "state": "done", **outcome})
     return tables
+
+
+def _software(installed: dict[str, str]) -> str:
+    """Return the sentence that names what it was computed with."""
+    named = [f"{name} {installed[key]}" for key, name in SOFTWARE.items() if key in installed]
+    commit = installed.get("git_commit") or "unknown"
+    return f"Computed with neuroattn {installed['neuroattn']} (commit {commit[:10]}), {', '.join(named)}."
 
 
 def _about(protocol: Protocol[C], config: C, hashes: dict[str, str], seeds: dict[str, int | None]) -> dict[str, Any]:

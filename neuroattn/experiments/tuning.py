@@ -35,6 +35,18 @@ UNIT_COLUMNS = (
     *(labels.MODEL, labels.NEUROID_ID, labels.LAYER, labels.AREA),
     *(labels.CHANNEL, labels.CHANNEL_Y, labels.CHANNEL_X, "distractor_in_field"),
 )
+METHODS = """Bars at {config.n_orientations} orientations, {config.n_widths} widths (σ 0.5 to 2 pixels) and
+{config.n_x} × {config.n_y} places were shown beside a handwritten {config.distractor} (uniform background noise below
+{config.noise:g}), with the bar attended and with the digit attended ({states}). A unit's tuning curve was the maximum
+(and, apart, the mean) of its last response over the bars of an orientation. Units were driven if their curve,
+averaged over both states, peaked above {config.driven:g}, and tuned if a von Mises curve fitted it with R² of at
+least {config.tuned:g}, on one half of the bars; on the other half baseline + amplitude · exp(κ(cos 2(θ − θ₀) − 1))
+was fitted to each state, and nested models were compared by AICc. Medians over units have intervals from a
+hierarchical bootstrap ({config.n_resamples:,} resamples of networks, feature channels and units; Saravanan et al.
+2020); tests are t tests over network means (over feature channels where there is one network), p values are adjusted
+after Benjamini & Hochberg (1995), and the invariance of preferred orientation and bandwidth was tested as equivalence
+within ±{config.shift_bound:g}° and ±{config.bandwidth_bound:g}° (two one-sided tests; Schuirmann 1987). The paradigm
+is that of Lei, Benjamin & Kording (2021, arXiv:2106.04540); the biology that of McAdams & Maunsell (1999)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,6 +249,16 @@ def figure(config: Config, tables: Tables) -> Figure:
     return tuning_figure(examples, tables.units, tables.statistics, REDUCTIONS[0], BIOLOGY)
 
 
+def methods(config: Config) -> str:
+    """Return the paragraph for a paper."""
+    states = (
+        "cued by the inhibition of the other object alone, in a phase of its own"
+        if config.design == "cued"
+        else "in the network's free order"
+    )
+    return " ".join(METHODS.split()).format(config=config, states=states)
+
+
 PROTOCOL = Protocol(
     name="tuning",
     description="Tuning to orientation with the bar attended and with the digit beside it attended: gain, offset, "
@@ -246,6 +268,7 @@ PROTOCOL = Protocol(
     recording=recording,
     analysis=analysis,
     figure=figure,
+    methods=methods,
 )
 
 if __name__ == "__main__":

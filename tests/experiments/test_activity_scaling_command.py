@@ -34,7 +34,7 @@ def finished(tmp_path_factory):
 
 
 def test_a_run_leaves_its_files_and_says_what_it_found(finished):
-    files = {"recording.zarr", "units.parquet", "statistics.csv", "figure.png", "figure.svg", "run.json"}
+    files = {"recording.zarr", "units.parquet", "statistics.csv", "figure.png", "figure.svg", "run.json", "report.html"}
     assert {path.name for path in finished.iterdir()} == files
     findings = json.loads((finished / "run.json").read_text())["findings"]
     header = "Activity scaling, units of one network, 60 stimuli in both states (0 dropped: attention not confirmed in"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SMALL = ["--n_widths", "2", "--n_x", "2", "--n_y", "3", "--n_resamples", "100"]
-FILES = {"recording.zarr", "units.parquet", "statistics.csv", "figure.png", "figure.svg", "run.json"}
+FILES = {"recording.zarr", "units.parquet", "statistics.csv", "figure.png", "figure.svg", "run.json", "report.html"}
 
 
 def status(*arguments: str) -> int:

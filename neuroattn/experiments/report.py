@@ -1,0 +1,125 @@
+"""The report of a run: one HTML file that opens without a network."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from markupsafe import Markup
+    from matplotlib.figure import Figure
+
+_TEMPLATE = "report.html.j2"
+# Beyond so many characters a cell is text to read, which may wrap.
+_LONG = 40
+
+
+def report(
+    *,
+    title: str,
+    description: str,
+    findings: Sequence[str],
+    statistics: pd.DataFrame,
+    figure: Figure,
+    methods: str,
+    about: Mapping[str, Any],
+) -> str:
+    """Return the report as HTML.
+
+    Parameters
+    ----------
+    title, description
+        What was run, and what it asks.
+    findings
+        Sentences; those that begin with WARNING or NOTE stand on top.
+    statistics
+        One row an estimate; columns without any entry are left out.
+    figure
+        Goes in as SVG.
+    methods
+        A paragraph for a paper.
+    about
+        What ``run.json`` says: configuration, seeds, hashes of weights, versions, sessions.
+    """
+    import jinja2
+    from markupsafe import Markup
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    warnings = [line for line in findings if line.startswith(("WARNING", "NOTE"))]
+    networks = pd.DataFrame(
+        [
+            {"network": name, "seed": about["seeds"]["models"][name], "weights (SHA-256)": sha}
+            for name, sha in about["weights_sha256"].items()
+        ]
+    )
+    session = about["sessions"][-1]
+    return environment.get_template(_TEMPLATE).render(
+        title=title,
+        made=f"{session['started']}, neuroattn {about['versions']['neuroattn']}, {session['duration_seconds']} s on "
+        f"{session['device']}",
+        warnings=warnings,
+        description=description,
+        networks=networks,
+        findings="\n".join(line for line in findings if line not in warnings),
+        figure=Markup(_svg(figure)),  # noqa: S704 -- matplotlib's own, which escapes its texts
+        statistics=statistics.dropna(axis=1, how="all"),
+        methods=methods,
+        provenance=_provenance(about),
+        table=_table,
+    )
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _provenance(about: Mapping[str, Any]) -> pd.DataFrame:
+    rows = {f"option {name}": value for name, value in about["configuration"].items()}
+    rows |= {f"version of {name}": value for name, value in about["versions"].items()}
+    rows |= {"stimuli (SHA-256)": about["stimuli_sha256"], "seed": about["seeds"]["protocol"]}
+    return pd.DataFrame({"what": list(rows), "value": [_plain(value) for value in rows.values()]})
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _table(table: pd.DataFrame) -> Markup:
+    """Return a table whose columns sort at a click; cells are escaped."""
+    from markupsafe import Markup
+
+    head = Markup("").join(
+        Markup('<th scope="col"><button type="button">{}</button></th>').format(name) for name in table.columns
+    )
+    rows = []
+    for row in table.itertuples(index=False):
+        cells = Markup("").join(_cell(value) for value in row)
+        rows.append(Markup("<tr>{}</tr>").format(cells))
+    body = Markup("\n").join(rows)
+    return Markup("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(head, body)
+
+
+def _cell(value: Any) -> Markup:
+    from markupsafe import Markup
+
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return Markup("<td></td>")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        kind = "long" if len(str(value)) > _LONG else "text"
+        return Markup('<td class="{}">{}</td>').format(kind, value)
+    whole = math.isfinite(value) and float(value).is_integer()
+    shown = f"{int(value):,}" if whole else f"{value:.4g}".replace("inf", "∞")
+    # What sorting goes by.
+    exact = str(value).replace("inf", "Infinity")
+    return Markup('<td class="number" data-value="{}">{}</td>').format(exact, shown)

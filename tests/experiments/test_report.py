@@ -1,0 +1,101 @@
+"""The report of a run: what is in it, that it needs no network, and how a browser shows it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from neuroattn.experiments.report import report
+
+FINDINGS = ["WARNING: a control shows <an effect>.", "NOTE: beware.", "Gain 1.2 [1.1, 1.3], n = 5 & more."]
+
+
+@pytest.fixture
+def text():
+    figure = Figure()
+    figure.subplots().plot([1, 2], [3, 5])
+    statistics = pd.DataFrame(
+        {
+            "what": ["gain", "shift", "index"],
+            "estimate": [1.23456789, np.inf, -0.5],
+            "n_units": [12_345, 7, 11],
+            "p": [0.01, np.nan, 2e-7],
+            "empty": [np.nan] * 3,
+            "converged": [True, None, False],
+        }
+    )
+    about = {
+        "seeds": {"protocol": 3, "models": {"a": 0, "b": None}},
+        "weights_sha256": {"a": "f" * 64, "b": "0" * 64},
+        "versions": {"neuroattn": "0.1", "torch": "2"},
+        "configuration": {"noise": 0.3, "models": ["a", "b"], "name": "<i>"},
+        "stimuli_sha256": "abc",
+        "sessions": [{"started": "2026-01-01", "duration_seconds": 3.0, "device": "cpu"}],
+    }
+    return report(
+        title="A protocol",
+        description="What it asks.",
+        findings=FINDINGS,
+        statistics=statistics,
+        figure=figure,
+        methods="We did <this>.",
+        about=about,
+    )
+
+
+def test_everything_is_in_it(text):
+    for part in ("A protocol", "What it asks.", "We did &lt;this&gt;.", "f" * 64, "2026-01-01", "option noise", "a, b"):
+        assert part in text
+    assert '<p class="warning">WARNING: a control shows &lt;an effect&gt;.</p>' in text
+    assert "Gain 1.2 [1.1, 1.3], n = 5 &amp; more." in text
+    assert "<i>" not in text
+    for cell in (">1.235<", ">12,345<", ">∞<", ">2e-07<", ">True<"):
+        assert cell in text
+    assert 'data-value="1.23456789"' in text
+    assert 'data-value="Infinity"' in text
+    assert ">empty<" not in text  # a column without any entry
+    assert text.count("<svg") == 1
+
+
+def test_it_opens_without_a_network(text):
+    assert not re.search(r'(src|href)="(https?:)?//', text)
+    assert "@import" not in text
+    assert "url(http" not in text
+
+
+@pytest.mark.slow
+def test_a_browser_shows_and_sorts_it(text, tmp_path):
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium here: install Debian's package chromium to have the page rendered")
+    # Both clicks of a user who sorts by estimate, from the largest on.
+    clicks = """<script>for (const i of [0, 1]) [...document.querySelectorAll("th button")]
+        .find(button => button.textContent === "estimate").click();</script></body>"""
+    page = tmp_path / "report.html"
+    page.write_text(text.replace("</body>", clicks), encoding="utf-8")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--hide-scrollbars"]
+    sizes = {}
+    for width in (1280, 390):
+        shot = tmp_path / f"{width}.png"
+        shown = subprocess.run(
+            [browser, *options, f"--window-size={width},900", f"--screenshot={shot}", page.as_uri()],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+        assert "CONSOLE" not in shown.stderr
+        sizes[width] = shot.stat().st_size
+    assert min(sizes.values()) > 10_000
+    dom = subprocess.run(
+        [browser, *options, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=120, check=True
+    ).stdout
+    table = dom[dom.index("<h2>Statistics") : dom.index("<h2>Methods")]
+    assert re.findall(r"<tr><td class=\"text\">(\w+)</td>", table) == ["shift", "gain", "index"]
+    assert 'aria-sort="descending"' in table
