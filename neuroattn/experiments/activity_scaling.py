@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 OBJECTS = (0, 1)  # of every stimulus, from the left
 SELECTION, MEASUREMENT = 0, 1  # the halves of the stimuli
-FEWEST_STIMULI = 16  # of which half measure
+FEWEST_STIMULI = 8  # that select units, and that measure
 UNIT_COLUMNS = (
     *(labels.MODEL, labels.NEUROID_ID, labels.LAYER, labels.AREA),
     *(labels.CHANNEL, labels.CHANNEL_Y, labels.CHANNEL_X, "own"),
@@ -126,7 +126,7 @@ def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.D
     }
     few = stimuli.select(np.arange(config.n_control_stimuli))
     # No batch of a single stimulus: its gates could not be shuffled.
-    options["batch_size"] = next(b for b in range(config.batch_size, 1, -1) if len(few) % b != 1)
+    options["batch_size"] = next((b for b in range(config.batch_size, 1, -1) if len(few) % b != 1), len(few))
     subjects = {f"/strength/{s:g}": (model.with_strength(s), last) for s in config.strengths}
     subjects |= {
         f"/controls/{name}": (control(name, model, config.seed), 0 if name == "one_step" else last)
@@ -182,43 +182,62 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
 
     import pandas as pd
 
-    from neuroattn.statistics.feature_similarity import feature_similarity
     from neuroattn.statistics.scaling_findings import findings
     from neuroattn.statistics.scaling_summary import adjusted, summarise, summarise_index, summarise_similarity
 
     generator = np.random.default_rng(config.seed)
-    units, kept, dropped, strengths = [], [], [], []
-    similarity: dict[str, list[tuple[float, np.ndarray]]] = {}
+    units, counts, strengths = [], [], []
+    shown: dict[str, list[tuple[Responses, np.ndarray, np.ndarray]]] = {}
     others: dict[tuple[str, str], list[pd.DataFrame]] = {}
     for tree in recording.children.values():
         strengths.append(float(json.loads(tree.attrs["model_config"])["strength"]))
         for stage in sorted(child for child in tree.children if child.startswith("stage")):
-            dataset = tree[f"{stage}/response"].to_dataset().load().isel({labels.TIME_STEP: 0})
-            responses, confirmed = _responses(dataset)
+            responses, stimulus_id, of_units = _responses(tree[f"{stage}/response"].to_dataset().load())
             course = tree[f"time_course/{stage}/response"].to_dataset().load()
-            table = _units(config, dataset, responses, course)
+            table = _units(config, of_units, responses, course)
             units.append(table)
-            kept.append(confirmed)
-            dropped.append(config.n_stimuli - confirmed)
-            # The same permutations of the stimuli for every network.
-            shuffles = np.random.default_rng([config.seed, 1])
+            counts.append(np.bincount(responses.half, minlength=2))
             taking_part = (table["excluded_by"] == "").to_numpy()
-            found = feature_similarity(responses, taking_part, shuffles, config.n_resamples)
-            similarity.setdefault(f"{stage}/response", []).append(found)
+            shown.setdefault(f"{stage}/response", []).append((responses, stimulus_id, taking_part))
         for kind in ("strength", "controls"):
             for name in tree[kind].children if kind in tree.children else ():
                 tables = [_reduced(config, node.to_dataset().load()) for node in tree[f"{kind}/{name}"].leaves]
                 others.setdefault((kind, name), []).extend(tables)
     whole = pd.concat(units, ignore_index=True)
+    similarity = {layer: _similarities(config, networks) for layer, networks in shown.items()}
     parts = [summarise(whole, generator, config.n_resamples), summarise_similarity(whole, similarity)]
     # Of the worst network.
-    parts = [part.assign(n_stimuli=min(kept), n_stimuli_dropped=max(dropped)) for part in parts]
+    selected, measured = np.min(counts, axis=0)
+    numbers = {
+        "n_stimuli": measured,
+        "n_stimuli_selection": selected,
+        "n_stimuli_dropped": config.n_stimuli - np.sum(counts, axis=1).min(),
+    }
+    parts = [part.assign(**numbers) for part in parts]
     for (kind, name), tables in others.items():
         about = {"strength": float(name)} if kind == "strength" else {"control": name}
         part = summarise_index(pd.concat(tables, ignore_index=True), about, generator, config.n_resamples)
-        parts.append(part.assign(n_stimuli=config.n_control_stimuli))
+        few = config.n_control_stimuli
+        parts.append(part.assign(n_stimuli=few // 2, n_stimuli_selection=few - few // 2))
     statistics = adjusted(pd.concat(parts, ignore_index=True))
     return Tables(units=whole, statistics=statistics, findings=(*_confound(config), *findings(statistics, strengths)))
+
+
+def _similarities(
+    config: Config, networks: list[tuple[Responses, np.ndarray, np.ndarray]]
+) -> list[tuple[float, np.ndarray]]:
+    """Return feature similarity and its null of each network, on the stimuli that were confirmed in all of them."""
+    from functools import reduce
+
+    from neuroattn.statistics.feature_similarity import feature_similarity
+
+    common = reduce(np.intersect1d, [stimulus_id for _, stimulus_id, _ in networks])
+    return [
+        feature_similarity(
+            responses.of(np.isin(stimulus_id, common)), taking_part, config.seed, n_permutations=config.n_resamples
+        )
+        for responses, stimulus_id, taking_part in networks
+    ]
 
 
 def _confound(config: Config) -> tuple[str, ...]:
@@ -232,16 +251,18 @@ def _confound(config: Config) -> tuple[str, ...]:
     )
 
 
-def _responses(dataset: xr.Dataset) -> tuple[Responses, int]:
-    """Return the responses of one layer of one network in both states, and to how many stimuli they are."""
+def _responses(dataset: xr.Dataset) -> tuple[Responses, np.ndarray, pd.DataFrame]:
+    """Return responses of one layer of one network in both states, the stimuli they are to, and the units."""
     from neuroattn.statistics.scaling_units import Responses
 
+    dataset = dataset.isel({labels.TIME_STEP: 0})
+    units = dataset[list(UNIT_COLUMNS)].to_dataframe()[[*UNIT_COLUMNS]]
     confirmed = dataset[labels.CONFIRMED].values
-    n_stimuli = int(confirmed.sum()) // 2
-    if n_stimuli < FEWEST_STIMULI:
+    halves = np.bincount(dataset["half"].values[confirmed], minlength=2) // 2
+    if halves.min() < FEWEST_STIMULI:
         raise ValueError(
-            f"attention was confirmed in both states of {n_stimuli} stimuli only; the model does not attend them: use "
-            "another model, or --design free"
+            f"attention was confirmed in both states of {halves[0]} stimuli that select and {halves[1]} that measure, "
+            f"and must be of {FEWEST_STIMULI}; show more stimuli (--n_stimuli), or take a model that attends them"
         )
     dataset = dataset.isel({labels.PRESENTATION: confirmed}).sortby(labels.STIMULUS_ID)
     own = dataset["own"].values
@@ -256,14 +277,14 @@ def _responses(dataset: xr.Dataset) -> tuple[Responses, int]:
         other=label[1 - own].T,
         half=dataset["half"].values[rows[0]],
     )
-    return responses, n_stimuli
+    return responses, dataset[labels.STIMULUS_ID].values[rows[0]], units
 
 
-def _units(config: Config, dataset: xr.Dataset, responses: Responses, course: xr.Dataset) -> pd.DataFrame:
+def _units(config: Config, units: pd.DataFrame, responses: Responses, course: xr.Dataset) -> pd.DataFrame:
     """Return the unit table of one layer of one network, with the index at every step of the time course."""
     from neuroattn.statistics.scaling_units import modulation_index, scaling_units
 
-    table = scaling_units(dataset[list(UNIT_COLUMNS)].to_dataframe()[[*UNIT_COLUMNS]], responses, config.driven)
+    table = scaling_units(units, responses, config.driven)
     for step, index in enumerate(modulation_index(_states(course, MEASUREMENT))):
         table[f"modulation_index_step_{step}"] = np.where(table["driven"], index, np.nan)
     return table

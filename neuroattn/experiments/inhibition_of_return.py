@@ -29,15 +29,17 @@ if TYPE_CHECKING:
 METHODS = """{config.n_stimuli:,} composites of {config.n_objects} handwritten digits (uniform background noise below
 {config.noise:g}) were shown in free trials of {config.n_objects} phases, each with the mask of inhibited units that
 the phases before had left, and in second phases whose mask was that of the first phase, none, that of one stage
-alone, that of the digit attended second, that of another composite, or that of the first phase in a scene in which
-every digit had moved one place on. The attended digit is the one whose target image is nearest to the gated image.
-The gate of an object is the mean over its ink that no other digit covers; the contrast of Lei, Benjamin & Kording
-(2021, arXiv:2106.04540) is that of attended against all other pixels, averaged over phases. Objects attended before
-and never attended ones were compared in the second phase at the same place (least squares with effects of place,
-errors clustered by composite). Several networks are the sample: means with t intervals, t tests and sign-flip
-permutation over network means, p values adjusted after Benjamini & Hochberg (1995); for one network intervals are
-from {config.n_resamples:,} bootstrap resamples of composites (Wilson's for fractions). Controls: gate strength 0, one
-time step, gates of other composites, untrained weights. The biology: Posner & Cohen (1984), Klein (2000)."""
+alone, that of the digit attended second, that of another composite that had attended the same place, or, in a scene
+in which every digit had moved one place on, that of the first phase or none. Avoidance is how much less often a digit
+is chosen with a mask than without, on the same picture. The attended digit is the one whose target image is nearest
+to the gated image. The gate of an object is the mean over its ink that no other digit covers; the contrast of Lei,
+Benjamin & Kording (2021, arXiv:2106.04540) is that of attended against all other pixels, averaged over phases.
+Objects attended before and never attended ones were compared in the second phase at the same place (least squares
+with effects of place, errors clustered by composite; which digit is attended first is not drawn by lot). Several
+networks are the sample: means with t intervals, t tests and sign-flip permutation over network means, p values
+adjusted after Benjamini & Hochberg (1995); for one network intervals are from {config.n_resamples:,} bootstrap
+resamples of composites (Wilson's for fractions). Controls: gate strength 0 (at which no choice is defined), one time
+step, gates of other composites, untrained weights. The biology: Posner & Cohen (1984), Klein (2000)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +97,7 @@ def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.D
 
     def returns(subject: GatedNetwork, shown: StimulusSet) -> xr.Dataset:
         # No batch of a single stimulus: its mask could not be that of another one.
-        batch_size = next(b for b in range(config.batch_size, 1, -1) if len(shown) % b != 1)
+        batch_size = next((b for b in range(config.batch_size, 1, -1) if len(shown) % b != 1), len(shown))
         generator = torch.Generator().manual_seed(config.seed + 1)
         return record_returns(subject, shown, noise=config.noise, generator=generator, batch_size=batch_size)
 
@@ -133,6 +135,10 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
         return pd.concat(tables, ignore_index=True)
 
     whole = trials("trials")
+    if whole.groupby(labels.MODEL).ngroups < len(recording.children):
+        raise ValueError(
+            "models must have a gate strength above 0, got one of 0, which attends no object; take another network"
+        )
     parts = [summarise(whole, generator, config.n_resamples)]
     for name in config.chosen_controls:
         part = summarise_control(trials(f"controls/{name}"), generator, config.n_resamples)

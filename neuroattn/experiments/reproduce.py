@@ -55,6 +55,11 @@ class Config(ProtocolConfig):
     def __post_init__(self) -> None:
         """Check every option."""
         check_options(self)
+        if self.published and not self.data:
+            raise ValueError(
+                "data must be named with published: those weights were trained on digits that are embedded here, and "
+                "their numbers are of test digits"
+            )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -98,6 +103,8 @@ def reproduce(config: Config, folder: Path, tell: Callable[[str], None]) -> pd.D
     device = choose_device(config.device)
     ours = load_models(config.models, device=device)
     published = load_models((config.published,), device=device)[0] if config.published else None
+    if published is not None and published.name in config.models:
+        raise ValueError(f"published must have another name than models, got {published.name!r}; rename the file")
     models = [*([] if published is None else [published]), *ours]
     evaluated = {model.name: _evaluations(config, model, numbers, own=model is not published) for model in models}
     tuned = {}
@@ -108,6 +115,8 @@ def reproduce(config: Config, folder: Path, tell: Callable[[str], None]) -> pd.D
             tuned[model.name] = _curves(model, stimuli)
 
     def number(entry: Mapping[str, Any], model: GatedNetwork) -> float | None:
+        if entry["of"] == "evaluation" and entry.get("composites", config.composites) != config.composites:
+            return None
         if entry["of"] == "evaluation":
             return evaluated[model.name].get((entry["what"], entry.get("column", "estimate"), entry.get("noise", 0.3)))
         return _tuning(entry, tuned[model.name]) if entry["of"] == "tuning" and model.name in tuned else None
@@ -121,6 +130,7 @@ def reproduce(config: Config, folder: Path, tell: Callable[[str], None]) -> pd.D
         values = [] if entry.get("networks") == "published" else [number(entry, model) for model in ours]
         own.append([value for value in values if value is not None])
     reasons = {
+        "evaluation": "the number depends on that of composites (--composites 10000)",
         "tuning": "no network was asked for (--tuning_networks)",
         "sweep": "the table of the sweep has no such training (python -m neuroattn.training sweep)",
     }
@@ -130,13 +140,17 @@ def reproduce(config: Config, folder: Path, tell: Callable[[str], None]) -> pd.D
         "weights_sha256": {model.name: weights_hash(model) for model in models},
         "versions": versions(),
     }
+    _write(folder, table, about)
+    return table
+
+
+def _write(folder: Path, table: pd.DataFrame, about: Mapping[str, Any]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         table.to_csv(folder / "reproduction.csv", index=False)
         (folder / "run.json").write_text(json.dumps(about, indent=2) + "\n")
     except OSError as error:
         raise unwritable(folder, error) from error
-    return table
 
 
 def _evaluations(

@@ -58,7 +58,7 @@ def _draw_gates(axes: Axes, main: pd.DataFrame) -> None:
     """Draw the gate over each kind of pixels in the free trial."""
     rows = main[main["what"] == "gate"]
     _points(axes, rows, list(rows["measure"]), LAYER_COLOURS[0])
-    axes.set_ylim(0, 1.03)
+    axes.set_ylim(min(0.0, 1.1 * float(rows["interval_low"].min())), 1.03)
     axes.set_ylabel("gate of the image\n(1 inhibits)")
     axes.set_xlabel(f"pixels in the free trial (n = {_number(rows)})")
 
@@ -66,18 +66,20 @@ def _draw_gates(axes: Axes, main: pd.DataFrame) -> None:
 def _draw_returns(axes: Axes, main: pd.DataFrame) -> None:
     """Draw how often the second phase goes back, by its mask."""
     rows = main[main["what"].isin(["return", "return to place"])]
-    names = [
-        "carried:\nits place" if row["what"] == "return to place" else "carried" if row["condition"] == "carried"
-        else str(row["condition"]).replace(" alone", "\nalone")
-        for row in rows.to_dict("records")
-    ]  # fmt: skip
+    names = []
+    for row in rows.to_dict("records"):
+        name = str(row["condition"]).replace("moved, no mask", "moved").replace(" alone", "\nalone")
+        names.append(f"{name}:\nplace" if row["what"] == "return to place" else name)
     _points(axes, rows, names, STATE_COLOURS["attended"])
     axes.axhline(float(rows["null"].iloc[0]), color=REFERENCE_COLOUR, lw=0.8, ls="--")
     axes.annotate("chance", (1, float(rows["null"].iloc[0])), (-2, 2), xycoords=("axes fraction", "data"),
                   textcoords="offset points", ha="right", color=REFERENCE_COLOUR)  # fmt: skip
     axes.set_ylim(-0.03, 1.03)
     axes.set_ylabel("second phase attends the object\nthat the first attended (fraction)")
-    axes.set_xlabel(f"mask of the second phase (n = {_number(rows)})\nits place: attends what now stands there")
+    axes.set_xlabel(
+        f"mask of the second phase (n = {_number(rows)})\n"
+        "carried, moved (no mask): objects changed places; place: of what stands there"
+    )
 
 
 def _draw_matched(axes: Axes, main: pd.DataFrame) -> None:
@@ -89,18 +91,11 @@ def _draw_matched(axes: Axes, main: pd.DataFrame) -> None:
             0.5, 0.5, "with two objects none is left\nthat was never attended", ha="center", transform=axes.transAxes
         )
         return
-    measures = list(dict.fromkeys(rows["measure"]))
-    for offset, (condition, colour) in enumerate(zip(("imposed", "ablated"), LAYER_COLOURS[1:], strict=False)):
-        shown = rows[rows["condition"] == condition].set_index("measure").reindex(measures)
-        at = np.arange(len(measures)) + (offset - 0.5) * 0.2
-        axes.vlines(at, shown["interval_low"], shown["interval_high"], color=colour)
-        axes.plot(at, shown["estimate"], "o", ms=3, color=colour, label=f"mask {condition}")
+    names = [str(name).replace("response_stage", "response,\nstage ") for name in rows["measure"]]
+    _points(axes, rows, names, LAYER_COLOURS[1])
     axes.axhline(0, color="black", lw=0.6)
-    names = [name.replace("response_stage", "response,\nstage ") for name in measures]
-    axes.set_xticks(range(len(measures)), names)
-    axes.set_xlim(-0.5, len(measures) - 0.5)
     axes.set_ylabel("attended before − never attended,\nsame place, phase 2 (1)")
-    axes.legend()
+    axes.set_xlabel(f"mask imposed (n = {_number(rows)})")
 
 
 def _draw_controls(axes: Axes, statistics: pd.DataFrame) -> None:

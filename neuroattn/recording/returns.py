@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 FREE = "free"
 # What the second phase gets in place of the mask that the first one left.
 IMPOSED, ABLATED, SWAPPED, ANOTHER, CARRIED = "imposed", "ablated", "swapped", "another", "carried"
+MOVED = "moved, no mask"
 
 
 class _Scene(NamedTuple):
@@ -45,8 +46,9 @@ def record_returns(
     Hidden state does not outlast a phase: all that a phase knows of the ones before is the mask of inhibited units. The
     second phase is run with that mask (``imposed``, as in the free trial), without it (``ablated``), with that of one
     stage alone (``stage1 alone`` …), with the mask of the object that the free trial attended second in place of the
-    first's (``swapped``), with the mask of another stimulus (``another``), and with the mask of the first phase in a
-    scene in which every object has moved one place on, the last one to the first place (``carried``).
+    first's (``swapped``), with the mask of another stimulus of which the object at the same place was attended first
+    (``another``), and, in a scene in which every object has moved one place on, the last one to the first place, with
+    the mask of the first phase (``carried``) and without one (``moved, no mask``).
 
     Parameters
     ----------
@@ -65,14 +67,15 @@ def record_returns(
     -------
     xarray.Dataset
         ``gate`` (run, stimulus, object): mean g[1] after step T − 1 over the object's ink that no other covers;
-        ``gate_background`` (run, stimulus): over pixels without ink; ``gate_attended``, ``gate_unattended``
-        (run, stimulus): over the pixels that the attended object explains, and over the others (the paper's contrast,
-        `neuroattn.models.trial.gate_contrast`); ``response_stage{l}`` (run, stimulus, object): mean
-        last response of the units that see ink of that object and of no other, NaN without one; ``chosen``
-        (run, stimulus): the object of least error among all; ``attended``: among those not attended in the phases
-        before (the same as ``chosen`` outside the free trial); ``predicted``: the decision. A run is a ``condition``
-        (``free`` or one of the above) and a ``phase``; ``place`` (run, object) is an object's in that run, from the
-        left. ``label`` (stimulus, object) is its class.
+        ``gate_background`` (run, stimulus): over pixels without ink; ``gate_attended``, ``gate_unattended`` (run,
+        stimulus): over the pixels that the attended object explains, and over the others (the paper's contrast,
+        `neuroattn.models.trial.gate_contrast`); ``response_stage{l}`` (run, stimulus, object): mean last response of
+        the units that see ink of that object and of no other, NaN without one; ``chosen`` (run, stimulus): the object
+        of least error among all; ``attended``: among those not attended in the phases before (the same as ``chosen``
+        outside the free trial). Both are −1 where they are not defined: in a batch without such another stimulus, and
+        at strength 0, where all objects have the same target image; ``predicted``: the decision. A run is a
+        ``condition`` (``free`` or one of the above) and a ``phase``; ``place`` (run, object) is an object's in that
+        run, from the left. ``label`` (stimulus, object) is its class.
 
     Raises
     ------
@@ -117,10 +120,18 @@ def _batch(
         imposed[f"stage{number + 1} alone"] = [
             mask if index == number else empty for index, (mask, empty) in enumerate(zip(first, nothing, strict=True))
         ]
-    imposed |= {SWAPPED: of_second, ANOTHER: [mask.roll(1, 0) for mask in first], CARRIED: first}
+    donor = _others(rows[0]["attended"])
+    imposed |= {SWAPPED: of_second, ANOTHER: [mask[donor] for mask in first], CARRIED: first, MOVED: nothing}
+    moved = _moved(scene, noise, generator)
     for condition, mask in imposed.items():
-        shown = _moved(scene, noise, generator) if condition == CARRIED else scene
-        rows.append(_run(model, shown, mask, torch.zeros_like(used))[0])
+        shown = moved if condition in {CARRIED, MOVED} else scene
+        row = _run(model, shown, mask, torch.zeros_like(used))[0]
+        if condition == ANOTHER:
+            alone = donor == torch.arange(len(donor), device=donor.device)
+            row |= {name: row[name].masked_fill(alone, -1) for name in ("chosen", "attended")}
+        rows.append(row)
+    if model.config.strength == 0:
+        rows = [row | {name: torch.full_like(row[name], -1) for name in ("chosen", "attended")} for row in rows]
     return {name: torch.stack([row[name] for row in rows]).cpu().numpy() for name in rows[0]}
 
 
@@ -166,6 +177,15 @@ def _last_responses(model: GatedNetwork) -> Iterator[dict[str, torch.Tensor]]:
             handle.remove()
 
 
+def _others(place: torch.Tensor) -> torch.Tensor:
+    """Return (batch,) another one of the batch with the same place; itself where there is none."""
+    others = torch.arange(len(place), device=place.device)
+    for one in range(int(place.max()) + 1):
+        of_place = (place == one).nonzero()[:, 0]
+        others[of_place] = of_place.roll(1)
+    return others
+
+
 def _alone(objects: torch.Tensor) -> torch.Tensor:
     """Return (batch, object, y, x) ink of each object where no other has any."""
     ink = (objects > 0).any(2)
@@ -202,11 +222,11 @@ def _dataset(model: GatedNetwork, stimuli: StimulusSet, arrays: Mapping[str, np.
     n_objects = arrays["gate"].shape[2]
     stages = [f"stage{number}" for number in range(1, len(model.config.channels) + 1)]
     alone = [f"{stage} alone" for stage in stages] if len(stages) > 1 else []
-    second = [IMPOSED, ABLATED, *alone, SWAPPED, ANOTHER, CARRIED]
+    second = [IMPOSED, ABLATED, *alone, SWAPPED, ANOTHER, CARRIED, MOVED]
     condition = [FREE] * n_objects + second
     phase = [*range(1, n_objects + 1), *[2] * len(second)]
     place = np.tile(np.arange(n_objects), (len(condition), 1))
-    place[-1] = (place[-1] + 1) % n_objects
+    place[-2:] = (place[-2:] + 1) % n_objects
     dims = ("run", "stimulus", "object")
     variables = {name: (dims[: values.ndim], values) for name, values in arrays.items()}
     label = stimuli.table[[f"label_{k}" for k in range(n_objects)]].to_numpy()

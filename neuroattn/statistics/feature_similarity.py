@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def feature_similarity(
-    responses: Responses, units: BoolArray, generator: np.random.Generator, n_permutations: int
+    responses: Responses, units: BoolArray, seed: int, n_permutations: int
 ) -> tuple[float, FloatArray]:
     """Return what attention to their preferred class, away from their receptive field, does to units, and its null.
 
@@ -37,8 +38,9 @@ def feature_similarity(
         Of units.
     units : ndarray (unit,)
         Those that take part.
-    generator
-        Draws the permutations; one of the same seed draws the same for every network of a set of stimuli.
+    seed
+        Of the permutations. They are the same for every network that saw the same stimuli, as they must be where nulls
+        are averaged over networks: the stimuli are common to all.
     n_permutations
         How many.
 
@@ -70,6 +72,8 @@ def feature_similarity(
         if not heard.any():
             continue
         scaled, preferred = difference[:, heard] / level[heard], preferred[heard]
+        # The stimuli of a side alone set its permutations, whichever units of it take part.
+        generator = np.random.default_rng([seed, zlib.crc32(own.tobytes())])
         labels = [other[measurement], *_exchanged(other[measurement], own_class, generator, n_permutations)]
         # One row a permutation and class: with what weight a stimulus counts for units that prefer that class.
         present = np.unique(preferred)

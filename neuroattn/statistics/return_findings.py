@@ -11,29 +11,29 @@ CONDITIONS = {
     "imposed": "mask of the first phase imposed, as trained",
     "ablated": "no mask",
     "swapped": "mask of the object attended second",
-    "another": "mask of another stimulus",
+    "another": "mask of another stimulus that attended the same place",
     "carried": "mask carried to a scene whose objects changed places",
+    "moved, no mask": "no mask in that scene",
 }
 
 
 def verdict(statistics: pd.DataFrame) -> str:
     """Return whether the network avoids an object because the mask is imposed, or by itself.
 
-    ``imposed by the mask``: with it the return is below chance (95 % interval), without it not; ``emergent``: below
-    chance without it; ``absent``: not below chance with it.
+    ``emergent``: it returns below chance without a mask (95 % interval); ``imposed by the mask``: it returns less often
+    with the mask than without; ``absent``: neither.
     """
-    imposed, ablated = (_row(statistics, "return", condition) for condition in ("imposed", "ablated"))
+    ablated = _row(statistics, "return", "ablated")
     if ablated["interval_high"] < ablated["null"]:
         return "emergent"
-    return "imposed by the mask" if imposed["interval_high"] < imposed["null"] else "absent"
+    return "imposed by the mask" if _row(statistics, "avoidance", "imposed")["interval_low"] > 0 else "absent"
 
 
 def of_place(statistics: pd.DataFrame) -> str:
-    """Return what the mask inhibits, by the scene whose objects changed places."""
-    thing, place = (_row(statistics, what, "carried") for what in ("return", "return to place"))
-    avoided = [row["interval_high"] < row["null"] for row in (place, thing)]
+    """Return what the mask inhibits: what is chosen less often with it, in the scene whose objects changed places."""
+    place, thing = (_row(statistics, "avoidance", name)["interval_low"] > 0 for name in ("carried to place", "carried"))
     names = {(True, False): "the place", (False, True): "the object", (True, True): "place and object"}
-    return names.get((avoided[0], avoided[1]), "neither place nor object")
+    return names.get((bool(place), bool(thing)), "neither place nor object")
 
 
 def findings(statistics: pd.DataFrame, n_objects: int) -> list[str]:
@@ -72,8 +72,10 @@ def findings(statistics: pd.DataFrame, n_objects: int) -> list[str]:
     for row in _rows(main, "return"):
         name = CONDITIONS.get(row["condition"], f"mask of {row['condition']}")
         lines.append(f"  return to the first object, {name}: {_interval(row)} (chance {row['null']:.2f})")
-    place = _row(main, "return to place", "carried")
-    lines.append(f"  choice of what now stands at the inhibited place: {_interval(place)} (chance {place['null']:.2f})")
+    lines += [
+        f"  choice of what now stands at the first object's place, {CONDITIONS[row['condition']]}: {_interval(row)}"
+        for row in _rows(main, "return to place")
+    ]
     lines += [
         f"  {row['measure']}, first attended less never attended at the same place, mask {row['condition']}: "
         f"{_interval(row)}"
@@ -86,9 +88,10 @@ def findings(statistics: pd.DataFrame, n_objects: int) -> list[str]:
     controls = statistics[(statistics["what"] == "return") & statistics["control"].notna()]
     if len(controls):
         texts = [f"{row['control']} {row['estimate']:.3f}" for row in controls.to_dict("records")]
-        lines.append(f"  return with the mask imposed in controls: {', '.join(texts)}")
+        lines.append(f"  return with the mask imposed in controls: {', '.join(texts)} (not defined at strength 0)")
     lines += [
-        f"Verdict: avoidance of the attended object is {verdict(main)}; what the mask inhibits is {of_place(main)}.",
+        f"Verdict: avoidance of the attended object is {verdict(main)}"
+        + ("." if verdict(main) == "absent" else f"; what the mask inhibits is {of_place(main)}."),
         (
             "No state but the mask outlasts a phase of these networks, so that without it the second phase is the "
             "first one again. Biology (Posner & Cohen 1984; Klein 2000): return is slower for up to five places, and "
@@ -100,11 +103,11 @@ def findings(statistics: pd.DataFrame, n_objects: int) -> list[str]:
 
 def _control_warnings(statistics: pd.DataFrame) -> list[str]:
     """Return a line for every control, but the network itself, that avoids the object it attended."""
-    rows = statistics[(statistics["what"] == "return") & statistics["control"].notna()]
-    shown = rows[(rows["control"] != "intact") & (rows["interval_high"] < rows["null"])]
+    rows = statistics[(statistics["what"] == "avoidance") & statistics["control"].notna()]
+    shown = rows[(rows["control"] != "intact") & (rows["interval_low"] > 0)]
     return [
-        f"WARNING: the control {row['control']} returns to the first object on {row['estimate']:.3f} of trials, below "
-        f"chance ({row['null']:.2f})."
+        f"WARNING: the control {row['control']} avoids the first object: with its mask it returns on "
+        f"{row['estimate']:.3f} fewer trials than without."
         for row in shown.to_dict("records")
     ]
 

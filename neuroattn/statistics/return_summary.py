@@ -24,6 +24,7 @@ COLUMNS = [
     "null", "effect_size", "n_models", "n_stimuli", "scope", "test", "p", "p_adjusted", "p_sign_flip",
     "smallest_p_sign_flip", "warnings",
 ]  # fmt: skip
+FRACTIONS = ("return", "return to place", "return by lag")
 
 
 def summarise(trials: pd.DataFrame, generator: np.random.Generator, n_resamples: int) -> pd.DataFrame:
@@ -45,36 +46,43 @@ def summarise(trials: pd.DataFrame, generator: np.random.Generator, n_resamples:
 
         - ``gate``, by status and for the background, in the free trial; ``contrast``, the paper's: gate over unattended
           less that over attended pixels;
-        - ``return``: the unconstrained choice is the object that the first phase attended, by condition; in ``carried``
-          also ``return to place``: it is the object that stands where that one stood;
-        - ``matched difference``: object attended in the first phase less never attended ones, in the second phase, at
-          the same place (least squares with an effect of place, errors clustered by stimulus);
+        - ``return``: the unconstrained choice is the object that the first phase attended, by condition; in scenes
+          whose objects moved also ``return to place``: it is the object that stands where that one stood;
+        - ``avoidance``: how much less often a mask lets that be chosen than no mask does, on the same pictures: of the
+          first object (``imposed``, and ``carried`` in the scene whose objects moved), of what stands at its place
+          (``carried to place``);
+        - ``matched difference``: object attended in the first phase less never attended ones, in the second phase with
+          the mask imposed, at the same place (least squares with an effect of place, errors clustered by stimulus).
+          Which object is attended first is not drawn by lot, so that what makes it win is in the difference;
         - ``return by lag``, ``gate by lag``: in the free trial, by how many phases ago the object was attended.
     """
     rows = [
-        {**about, **_estimate(values, null, generator, n_resamples)}
+        {**about, **_estimate(values, null, generator, n_resamples, fraction=about["what"] in FRACTIONS)}
         for about, values, null in _effects(trials)
         if len(values)
     ]
     second = trials[(trials["phase"] == 2) & (trials["first"] | trials["status"].eq(NEVER))]
     measures = sorted(name for name in map(str, trials.columns) if name == "gate" or name.startswith("response_"))
-    # With two objects none is never attended but in the ablated phase, which alone would be selection.
-    for condition in ("imposed", "ablated") if trials["object"].nunique() > 2 else ():
-        shown = second[second["condition"] == condition]
-        rows += [
-            {"what": "matched difference", "measure": name, "condition": condition, "phase": 2, **row}
-            for name in measures
-            if (row := _matched(shown, name)) is not None
-        ]
+    # With two objects none is never attended.
+    for name in measures if trials["object"].nunique() > 2 else ():
+        row = _matched(second[second["condition"] == "imposed"], name)
+        if row is not None:
+            rows.append({"what": "matched difference", "measure": name, "condition": "imposed", "phase": 2, **row})
     return pd.DataFrame(rows).reindex(columns=COLUMNS)
 
 
 def summarise_control(trials: pd.DataFrame, generator: np.random.Generator, n_resamples: int) -> pd.DataFrame:
-    """Return the return with the mask imposed, and the paper's contrast, of a control."""
+    """Return the return with the mask imposed, and the paper's contrast, of a control; without trials no row."""
+    if trials.empty:
+        return pd.DataFrame(columns=COLUMNS)
     rows = [
-        {**about, **_estimate(values, null, generator, n_resamples)}
+        {**about, **_estimate(values, null, generator, n_resamples, fraction=about["what"] in FRACTIONS)}
         for about, values, null in _effects(trials)
-        if len(values) and (about["what"] == "contrast" or (about["what"], about["condition"]) == ("return", "imposed"))
+        if len(values)
+        and (
+            about["what"] == "contrast"
+            or (about["what"], about["condition"]) in {("return", "imposed"), ("avoidance", "imposed")}
+        )
     ]
     return pd.DataFrame(rows).reindex(columns=COLUMNS)
 
@@ -102,9 +110,19 @@ def _effects(trials: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFram
     for condition, shown in trials[trials["condition"] != FREE].groupby("condition", sort=False):
         about: dict[str, Any] = {"what": "return", "condition": condition, "phase": 2}
         yield about, _mean_of(shown[shown["first"]], key, "chosen"), chance
-        if condition == "carried":
+        if condition in {"carried", "moved, no mask"}:
             about = {**about, "what": "return to place"}
             yield about, _mean_of(shown[shown["inhibited_place"]], key, "chosen"), chance
+    for name, condition, without, which in (
+        ("imposed", "imposed", "ablated", "first"),
+        ("carried", "carried", "moved, no mask", "first"),
+        ("carried to place", "carried", "moved, no mask", "inhibited_place"),
+    ):
+        kept = trials[trials[which] & trials["condition"].isin([condition, without])]
+        both = kept.pivot_table(values="chosen", index=key, columns="condition", aggfunc="mean").dropna()
+        if len(both):
+            values = (both[without] - both[condition]).astype(float).rename("value").reset_index()
+            yield {"what": "avoidance", "condition": name, "phase": 2}, values, 0.0
     for (phase, lag), shown in free[free["lag"].notna()].groupby(["phase", "lag"]):
         about = {"condition": FREE, "phase": phase, "lag": lag}
         yield {"what": "return by lag", **about}, _mean_of(shown, key, "chosen"), chance
@@ -117,13 +135,15 @@ def _mean_of(rows: pd.DataFrame, key: list[str], column: str) -> pd.DataFrame:
     return means.reset_index()
 
 
-def _estimate(values: pd.DataFrame, null: float, generator: np.random.Generator, n_resamples: int) -> dict[str, Any]:
+def _estimate(
+    values: pd.DataFrame, null: float, generator: np.random.Generator, n_resamples: int, *, fraction: bool
+) -> dict[str, Any]:
     numbers = values["value"].to_numpy(np.float64)
     means = values.groupby(MODEL)["value"].mean().to_numpy(np.float64)
     about = {"null": null, "n_models": len(means), "n_stimuli": len(values) // max(len(means), 1)}
     if len(means) > 1:
         return about | _over_networks(means, null, generator)
-    if np.isin(numbers, [0, 1]).all():
+    if fraction:
         low, high = proportion_confint(numbers.sum(), len(numbers), method="wilson")
     else:
         low, high = hierarchical_bootstrap(numbers, [], "mean", n_resamples, generator)

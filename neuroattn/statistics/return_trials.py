@@ -28,11 +28,11 @@ def return_trials(returns: xr.Dataset, model: str) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``model, condition, phase, stimulus_id, object, place, label``; ``status`` (attended now, before, or never so
-        far in the trial); ``lag`` (phases since it was attended; NaN for others); ``first`` (attended in the first
-        phase); ``chosen`` (the unconstrained choice); ``inhibited_place`` (it stands where the first object stood); the
-        measures ``gate``, ``response_stage{l}`` of the object, and ``gate_background, gate_attended, gate_unattended``
-        of the run, repeated for each of its objects.
+        Runs whose choice is not defined are left out. ``model, condition, phase, stimulus_id, object, place, label``;
+        ``status`` (attended now, before, or never so far in the trial); ``lag`` (phases since it was attended; NaN for
+        others); ``first`` (attended in the first phase); ``chosen`` (the unconstrained choice); ``inhibited_place``
+        (it stands where the first object stood); the measures ``gate``, ``response_stage{l}`` of the object, and
+        ``gate_background, gate_attended, gate_unattended`` of the run, repeated for each of its objects.
     """
     n_runs, n_stimuli, n_objects = returns["gate"].shape
     condition, phase = returns["condition"].values, returns["phase"].values
@@ -40,12 +40,14 @@ def return_trials(returns: xr.Dataset, model: str) -> pd.DataFrame:
     order = np.zeros((n_stimuli, n_objects), dtype=np.int64)
     rows = np.arange(n_stimuli)
     for run in np.flatnonzero(condition == FREE):
-        order[rows, returns["attended"].values[run]] = phase[run]
+        # At strength 0 none is defined; the order then stays 0 for all.
+        known = returns["attended"].values[run] >= 0
+        order[rows[known], returns["attended"].values[run][known]] = phase[run]
     index = np.arange(n_objects)
     chosen = returns["chosen"].values[..., None] == index
     now = returns["attended"].values[..., None] == index
     # Outside the free trial only its first phase was before.
-    past = np.where((condition == FREE)[:, None, None], order < phase[:, None, None], order == 1)
+    past = (order > 0) & np.where((condition == FREE)[:, None, None], order < phase[:, None, None], order == 1)
     before = past & ~now
     place = np.broadcast_to(returns["place"].values[:, None, :], chosen.shape)
     first_place = np.broadcast_to((order == 1).argmax(axis=1)[None, :, None], chosen.shape)
@@ -71,4 +73,4 @@ def return_trials(returns: xr.Dataset, model: str) -> pd.DataFrame:
             table[str(name)] = values.values.ravel().astype(np.float64)
         elif str(name).startswith("gate_"):
             table[str(name)] = np.repeat(values.values.ravel().astype(np.float64), n_objects)
-    return table
+    return table[np.repeat((returns["chosen"].values >= 0).ravel(), n_objects)].reset_index(drop=True)

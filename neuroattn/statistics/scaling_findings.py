@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from neuroattn.statistics.scaling_summary import NOTHING
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -11,8 +13,6 @@ if TYPE_CHECKING:
 
 # McAdams & Maunsell (1999), J. Neurosci. 19:431: median gain of 262 V4 and 135 V1 cells, as (gain − 1)/(gain + 1).
 BIOLOGY = {"V4": 0.115, "V1": 0.038}
-# An effect this small may be the rounding of equal responses.
-NOTHING = 1e-3
 
 
 def ceiling(strength: float) -> tuple[float, float]:
@@ -64,13 +64,16 @@ def findings(statistics: pd.DataFrame, strengths: Sequence[float]) -> list[str]:
     measured = main[(main["what"] == "modulation_index") & main["time_step"].isna()]
     if measured.empty:
         return ["No unit is driven: nothing can be said of attention (--driven sets the threshold)."]
-    scope, shown, dropped = (measured.iloc[0][name] for name in ("scope", "n_stimuli", "n_stimuli_dropped"))
+    first = measured.iloc[0]
+    scope = first["scope"]
+    shown, selecting, dropped = (int(first[f"n_stimuli{kind}"]) for kind in ("", "_selection", "_dropped"))
     one = " Intervals and tests are about this network, not about networks of its kind: give several seeds."
     lines = [
         *_control_warnings(statistics),
         (
-            f"Activity scaling, {scope}, {int(shown):,} stimuli in both states ({int(dropped):,} dropped: attention "
-            f"not confirmed in both).{one if scope == 'units of one network' else ''}"
+            f"Activity scaling, {scope}, {shown:,} stimuli in both states measure and {selecting:,} others select "
+            f"({dropped:,} dropped: attention not confirmed in both)."
+            f"{one if scope == 'units of one network' else ''}"
         ),
         "Medians over driven units that see one object alone [95 % bootstrap interval].",
     ]
@@ -101,7 +104,11 @@ def _layer(main: pd.DataFrame, statistics: pd.DataFrame, layer: str) -> list[str
         f"  {layer}: {int(index['n_units']):,} units" + (f" ({told})" if told else ""),
         f"    modulation index {_interval(index)}; gain {_interval(gain)}; difference {_interval(difference)}",
         f"    d′ {_interval(d_prime)}; ROC area {_interval(area)}",
-        (f"    over stimuli: slope {_interval(slope)}, offset {_interval(offset)} (the effect is {form(main, layer)})"),
+        (
+            f"    over stimuli: slope {_interval(slope)}, offset {_interval(offset)} (of {int(slope['n_units']):,} of "
+            f"{int(slope['n_units'] + slope['n_missing']):,} units, the others do not vary in a state; the effect is "
+            f"{form(main, layer)})"
+        ),
         (
             f"    attention to the preferred class elsewhere: {_interval(feature)} of the mean response "
             f"(p = {feature['p_within_network']:.3f} over stimuli)"

@@ -37,11 +37,14 @@ MEASURES = {
     "intercept": _Measure("response"),
 }
 INDEX = "modulation_index"
+# An effect this small may be the rounding of equal responses.
+NOTHING = 1e-3
 COLUMNS = [
     "what", "layer", "against", "time_step", "last_step", "strength", "control", "unit", "estimate", "interval_low",
     "interval_high", "cluster_mean", "cluster_mean_low", "cluster_mean_high", "effect_size", "n_models", "n_channels",
-    "n_units", "n_missing", "n_stimuli", "n_stimuli_dropped", "scope", "test", "p", "p_adjusted", "p_within_network",
-    "p_within_network_adjusted", "p_sign_flip", "smallest_p_sign_flip", "converged", "warnings",
+    "n_units", "n_missing", "n_stimuli", "n_stimuli_selection", "n_stimuli_dropped", "scope", "test", "p",
+    "p_adjusted", "p_within_network", "p_within_network_adjusted", "p_sign_flip", "smallest_p_sign_flip", "converged",
+    "warnings",
 ]  # fmt: skip
 
 
@@ -120,8 +123,11 @@ def summarise_similarity(
     taking_part = units[units["excluded_by"] == ""]
     rows = []
     for layer in sorted(set(taking_part[LAYER])):
-        value = float(np.mean([estimate for estimate, _ in found[layer]]))
-        null = np.mean([null for _, null in found[layer]], axis=0)
+        known = [(estimate, null) for estimate, null in found[layer] if not np.isnan(estimate)]
+        if not known:
+            continue
+        value = float(np.mean([estimate for estimate, _ in known]))
+        null = np.mean([null for _, null in known], axis=0)
         low, high = np.quantile(null, [0.025, 0.975])
         rows.append(
             {
@@ -131,7 +137,7 @@ def summarise_similarity(
                 "estimate": value,
                 "interval_low": value - high,
                 "interval_high": value - low,
-                "n_models": len(found[layer]),
+                "n_models": len(known),
                 "n_units": int((taking_part[LAYER] == layer).sum()),
                 "scope": "these networks, over stimuli",
                 "test": f"permutation of the other objects' classes over stimuli, {len(null)} times",
@@ -200,12 +206,15 @@ def _clusters(units: pd.DataFrame, steps: list[str], generator: np.random.Genera
         }
         for row in clusters.to_dict("records")
     ]
-    found = [row for row in rows if row[p] < 0.05]
+    found = [row for row in rows if row[p] < 0.05 and abs(row["estimate"]) > NOTHING]
     return rows + [{**row, "what": "onset", "estimate": row["time_step"], p: np.nan} for row in found[:1]]
 
 
 def _mixed(units: pd.DataFrame) -> list[dict[str, Any]]:
-    table = mixed_model(units, INDEX)
+    try:
+        table = mixed_model(units, INDEX)
+    except ValueError as error:  # a network has no driven unit in a layer: the other statistics stand
+        return [{"what": "mixed model: not fitted", "unit": "1", "warnings": str(error)}]
     kept = ["layer", "against", "estimate", "interval_low", "interval_high", "effect_size", "p", "n_models", "n_units",
             "n_missing", "converged", "warnings"]  # fmt: skip
     return [

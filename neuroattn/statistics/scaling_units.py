@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,7 +13,7 @@ from neuroattn.statistics.errors_in_variables import deming
 from neuroattn.statistics.modulation import driven, modulation
 
 if TYPE_CHECKING:
-    from neuroattn.statistics.least_squares import FloatArray, IntArray
+    from neuroattn.statistics.least_squares import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,10 @@ class Responses:
     own: IntArray
     other: IntArray
     half: IntArray
+
+    def of(self, stimuli: BoolArray) -> Responses:
+        """Return the responses to a part of the stimuli."""
+        return Responses(**{field.name: getattr(self, field.name)[stimuli] for field in dataclasses.fields(self)})
 
 
 class States(NamedTuple):

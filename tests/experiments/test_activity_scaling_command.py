@@ -37,7 +37,9 @@ def test_a_run_leaves_its_files_and_says_what_it_found(finished):
     files = {"recording.zarr", "units.parquet", "statistics.csv", "figure.png", "figure.svg", "run.json", "report.html"}
     assert {path.name for path in finished.iterdir()} == files
     findings = json.loads((finished / "run.json").read_text())["findings"]
-    header = "Activity scaling, units of one network, 60 stimuli in both states (0 dropped: attention not confirmed in"
+    header = (
+        "Activity scaling, units of one network, 30 stimuli in both states measure and 30 others select (0 dropped:"
+    )
     assert any(line.startswith(header) for line in findings)
     assert any(
         line.startswith("Ceiling of one gate of strength 0.2 on a linear unit: index 0.200 (0.111") for line in findings

@@ -78,14 +78,16 @@ def test_planted_gain_and_offset_come_back(gain, offset, form):
     assert_allclose(units["modulation_index"], units["difference"] / (units["mean_attended"] + mean), rtol=1e-5)
     assert_allclose(row(tables, "slope")["estimate"], gain, rtol=1e-4)
     assert_allclose(row(tables, "intercept")["estimate"], offset, atol=1e-4)
-    assert any(f"(the effect is {form})" in line for line in tables.findings)
+    assert any(f" units, the others do not vary in a state; the effect is {form})" in line for line in tables.findings)
     assert tables.findings[-1].startswith("Biology")
     assert "    'Attention to its object increases a unit's activity': supported" in tables.findings
     # The first step is before any gate.
     assert_allclose(units["modulation_index_step_0"], 0, atol=1e-12)
     assert_allclose(units["modulation_index_step_1"], units["modulation_index"], rtol=1e-3)
     assert any(line.startswith("Onset") and "stage1/response step 1." in line for line in tables.findings)
-    assert row(tables, "modulation_index")["n_stimuli"] > 150
+    numbers = row(tables, "modulation_index")[["n_stimuli", "n_stimuli_selection", "n_stimuli_dropped"]]
+    assert numbers.sum() == 200
+    assert set(units["n_stimuli"]) == {numbers["n_stimuli"]}
 
 
 def test_where_nothing_is_planted_nothing_is_found():

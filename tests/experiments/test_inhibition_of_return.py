@@ -65,18 +65,19 @@ def test_the_papers_contrast_is_that_of_the_evaluation(finished):
 def test_controls(finished):
     statistics = pd.read_csv(finished / "statistics.csv")
     back = statistics[statistics["what"] == "return"].set_index("control")
-    assert set(back.index.dropna()) == set(CONTROLS)
-    assert (back.loc[["zero_strength", "one_step"], "estimate"] == 1).all()  # where the mask cannot act
+    # At strength 0 no choice is defined.
+    assert set(back.index.dropna()) == set(CONTROLS) - {"zero_strength"}
+    assert back.loc["one_step", "estimate"] == 1  # where no feedback acts
     assert back.loc["intact", "estimate"] < 0.1
-    assert (back.loc[list(CONTROLS), "n_stimuli"] == 30).all()
+    assert (back.loc[["one_step", "intact", "untrained"], "n_stimuli"] == 30).all()
 
 
 def test_trials_are_a_row_an_object_of_a_run(finished):
     trials = pd.read_parquet(finished / "units.parquet")
-    assert len(trials) == 9 * 60 * 2
+    assert 9 * 60 * 2 < len(trials) <= 10 * 60 * 2  # "another" lacks stimuli alone of their place in a batch
     assert trials.groupby(["condition", "phase", "stimulus_id"])["chosen"].sum().eq(1).all()
     with xr.open_datatree(finished / "recording.zarr", engine="zarr", consolidated=False) as tree:
-        assert dict(tree["digits-0/trials"].sizes) == {"run": 9, "stimulus": 60, "object": 2}
+        assert dict(tree["digits-0/trials"].sizes) == {"run": 10, "stimulus": 60, "object": 2}
 
 
 def test_a_network_of_another_size_is_refused(tmp_path, capsys):

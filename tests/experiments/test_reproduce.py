@@ -81,8 +81,15 @@ def test_the_published_weights(capsys, sweep, tmp_path, reference, mnist):
     ("arguments", "text"),
     [
         (["--sweep", "none.csv"], "sweep must be a table that exists, got 'none.csv'; check the path"),
-        (["--published", "none.pt"], "model must be a file that exists, got 'none.pt'; check the path"),
+        (["--published", "none.pt", "--data", "."], "model must be a file that exists, got 'none.pt'; check the path"),
         (["--composites", "1"], "composites must be at least 2, got 1"),
+        (
+            ["--published", "a.pt"],
+            (
+                "data must be named with published: those weights were trained on digits that are embedded here, and "
+                "their numbers are of test digits"
+            ),
+        ),
     ],
 )
 def test_what_a_user_gets_wrong(capsys, monkeypatch, sweep, tmp_path, arguments, text):

@@ -48,8 +48,9 @@ def run(recorded, condition, phase=2):
 
 def test_what_each_mask_must_give(recorded):
     names = ["free", "free", "imposed", "ablated", "stage1 alone", "stage2 alone", "swapped", "another", "carried"]
+    names.append("moved, no mask")
     assert recorded["condition"].values.tolist() == names
-    assert recorded["phase"].values.tolist() == [1] + [2] * 8
+    assert recorded["phase"].values.tolist() == [1] + [2] * 9
     first, second = run(recorded, "free", 1), run(recorded, "free")
     for name in recorded.data_vars:
         # The mask that the first phase left is the free trial's; without it nothing is left of the first phase.
@@ -58,12 +59,17 @@ def test_what_each_mask_must_give(recorded):
     assert (second["chosen"] != first["chosen"]).all()
     # The mask of the other object sends attention to the first one again.
     assert (run(recorded, "swapped")["chosen"] == first["chosen"]).mean() > 0.95
+    # It is a place that is inhibited: the mask of another stimulus with the same place does nearly as much.
+    another = run(recorded, "another")["chosen"]
+    assert (another[another >= 0] != first["chosen"][another >= 0]).mean() > 0.7
 
 
 def test_a_scene_whose_objects_changed_places(recorded):
     carried = run(recorded, "carried")
-    assert carried["place"].values.tolist() == [1, 0]
-    assert recorded["place"].values[:-1].tolist() == [[0, 1]] * 8
+    moved = run(recorded, "moved, no mask")
+    assert carried["place"].values.tolist() == moved["place"].values.tolist() == [1, 0]
+    assert recorded["place"].values[:-2].tolist() == [[0, 1]] * 8
+    assert (moved["chosen"] != carried["chosen"]).any()
     # The place is inhibited, where the other object stands now.
     assert (carried["chosen"] == run(recorded, "free", 1)["chosen"]).mean() > 0.8
 
@@ -100,7 +106,7 @@ def test_gates_and_responses_of_an_object_by_hand(network, recorded):
 
 def test_the_batch_does_not_matter_but_for_the_other_stimulus(network, recorded):
     again = returns(network, composites(2), batch_size=23)
-    kept = [name for name in recorded["condition"].values if name not in {"another", "carried"}]
+    kept = [name for name in recorded["condition"].values if name not in {"another", "carried", "moved, no mask"}]
     rows = recorded["condition"].isin(kept)
     for name in recorded.data_vars:
         assert_allclose(again[name].values[rows.values], recorded[name].values[rows.values], atol=1e-4)
@@ -109,11 +115,21 @@ def test_the_batch_does_not_matter_but_for_the_other_stimulus(network, recorded)
 def test_three_objects_move_one_place_on():
     network = GatedNetwork(digits_config(n_objects=3), torch.Generator().manual_seed(0), name="a", seed=0)
     recorded = returns(network.eval(), composites(3, 6), batch_size=6)
-    assert recorded["phase"].values.tolist() == [1, 2, 3] + [2] * 7
-    assert recorded["place"].values[-1].tolist() == [1, 2, 0]
+    assert recorded["phase"].values.tolist() == [1, 2, 3] + [2] * 8
+    assert recorded["place"].values[-2:].tolist() == [[1, 2, 0]] * 2
     attended = recorded["attended"].values[:3]
     assert_array_equal(np.sort(attended, axis=0), np.tile([[0], [1], [2]], 6))
     assert SHIFT == 14
+
+
+def test_where_a_choice_is_not_defined(network):
+    recorded = returns(network.with_strength(0.0), composites(2, 6), batch_size=6)
+    assert (recorded["chosen"] == -1).all()
+    assert (recorded["attended"] == -1).all()
+    # Two stimuli at most: each is the only one of its place, or both are of one.
+    few = returns(network, composites(2, 2), batch_size=2)
+    first, another = run(few, "free", 1)["attended"].values, run(few, "another")["chosen"].values
+    assert ((another == -1).all()) == (first[0] != first[1])
 
 
 def test_stimuli_without_objects_and_single_stimuli(network):

@@ -39,7 +39,7 @@ def by_hand(responses, preferred):
 
 def test_against_each_unit_by_hand():
     responses, preferred = planted(0, 0.4)
-    found, null = feature_similarity(responses, np.ones(N_UNITS, bool), np.random.default_rng(0), 200)
+    found, null = feature_similarity(responses, np.ones(N_UNITS, bool), 0, 200)
     assert_allclose(found, by_hand(responses, preferred))
     assert null.shape == (200,)
     assert found > 0.1
@@ -51,7 +51,7 @@ def test_the_null_distribution_holds_without_an_effect():
     p = []
     for seed in range(300):
         responses, _ = planted(seed, 0.0)
-        found, null = feature_similarity(responses, np.ones(N_UNITS, bool), np.random.default_rng(seed), 99)
+        found, null = feature_similarity(responses, np.ones(N_UNITS, bool), seed, 99)
         p.append((1 + np.sum(np.abs(null) >= abs(found))) / 100)
     assert 0.03 < np.mean(np.array(p) <= 0.05) < 0.075
 
@@ -63,8 +63,18 @@ def test_a_part_of_the_units_and_none():
         **{name: getattr(responses, name)[:, part] for name in ("attended", "unattended", "own", "other")},
         half=responses.half,
     )
-    one, _ = feature_similarity(responses, part, np.random.default_rng(0), 5)
-    same, _ = feature_similarity(some, np.ones(11, bool), np.random.default_rng(0), 5)
+    one, _ = feature_similarity(responses, part, 0, 5)
+    same, _ = feature_similarity(some, np.ones(11, bool), 0, 5)
     assert_allclose(one, same)
-    nothing, null = feature_similarity(responses, np.zeros(N_UNITS, bool), np.random.default_rng(0), 5)
+    nothing, null = feature_similarity(responses, np.zeros(N_UNITS, bool), 0, 5)
     assert np.isnan([nothing, *null]).all()
+
+
+def test_networks_of_the_same_stimuli_share_their_permutations():
+    """Whichever of their units take part: their stimuli's noise is common to all, and must be so in the null, too."""
+    responses, _ = planted(2, 0.0)
+    side = responses.own[0] == responses.own[0, 0]
+    for part in (side, ~side):
+        whole = feature_similarity(responses, part, 3, 50)[1]
+        alone = [feature_similarity(responses, np.arange(N_UNITS) == unit, 3, 50)[1] for unit in np.flatnonzero(part)]
+        assert_allclose(whole, np.mean(alone, axis=0), atol=1e-12)

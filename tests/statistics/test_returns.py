@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from numpy.testing import assert_allclose
@@ -13,8 +14,8 @@ from neuroattn.statistics.return_findings import findings, of_place, verdict
 from neuroattn.statistics.return_summary import adjusted, summarise
 from neuroattn.statistics.return_trials import return_trials
 
-CONDITIONS = ["free"] * 3 + ["imposed", "ablated", "swapped", "another", "carried"]
-PHASES = [1, 2, 3, *[2] * 5]
+CONDITIONS = ["free"] * 3 + ["imposed", "ablated", "swapped", "another", "carried", "moved, no mask"]
+PHASES = [1, 2, 3, *[2] * 6]
 
 
 def recorded(seed, n_stimuli=60, *, memory=True, inhibits="place", before=0.3):
@@ -26,9 +27,9 @@ def recorded(seed, n_stimuli=60, *, memory=True, inhibits="place", before=0.3):
     random = np.random.default_rng(seed)
     order = np.argsort(random.random((n_stimuli, 3)), axis=1)  # object attended in each phase
     rows = np.arange(n_stimuli)
-    place = np.tile(np.arange(3), (8, 1))
-    place[-1] = [1, 2, 0]
-    attended = np.empty((8, n_stimuli), int)
+    place = np.tile(np.arange(3), (9, 1))
+    place[-2:] = [1, 2, 0]
+    attended = np.empty((9, n_stimuli), int)
     attended[:3] = order.T
     attended[3] = order[:, 1] if memory else order[:, 0]
     attended[4] = order[:, 0]
@@ -37,12 +38,15 @@ def recorded(seed, n_stimuli=60, *, memory=True, inhibits="place", before=0.3):
     at_place = np.array([np.flatnonzero(place[-1] == k)[0] for k in range(3)])[order[:, 0]]  # what stands there now
     avoided = at_place if inhibits == "place" else order[:, 0]
     attended[7] = (avoided + random.integers(1, 3, n_stimuli)) % 3
-    gate = 0.6 + 0.05 * place[:, None, :] + random.normal(0, 0.02, (8, n_stimuli, 3))
-    for run in range(8):
+    attended[8] = random.integers(0, 3, n_stimuli)
+    if not memory:  # no mask does anything
+        attended[7] = attended[8]
+    gate = 0.6 + 0.05 * place[:, None, :] + random.normal(0, 0.02, (9, n_stimuli, 3))
+    for run in range(9):
         gate[run, rows, attended[run]] = 0.1
     gate[1, rows, order[:, 0]] += before
     gate[3, rows, order[:, 0]] += before if memory else 0
-    other = {name: (("run", "stimulus"), np.full((8, n_stimuli), value)) for name, value in
+    other = {name: (("run", "stimulus"), np.full((9, n_stimuli), value)) for name, value in
              (("gate_background", 0.95), ("gate_attended", 0.1), ("gate_unattended", 0.9))}  # fmt: skip
     return xr.Dataset(
         {
@@ -116,8 +120,6 @@ def test_one_network():
 
 def test_several_networks():
     tables = [return_trials(recorded(seed, before=0.2 + 0.05 * seed), f"net{seed}") for seed in range(6)]
-    import pandas as pd
-
     table = adjusted(summarise(pd.concat(tables), np.random.default_rng(0), 200).assign(control=None))
     matched = rows_of(table, "matched difference", "imposed")
     assert matched["scope"] == "6 networks"
@@ -138,7 +140,6 @@ def test_several_networks():
     [
         ({}, "imposed by the mask", "the place"),
         ({"inhibits": "object"}, "imposed by the mask", "the object"),
-        ({"memory": False}, "absent", "the place"),
     ],
 )
 def test_verdicts(options, whose, what):
@@ -147,6 +148,33 @@ def test_verdicts(options, whose, what):
     lines = findings(table.assign(control=None), 3)
     assert f"Verdict: avoidance of the attended object is {whose}; what the mask inhibits is {what}." in lines
     assert lines[0].startswith("Inhibition of return, stimuli of one network, 60 composites of 3 digits.")
+
+
+def test_masks_that_do_nothing():
+    table = summarise(return_trials(recorded(2, memory=False), "a"), np.random.default_rng(0), 200)
+    assert (verdict(table), of_place(table)) == ("absent", "neither place nor object")
+    assert "Verdict: avoidance of the attended object is absent." in findings(table.assign(control=None), 3)
+
+
+def test_avoidance_is_against_no_mask_on_the_same_pictures():
+    trials = return_trials(recorded(5), "a")
+    table = summarise(trials, np.random.default_rng(0), 500).set_index(["what", "condition"])
+    assert table.loc[("avoidance", "imposed"), "estimate"] == 1  # never with it, always without
+    moved, carried = (trials[trials["condition"] == name] for name in ("moved, no mask", "carried"))
+    for name, which in (("carried", "first"), ("carried to place", "inhibited_place")):
+        one, other = (rows[rows[which]].set_index("stimulus_id")["chosen"].astype(float) for rows in (moved, carried))
+        row = table.loc[("avoidance", name)]
+        assert_allclose([row["estimate"], row["sd"]], [(one - other).mean(), (one - other).std()])
+    assert table.loc[("avoidance", "carried to place"), "interval_low"] > 0
+
+
+def test_a_choice_that_is_not_defined_is_left_out():
+    runs = recorded(6)
+    runs["chosen"].values[6, :13] = -1
+    trials = return_trials(runs, "a")
+    assert len(trials[trials["condition"] == "another"]) == 3 * (60 - 13)
+    table = summarise(trials, np.random.default_rng(0), 200)
+    assert rows_of(table, "return", "another")["n_stimuli"] == 47
 
 
 def test_an_emergent_return_would_be_seen():
@@ -158,11 +186,7 @@ def test_an_emergent_return_would_be_seen():
 
 def test_a_control_that_avoids_is_a_warning():
     table = summarise(return_trials(recorded(4), "a"), np.random.default_rng(0), 200).assign(control=None)
-    control = rows_of(table, "return").assign(control="untrained")
-    import pandas as pd
-
-    lines = findings(pd.concat([table, control[control["condition"] == "imposed"]]), 3)
-    assert (
-        lines[0]
-        == "WARNING: the control untrained returns to the first object on 0.000 of trials, below chance (0.33)."
-    )
+    control = table[(table["condition"] == "imposed") & table["what"].isin(["return", "avoidance"])]
+    lines = findings(pd.concat([table, control.assign(control="untrained")]), 3)
+    expected = "WARNING: the control untrained avoids the first object: with its mask it returns on 1.000 fewer trials"
+    assert lines[0] == f"{expected} than without."
