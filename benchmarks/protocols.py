@@ -45,9 +45,9 @@ def gating() -> int:
     return N_COMPOSITES
 
 
-def tuning_protocol() -> int:
+def tuning_protocol(design: str) -> int:
     """Run the tuning protocol on digits-0; return on how many bars."""
-    config = tuning.Config(controls=("none",))
+    config = tuning.Config(design=design, controls=("none",))
     stimuli = tuning.stimuli(config)
     tree = tuning.recording(config, load_model("digits-0"), stimuli)
     tuning.analysis(config, xr.DataTree.from_dict({"/digits-0": tree}))
@@ -126,7 +126,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     timed("gating contrast", gating, options.gating)
-    timed("tuning protocol", tuning_protocol, options.tuning)
+    # The free order takes two phases a bar, the cued design four, of which two make the cues.
+    timed("tuning protocol, free order", lambda: tuning_protocol("free"), options.tuning)
+    timed("tuning protocol, cued", lambda: tuning_protocol("cued"), options.tuning)
     timed("hierarchical bootstrap", bootstrap, None)
     print(fits(), flush=True)
 

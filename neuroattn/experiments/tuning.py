@@ -73,7 +73,7 @@ class Config(ProtocolConfig):
         labels.CONTROLS, "controls, on a part of the bars", choices=(*labels.CONTROLS, "none")
     )
     n_resamples: int = option(2000, "resamples of the hierarchical bootstrap", low=100)
-    batch_size: int = option(128, "stimuli at once", low=2)
+    batch_size: int = option(256, "stimuli at once", low=2)
 
     def __post_init__(self) -> None:
         """Check every option."""

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 Statistic = Literal["mean", "median"]
 
-# Draws of one chunk of resamples; with a handful of 8-byte arrays that long the working memory stays near 100 MB.
-_DRAWS_PER_CHUNK = 2_000_000
+# Draws of one chunk of resamples: a handful of arrays that long stay in a core's cache.
+_DRAWS_PER_CHUNK = 20_000
 # Stands for infinity among values whose order alone matters, and which are averaged in pairs.
 _HUGE = 1e300
 # With fewer top clusters no percentile of resamples makes a 95 % interval.
@@ -91,18 +91,23 @@ def hierarchical_bootstrap(
     _require(data, labels, statistic, n_resamples, confidence)
     levels, order = _levels(labels, len(data))
     data = data[order]
-    rank = np.argsort(data, kind="stable")
+    place = None
+    if statistic == "median":  # units are counted in the order of their values
+        place = np.empty(len(data), dtype=np.int64)
+        place[np.argsort(data, kind="stable")] = np.arange(len(data))
+        data = np.sort(data)
     estimates = np.empty(n_resamples)
     chunk = max(1, _DRAWS_PER_CHUNK // len(data))
     for start in range(0, n_resamples, chunk):
         stop = min(start + chunk, n_resamples)
         counts = np.ones((stop - start, 1), dtype=np.int64)
-        for level in levels:
+        for level in levels[:-1]:
             counts = _draw(counts, level, generator)
+        counts = _draw(counts, levels[-1], generator, place)
         if statistic == "mean":
             estimates[start:stop] = counts @ data / counts.sum(axis=1)
         else:
-            estimates[start:stop] = _weighted_median(counts[:, rank], data[rank])
+            estimates[start:stop] = _weighted_median(counts, data)
     tail = (1 - confidence) / 2
     number = next((len(level.size) for level in levels[1:] if len(level.size) > 1), len(data))
     if expanded:
@@ -136,15 +141,20 @@ def _unclipped(value: float) -> float:
     return float(np.sign(value) * np.inf) if abs(value) > _HUGE / 1e50 else float(value)
 
 
-def _draw(counts: IntArray, level: _Level, generator: np.random.Generator) -> IntArray:
-    """Return how often each member is drawn, (resample, member), given how often its group was, (resample, group)."""
+def _draw(counts: IntArray, level: _Level, generator: np.random.Generator, place: IntArray | None = None) -> IntArray:
+    """Return how often each member is drawn, given how often its group was, (resample, group).
+
+    The result is (resample, member), members in their own order or at their `place`.
+    """
     n_members = int(level.size.sum())
     draws = (counts * level.size).ravel()
-    row = np.arange(len(counts))[:, None] * n_members
-    first = np.repeat((row + level.first).ravel(), draws)
-    size = np.repeat(np.broadcast_to(level.size, counts.shape).ravel(), draws)
+    first = np.repeat(np.tile(level.first, len(counts)), draws)
+    size = np.repeat(np.tile(level.size, len(counts)), draws)
     member = first + (generator.random(len(first)) * size).astype(np.int64)
-    return np.bincount(member, minlength=len(counts) * n_members).reshape(len(counts), n_members)
+    if place is not None:
+        member = place[member]
+    row = np.repeat(np.arange(len(counts)) * n_members, draws.reshape(counts.shape).sum(axis=1))
+    return np.bincount(row + member, minlength=len(counts) * n_members).reshape(len(counts), n_members)
 
 
 def _weighted_median(counts: IntArray, values: FloatArray) -> FloatArray:
