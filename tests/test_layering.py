@@ -20,8 +20,13 @@ ALLOWED = {
     "evaluation": {"stimuli", "models"},
     "experiments": {"stimuli", "models", "statistics", "figures", "recording", "training", "evaluation"},
 }
-# The command that draws runs shows what their networks do; the figures themselves know only tables.
-ALLOWED_IN_MODULE = {("figures", "__main__"): {"stimuli", "models"}}
+# The command that draws runs shows what their networks do, and those for scenes draw a sheet of them and a confusion
+# matrix; the figures themselves know only tables and arrays.
+ALLOWED_IN_MODULE = {
+    ("figures", "__main__"): {"stimuli", "models"},
+    ("stimuli", "__main__"): {"figures"},
+    ("evaluation", "scenes_run"): {"figures"},
+}
 # The root imports nothing of ours, but for these.
 ALLOWED_IN_ROOT = {"provenance": {"neuroattn"}, "command_line": {"neuroattn.options"}}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from neuroattn.stimuli.labelled import Labelled
 from neuroattn.stimuli.mnist import SIDE, Digits
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ SHIFT = SIDE // 2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Composites:
+class Composites(Labelled):
     """Composites of n digits, on the device that they were asked for on.
 
     Objects are in the order of their places: object 0 is the leftmost.
@@ -36,14 +37,7 @@ class Composites:
         (composite, object) int64, index into the set that the digits were taken from.
     """
 
-    images: torch.Tensor
-    objects: torch.Tensor
-    labels: torch.Tensor
     digit: torch.Tensor
-
-    def __len__(self) -> int:
-        """Count the composites."""
-        return len(self.images)
 
 
 def composites(

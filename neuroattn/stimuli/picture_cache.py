@@ -1,0 +1,135 @@
+"""Arrays of pictures that are made once and mapped ever after; making them may be interrupted, and goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from typing import TYPE_CHECKING
+
+import numpy as np
+from filelock import FileLock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+TODO, DONE, FAILED = 0, 1, 2
+
+_BLOCK = 256  # pictures between two notes of how far they are
+_STATE = "state"
+
+
+def cached_pictures(
+    place: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    number: int,
+    make: Callable[[int], Mapping[str, NDArray[np.uint8]] | None],
+    what: str,
+) -> tuple[dict[str, NDArray[np.uint8]], NDArray[np.uint8]]:
+    """Return arrays of pictures from a folder; those that are not there yet are made, with a progress bar.
+
+    Several processes may ask for the same ones at once: one makes them, the others wait.
+
+    Parameters
+    ----------
+    place
+        Folder of these pictures alone; its name says what they depend on.
+    shapes
+        Name of each array → shape of one picture in it.
+    number
+        Of pictures.
+    make
+        Returns picture k of every array, 8 bits, or None if it cannot be had. Called by several threads.
+    what
+        What a picture is, for the progress bar.
+
+    Returns
+    -------
+    arrays, state
+        Name → (picture, …) mapped; and what has become of each picture, `DONE` or `FAILED`.
+
+    Raises
+    ------
+    ValueError
+        If there is no room for them, or the folder cannot be written.
+    """
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(place.with_name(f"{place.name}.lock")):
+            state = _complete(place, shapes, number, make, what)
+    except OSError as error:
+        raise unwritable(place.parent, error) from error
+    return {name: np.load(place / f"{name}.npy", mmap_mode="r") for name in shapes}, state
+
+
+def _complete(
+    place: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    number: int,
+    make: Callable[[int], Mapping[str, NDArray[np.uint8]] | None],
+    what: str,
+) -> NDArray[np.uint8]:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from tqdm import tqdm
+
+    if not (place / f"{_STATE}.npy").is_file():
+        _require_room(place.parent, number * sum(int(np.prod(shape)) for shape in shapes.values()))
+        place.mkdir(exist_ok=True)
+        for name, shape in {**shapes, _STATE: ()}.items():  # the state last: with it, all are there
+            part = place / f"{name}.part"
+            np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=(number, *shape)).flush()
+            part.replace(place / f"{name}.npy")
+    state = np.load(place / f"{_STATE}.npy", mmap_mode="r+")
+    todo = np.flatnonzero(state == TODO)
+    if len(todo):
+        arrays = {name: np.load(place / f"{name}.npy", mmap_mode="r+") for name in shapes}
+
+        def fill(k: int) -> int:
+            made = make(k)
+            if made is None:
+                return FAILED
+            for name, array in arrays.items():
+                array[k] = made[name]
+            return DONE
+
+        progress = tqdm(total=number, initial=number - len(todo), desc="decoding", unit=what, disable=None)
+        with ThreadPoolExecutor() as pool, progress:  # Pillow decodes without the interpreter's lock
+            for first in range(0, len(todo), _BLOCK):
+                block = todo[first : first + _BLOCK]
+                done = list(pool.map(fill, block))
+                for array in arrays.values():
+                    array.flush()
+                state[block] = done
+                state.flush()
+                progress.update(len(block))
+    return np.array(state)
+
+
+def files_digest(folder: Path, names: Iterable[str]) -> str:
+    """Return the SHA-256 of files' names, sizes and times: enough to see that one has changed, without reading it."""
+    digest = hashlib.sha256()
+    for name in names:
+        try:
+            stat = (folder / name).stat()
+            digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        except (OSError, ValueError):  # a name may hold what no name can
+            digest.update(f"{name} missing\n".encode())
+    return digest.hexdigest()
+
+
+def unwritable(folder: Path, error: OSError) -> ValueError:
+    """Return the error that says the cache cannot be written, and why."""
+    reason = error.strerror or str(error)
+    return ValueError(f"cache must be a folder that can be written, got {str(folder)!r} ({reason})")
+
+
+def _require_room(folder: Path, n_bytes: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if n_bytes > free:
+        raise ValueError(
+            f"cache must have room for {n_bytes / 2**30:.1f} GiB of pictures, got {str(folder)!r} with "
+            f"{free / 2**30:.1f} GiB; name another folder"
+        )

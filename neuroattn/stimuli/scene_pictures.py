@@ -1,0 +1,86 @@
+"""A photograph as a network sees it: padded, resized, and each of its objects alone on black.
+
+Source: Lei, Benjamin & Kording (2021), arXiv:2106.04540: padded with grey 127 to the shape of the input, the photograph
+in the middle, then resized bilinearly with antialiasing, as Pillow does it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from neuroattn.stimuli.coco import dense_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from neuroattn.stimuli.coco import Outline
+
+GREY, BLACK = 127, 0
+
+# What Pillow raises of files that are no whole images, whatever is wrong with them.
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+
+
+def read_photograph(path: Path, width: int, height: int) -> NDArray[np.uint8]:
+    """Return a photograph (y, x, 3); grey ones have three equal channels.
+
+    Raises
+    ------
+    OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError
+        If there is no such file, it is not a whole image, or it has not the size (px) that its annotations are for.
+    """
+    with Image.open(path) as file:
+        if file.size != (width, height):
+            raise ValueError(f"{file.size[0]} × {file.size[1]} px, annotated as {width} × {height}")
+        return np.asarray(file.convert("RGB"))
+
+
+def scene(
+    photograph: NDArray[np.uint8], objects: Sequence[Outline], size: tuple[int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return a photograph and its objects at the size of a network's input.
+
+    Parameters
+    ----------
+    photograph
+        (y, x, 3).
+    objects
+        Outlines of the photograph's size.
+    size
+        (y, x) px.
+
+    Returns
+    -------
+    image, objects : numpy.ndarray
+        (3, y, x) and (object, 3, y, x), 8 bits.
+    """
+    alone = [fitted(photograph * dense_mask(outline)[..., None], size, BLACK) for outline in objects]
+    return fitted(photograph, size, GREY), np.stack(alone)
+
+
+def fitted(picture: NDArray[np.uint8], size: tuple[int, int], padding: int) -> NDArray[np.uint8]:
+    """Return a picture (y, x, 3) padded to the proportions of `size` (y, x) and resized to it, (3, y, x)."""
+    top, left, height, width = canvas(picture.shape[:2], size)
+    padded = np.full((height, width, 3), padding, dtype=np.uint8)
+    padded[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    resized = Image.fromarray(padded).resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return np.asarray(resized).transpose(2, 0, 1)
+
+
+def canvas(picture: tuple[int, ...], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return where a picture (y, x) px stands on the smallest canvas around it of the proportions of `size` (y, x).
+
+    Returns
+    -------
+    top, left, height, width : int
+        Of the picture's corner on the canvas, and of the canvas, px.
+    """
+    height = max(picture[0], round(picture[1] * size[0] / size[1]))
+    width = max(picture[1], round(picture[0] * size[1] / size[0]))
+    return (height - picture[0]) // 2, (width - picture[1]) // 2, height, width

@@ -1,0 +1,305 @@
+"""Scenes: photographs of several objects, as networks take them, from a COCO annotation file and a folder of images.
+
+What is slow is done once and kept in a folder of one's own: the index (which images and objects), and the pictures
+(decoded, padded, resized) as 8-bit arrays that are mapped, not read. Both say what they were made from, and another
+annotation file, rule, size or folder of images has others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock
+
+from neuroattn.stimuli.coco import LABELS, Rule, read_annotations, read_index, select_scenes, unreadable, write_index
+from neuroattn.stimuli.labelled import Labelled
+from neuroattn.stimuli.picture_cache import DONE, FAILED, cached_pictures, files_digest, unwritable
+from neuroattn.stimuli.scene_pictures import UNREADABLE, read_photograph, scene
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import torch
+    from numpy.typing import NDArray
+
+    from neuroattn.stimuli.coco import SceneIndex
+    from neuroattn.stimuli.stimulus_set import StimulusSet
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scenes:
+    """Scenes of an annotation file.
+
+    Attributes
+    ----------
+    images
+        (picture, 3, y, x) 8 bits, mapped.
+    objects
+        (picture, object, 3, y, x) 8 bits, mapped: each object alone on black, the largest first.
+    rows
+        (scene,) number of each scene's picture.
+    labels
+        (scene, object) int64, numbers of classes.
+    table
+        One row a scene: ``image_id, file_name, image_width, image_height``, and ``annotation_id_k, category_k,
+        supercategory_k, area_k, counts_k`` of object k.
+    classes
+        Their names, in the order of their numbers.
+    labels_are
+        Whether classes are ``supercategory`` or ``category``.
+    identity
+        SHA-256 of what the pictures were made from.
+    notes
+        What was left out, a line for each reason.
+    """
+
+    images: NDArray[np.uint8]
+    objects: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    table: pd.DataFrame
+    classes: tuple[str, ...]
+    labels_are: str
+    identity: str
+    notes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Count the scenes."""
+        return len(self.rows)
+
+    @property
+    def n_objects(self) -> int:
+        """Objects of each scene."""
+        return int(self.labels.shape[1])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(y, x) px of the pictures."""
+        return (self.images.shape[2], self.images.shape[3])
+
+    def select(self, chosen: NDArray[Any] | slice) -> Scenes:
+        """Return some of the scenes, of the same pictures."""
+        return dataclasses.replace(
+            self,
+            rows=self.rows[chosen],
+            labels=self.labels[chosen],
+            table=self.table.iloc[np.arange(len(self))[chosen]].reset_index(drop=True),
+        )
+
+    def batch(self, chosen: NDArray[np.int64] | torch.Tensor, device: str | torch.device = "cpu") -> Labelled:
+        """Return some of the scenes as what networks take.
+
+        Parameters
+        ----------
+        chosen
+            (picture,) numbers of scenes.
+        device
+            Where they are wanted.
+        """
+        import torch
+
+        number = np.asarray(chosen)
+        rows = self.rows[number]
+        return Labelled(
+            images=_unit(torch.from_numpy(self.images[rows]).to(device)),
+            objects=_unit(torch.from_numpy(self.objects[rows]).to(device)),
+            labels=torch.from_numpy(self.labels[number]).to(device),
+        )
+
+    def part(self, rows: slice) -> Labelled:
+        """Return some of the scenes as what networks take, on the CPU."""
+        return self.batch(np.arange(len(self))[rows])
+
+    def stimulus_set(self) -> StimulusSet:
+        """Return the scenes as stimuli, in memory; ``location_k`` counts the objects' centres from the left."""
+        from pycocotools import mask as outlines
+
+        from neuroattn.stimuli.stimulus_set import StimulusSet
+
+        pictures = self.batch(np.arange(len(self)))
+        centres = []
+        for k in range(self.n_objects):
+            sizes = zip(self.table["image_height"], self.table["image_width"], self.table[f"counts_{k}"], strict=True)
+            boxes = [outlines.toBbox({"size": [y, x], "counts": c.encode("ascii")}) for y, x, c in sizes]
+            centres.append([box[0] + box[2] / 2 for box in boxes])
+        place = np.argsort(np.argsort(np.array(centres), axis=0, kind="stable"), axis=0)
+        table = self.table.drop(columns=[f"counts_{k}" for k in range(self.n_objects)])
+        columns = {f"label_{k}": self.labels[:, k] for k in range(self.n_objects)}
+        columns |= {f"location_{k}": place[k] for k in range(self.n_objects)}
+        return StimulusSet(pictures.images, pictures.objects, table.assign(**columns))
+
+
+def _unit(values: torch.Tensor) -> torch.Tensor:
+    """Return 8-bit values as fractions of 255."""
+    return values * (1 / 255)
+
+
+def load_index(annotations: str | Path, cache: str | Path | None = None, rule: Rule | None = None) -> SceneIndex:
+    """Return which scenes an annotation file has, from the cache if it has been asked before.
+
+    Parameters
+    ----------
+    annotations
+        COCO's instance annotations.
+    cache
+        Folder for what is kept; None: this package's in the user's cache folder.
+    rule
+        Which scenes; None: the paper's.
+
+    Raises
+    ------
+    ValueError
+        If the file is no annotation file or has no scene, or the cache cannot be written.
+    """
+    chosen, file = rule or Rule(), Path(annotations)
+    place = cache_folder(cache) / f"index-{_short(_sha256(file), dataclasses.asdict(chosen))}.parquet"
+    if place.is_file():
+        return read_index(place)
+    index = select_scenes(read_annotations(file), chosen)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(place.with_suffix(".lock")):  # two processes would write the same file beside the goal
+            write_index(index, place)
+    except OSError as error:
+        raise unwritable(place.parent, error) from error
+    return index
+
+
+def load_scenes(
+    images: str | Path,
+    annotations: str | Path,
+    *,
+    size: tuple[int, int] = (100, 100),
+    n_objects: int = 2,
+    labels: str = "supercategory",
+    cache: str | Path | None = None,
+    rule: Rule | None = None,
+) -> Scenes:
+    """Return the scenes of a folder of images; what is not in the cache yet is made, with a progress bar.
+
+    Making may be interrupted, and goes on; several processes may ask at once.
+
+    Parameters
+    ----------
+    images
+        Folder of the images.
+    annotations
+        COCO's instance annotations for them.
+    size
+        (y, x) px of the pictures.
+    n_objects
+        Objects a scene: its largest ones. Images with fewer accepted objects are left out.
+    labels
+        Whether an object's class is its ``supercategory`` or its ``category``.
+    cache, rule
+        As for `load_index`.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range, the folder or the file does not exist, no scene is left, or there is no room for
+        the pictures.
+    """
+    folder = Path(images)
+    if not folder.is_dir():
+        raise ValueError(f"images must be a folder, got {str(images)!r}, which is none; name the folder of the images")
+    if labels not in LABELS:
+        raise ValueError(f"labels must be one of {', '.join(LABELS)}, got {labels!r}")
+    if len(size) != 2 or min(size) < 1:
+        raise ValueError(f"size must be (y, x) px, each at least 1, got {size}")
+    if n_objects < 2:
+        raise ValueError(f"n_objects must be at least 2, got {n_objects}")
+    index = load_index(annotations, cache, dataclasses.replace(rule or Rule(), n_objects=n_objects))
+    table = _by_scene(index, n_objects)
+    identity = _identity(index, folder, table, size, n_objects)
+    place = cache_folder(cache) / f"pictures-{identity[:16]}"
+
+    def make(k: int) -> dict[str, NDArray[np.uint8]] | None:
+        row = table.iloc[k]
+        shape = [int(row["image_height"]), int(row["image_width"])]
+        outlines = [{"size": shape, "counts": row[f"counts_{n}"].encode("ascii")} for n in range(n_objects)]
+        try:
+            photograph = read_photograph(folder / row["file_name"], shape[1], shape[0])
+        except UNREADABLE:
+            return None
+        image, alone = scene(photograph, outlines, size)
+        return {"images": image, "objects": alone}
+
+    shapes = {"images": (3, *size), "objects": (n_objects, 3, *size)}
+    arrays, state = cached_pictures(place, shapes, len(table), make, "scene")
+    kept = np.flatnonzero(state == DONE)
+    if not len(kept):
+        raise ValueError(
+            f"images must be a folder with the images of {index.annotations}, got {str(images)!r}, in which none of "
+            f"{len(table):,} can be read; check the folder"
+        )
+    names = index.classes[labels]
+    number = {name: k for k, name in enumerate(names)}
+    classes = [table[f"{labels}_{k}"].map(number).to_numpy(np.int64) for k in range(n_objects)]
+    unread = table.loc[state == FAILED, "file_name"].tolist()
+    reason = "missing, damaged or of another size than annotated"
+    notes = [f"{len(unread):,} images left out: {reason} (the first is {unread[0]})"] if unread else []
+    return Scenes(
+        images=arrays["images"],
+        objects=arrays["objects"],
+        rows=kept,
+        labels=np.stack(classes, 1)[kept].astype(np.int64),
+        table=table.iloc[kept].reset_index(drop=True),
+        classes=names,
+        labels_are=labels,
+        identity=identity,
+        notes=(*index.notes, *notes),
+    )
+
+
+def _by_scene(index: SceneIndex, n_objects: int) -> pd.DataFrame:
+    """Return one row a scene, with its largest objects side by side."""
+    of_image = ["image_id", "file_name", "image_width", "image_height"]
+    parts = [index.objects.loc[index.objects["rank"] == k].reset_index(drop=True) for k in range(n_objects)]
+    of_object = ["annotation_id", "category_id", "category", "supercategory", "area", "counts"]
+    columns = [part[of_object].add_suffix(f"_{k}") for k, part in enumerate(parts)]
+    return pd.concat([parts[0][of_image], *columns], axis=1)
+
+
+def _identity(index: SceneIndex, folder: Path, table: pd.DataFrame, size: tuple[int, int], n_objects: int) -> str:
+    """Return the SHA-256 of all that the pictures depend on; of the images their names, sizes and times."""
+    about = {"sha256": index.sha256, "rule": dataclasses.asdict(index.rule), "size": size, "n_objects": n_objects}
+    files = files_digest(folder, table["file_name"])
+    return hashlib.sha256(f"{json.dumps(about, sort_keys=True)}{files}".encode()).hexdigest()
+
+
+def cache_folder(cache: str | Path | None) -> Path:
+    """Return the folder for what is kept: the given one, or this package's in the user's cache folder."""
+    import pooch
+
+    return Path(pooch.os_cache("neuroattn") / "scenes" if cache is None else cache)
+
+
+def _sha256(file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise unreadable(file, error) from error
+
+
+def _short(sha256: str, about: dict[str, Any]) -> str:
+    return hashlib.sha256(f"{sha256}{json.dumps(about, sort_keys=True)}".encode()).hexdigest()[:16]
+
+
+def class_counts(labels: NDArray[np.int64], classes: Sequence[str]) -> pd.Series[int]:
+    """Return how many objects each class has, with the names of the classes as index."""
+    return pd.Series(np.bincount(labels.ravel(), minlength=len(classes)), index=list(classes))
+
+
+def tell_notes(scenes: Scenes, tell: Callable[[str], None]) -> None:
+    """Tell what was left out of scenes, a line for each reason."""
+    for note in scenes.notes:
+        tell(f"note: {note}")

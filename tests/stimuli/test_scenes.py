@@ -1,0 +1,607 @@
+"""Scenes as networks take them, against plain Pillow; and the cache that keeps them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
+from pyarrow import parquet
+
+from neuroattn.stimuli import picture_cache, scenes
+from neuroattn.stimuli.coco import SUPERCATEGORIES, Rule
+from neuroattn.stimuli.scene_pictures import canvas
+from neuroattn.stimuli.scenes import class_counts, load_index, load_scenes, tell_notes
+
+ENVIRONMENT = dict(os.environ) | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+CATEGORIES = [
+    {"id": 1, "name": "dog", "supercategory": "animal"},
+    {"id": 7, "name": "car", "supercategory": "vehicle"},
+    {"id": 3, "name": "cat", "supercategory": "animal"},
+]
+SHAPES = [(20, 40), (40, 20), (30, 30), (21, 40)]  # (y, x) px
+LOST = "missing, damaged or of another size than annotated"
+
+
+def rectangles(shape):
+    """Return where the objects of an image are, as (top, left, bottom, right): the largest is on the right."""
+    height, width = shape
+    return [(0, width // 2, height, width), (0, 0, height - 3, width // 3), (height - 3, 0, height, width // 2)]
+
+
+def annotated(folder, shapes, n_objects=2, file_names=None):
+    """Write the annotations of images of these shapes."""
+    images, annotations = [], []
+    for k, (height, width) in enumerate(shapes):
+        name = f"{k:03}.png" if file_names is None else file_names[k]
+        images.append({"id": 10 + k, "file_name": name, "width": width, "height": height})
+        for n, (top, left, bottom, right) in enumerate(rectangles((height, width))[:n_objects]):
+            annotations.append(
+                {
+                    "id": 100 * k + n,
+                    "image_id": 10 + k,
+                    "category_id": [7, 1, 3][(k + n) % 3],
+                    "iscrowd": 0,
+                    "area": (bottom - top) * (right - left),
+                    "segmentation": [[left, top, right, top, right, bottom, left, bottom]],
+                }
+            )
+    path = folder / "instances.json"
+    path.write_text(json.dumps({"images": images, "annotations": annotations, "categories": CATEGORIES}))
+    return path
+
+
+def noise(shape, seed=0):
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (*shape, 3), dtype=np.uint8))
+
+
+class World:
+    """A folder of images, their annotations, and a cache."""
+
+    def __init__(self, folder, shapes=SHAPES, n_objects=2):
+        self.images, self.cache = folder / "images", folder / "cache"
+        self.images.mkdir(parents=True)
+        self.annotations = annotated(folder, shapes, n_objects)
+        for k, shape in enumerate(shapes):
+            noise(shape, k).save(self.images / f"{k:03}.png")
+
+    def load(self, **options):
+        return load_scenes(self.images, self.annotations, **({"size": (24, 24), "cache": self.cache} | options))
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path / "world")
+
+
+def refused(text):
+    return pytest.raises(ValueError, match=f"^{re.escape(text)}$")
+
+
+def plain(photograph, masks, size):
+    """Return an image and its objects as Pillow alone makes them, channels last."""
+
+    def fitted(picture, grey):
+        scale = max(picture.width / size[1], picture.height / size[0])
+        padded = Image.new("RGB", (round(size[1] * scale), round(size[0] * scale)), (grey, grey, grey))
+        padded.paste(picture, ((padded.width - picture.width) // 2, (padded.height - picture.height) // 2))
+        return np.asarray(padded.resize((size[1], size[0]), Image.Resampling.BILINEAR))
+
+    photograph = photograph.convert("RGB")
+    black = Image.new("RGB", photograph.size)
+    alone = [Image.composite(photograph, black, Image.fromarray(np.uint8(255) * mask)) for mask in masks]
+    return fitted(photograph, 127), [fitted(picture, 0) for picture in alone]
+
+
+def masks_of(shape, n_objects=2):
+    masks = []
+    for top, left, bottom, right in rectangles(shape)[:n_objects]:
+        mask = np.zeros(shape, np.uint8)
+        mask[top:bottom, left:right] = 1
+        masks.append(mask)
+    return masks
+
+
+def assert_plain(found, k, photograph, masks):
+    image, objects = plain(photograph, masks, found.size)
+    assert_array_equal(found.images[found.rows[k]].transpose(1, 2, 0), image)
+    for part, expected in zip(found.objects[found.rows[k]], objects, strict=True):
+        assert_array_equal(part.transpose(1, 2, 0), expected)
+
+
+@pytest.mark.parametrize("size", [(24, 24), (100, 100), (32, 48), (48, 32), (7, 60), (1, 1)])
+def test_pictures_are_those_of_plain_pillow(world, size):
+    found = world.load(size=size)
+    assert found.size == size
+    assert found.images.shape == (4, 3, *size)
+    assert found.objects.shape == (4, 2, 3, *size)
+    assert found.images.dtype == found.objects.dtype == np.uint8
+    for k, shape in enumerate(SHAPES):
+        assert_plain(found, k, Image.open(world.images / f"{k:03}.png"), masks_of(shape))
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK", "P", "1", "RGBA", "LA"])
+def test_photographs_that_are_not_rgb(tmp_path, mode):
+    world = World(tmp_path / "world", SHAPES[:2])
+    suffix = {"L": "jpg", "CMYK": "jpg"}.get(mode, "png")
+    annotated(tmp_path / "world", SHAPES[:2], file_names=[f"other.{suffix}", "001.png"])
+    noise(SHAPES[0]).convert(mode).save(world.images / f"other.{suffix}")
+    file = Image.open(world.images / f"other.{suffix}")
+    assert file.mode == mode
+    found = world.load()
+    assert_plain(found, 0, file, masks_of(SHAPES[0]))
+    if mode in {"L", "1", "LA"}:
+        assert_array_equal(found.images[0], found.images[0][[1, 2, 0]])
+
+
+@given(st.tuples(*[st.integers(1, 700)] * 2), st.tuples(*[st.integers(1, 300)] * 2))
+def test_the_canvas_holds_the_picture_in_its_middle(picture, size):
+    top, left, height, width = canvas(picture, size)
+    for before, inside, whole in ((top, picture[0], height), (left, picture[1], width)):
+        assert before >= 0
+        assert 0 <= whole - inside - 2 * before <= 1
+    assert (top, left) == (0, 0) or 0 in {top, left}  # padded one way alone
+    assert abs(height * size[1] - width * size[0]) <= max(size) / 2 + 1  # to the pixel the proportions of the input
+
+
+@pytest.fixture(scope="module")
+def coco(reference):
+    folder = reference / "data" / "coco"
+    if not folder.is_dir():
+        pytest.skip(f"no COCO at {folder}")
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of pycocotools, with NumPy 2
+def test_the_real_scenes(coco, tmp_path):
+    from pycocotools.coco import COCO
+
+    file = coco / "annotations" / "instances.json"
+    found = load_scenes(coco / "images", file, cache=tmp_path)
+    known = COCO(str(file))
+    assert (len(found), found.n_objects, found.size) == (81, 2, (100, 100))
+    assert found.classes == SUPERCATEGORIES
+    for k, row in enumerate(found.table.to_dict("records")):
+        annotations = [known.anns[row[f"annotation_id_{n}"]] for n in range(2)]
+        masks = [known.annToMask(annotation) for annotation in annotations]
+        assert_plain(found, k, Image.open(coco / "images" / row["file_name"]), masks)
+        names = [known.cats[annotation["category_id"]]["supercategory"] for annotation in annotations]
+        assert [found.classes[label] for label in found.labels[k]] == names
+    assert len(load_scenes(coco / "images", file, cache=tmp_path, n_objects=3, size=(20, 30))) < 81
+    assert len(found.stimulus_set()) == 81
+
+
+def test_what_scenes_say_of_themselves(world):
+    found = world.load()
+    assert (len(found), found.n_objects, found.size, found.notes) == (4, 2, (24, 24), ())
+    assert found.classes == SUPERCATEGORIES
+    assert found.table["image_id"].tolist() == [10, 11, 12, 13]
+    assert found.table["file_name"].tolist() == ["000.png", "001.png", "002.png", "003.png"]
+    assert found.table[["image_height", "image_width"]].to_numpy().tolist() == [list(shape) for shape in SHAPES]
+    assert found.table["annotation_id_0"].tolist() == [0, 100, 200, 300]
+    assert found.table["annotation_id_1"].tolist() == [1, 101, 201, 301]
+    assert found.table["category_0"].tolist() == ["car", "dog", "cat", "car"]
+    assert found.table["area_0"].tolist() == [20 * 20, 40 * 10, 30 * 15, 21 * 20]
+    animal, vehicle = SUPERCATEGORIES.index("animal"), SUPERCATEGORIES.index("vehicle")
+    assert_array_equal(found.labels, [[vehicle, animal], [animal, animal], [animal, vehicle], [vehicle, animal]])
+    assert found.labels.dtype == np.int64
+    counts = class_counts(found.labels, found.classes)
+    assert counts[counts > 0].to_dict() == {"animal": 5, "vehicle": 3}
+    assert list(counts.index) == list(SUPERCATEGORIES)
+
+
+def test_categories_as_labels(world):
+    found = world.load(labels="category")
+    assert found.classes == ("car", "cat", "dog")
+    assert_array_equal(found.labels, [[0, 2], [2, 1], [1, 0], [0, 2]])
+    assert_array_equal(found.images, world.load().images)
+
+
+def test_three_objects(tmp_path):
+    world = World(tmp_path / "world", n_objects=3)
+    rule = Rule(least_area=0.01)
+    found = world.load(n_objects=3, rule=rule)
+    assert (found.n_objects, found.objects.shape, found.labels.shape) == (3, (4, 3, 3, 24, 24), (4, 3))
+    for k, shape in enumerate(SHAPES):
+        assert_plain(found, k, Image.open(world.images / f"{k:03}.png"), masks_of(shape, 3))
+    two = world.load(rule=rule)  # the two largest of the three
+    assert_array_equal(two.objects, found.objects[:, :2])
+    assert two.identity != found.identity
+    with pytest.raises(ValueError, match=r"^annotations must have an image with 3 objects"):
+        world.load(n_objects=3)
+
+
+def test_batches_are_fractions_of_255(world):
+    white = np.full((*SHAPES[1], 3), 255, np.uint8)
+    Image.fromarray(white).save(world.images / "001.png")
+    found = world.load()
+    chosen = np.array([3, 1, 1])
+    for batch in (found.batch(chosen), found.batch(torch.from_numpy(chosen))):
+        assert len(batch) == 3
+        assert batch.images.dtype == batch.objects.dtype == torch.float32
+        assert batch.labels.dtype == torch.int64
+        for given_, values in ((found.images, batch.images), (found.objects, batch.objects)):
+            assert_allclose(values.numpy(), given_[chosen].astype(np.float32) / np.float32(255), rtol=1.2e-7, atol=0)
+            assert (values.min() >= 0, values.max().item()) == (True, 1.0)
+        assert_array_equal(batch.labels.numpy(), found.labels[chosen])
+    assert_array_equal(found.part(slice(1, 3)).images, found.batch(np.array([1, 2])).images)
+
+
+@pytest.mark.parametrize(
+    "chosen", [np.array([2, 0]), slice(1, None, 2), np.array([True, False, False, True]), np.array([], int)]
+)
+def test_some_of_the_scenes(world, chosen):
+    found = world.load()
+    part = found.select(chosen)
+    numbers = np.arange(4)[chosen]
+    assert len(part) == len(numbers)
+    assert part.images is found.images
+    assert part.table["image_id"].tolist() == (10 + numbers).tolist()
+    assert list(part.table.index) == list(range(len(numbers)))
+    assert_array_equal(part.labels, found.labels[numbers])
+    if len(numbers):
+        assert_array_equal(part.batch(np.arange(len(part))).objects, found.batch(numbers).objects)
+        again = part.select(np.array([len(part) - 1]))
+        assert again.table["image_id"].tolist() == [10 + numbers[-1]]
+
+
+def test_scenes_as_stimuli(tmp_path):
+    world = World(tmp_path / "world", n_objects=3)
+    found = world.load(n_objects=3, rule=Rule(least_area=0.01)).select(np.array([2, 0]))
+    stimuli = found.stimulus_set()
+    batch = found.batch(np.arange(2))
+    assert_array_equal(stimuli.images, batch.images)
+    assert_array_equal(stimuli.objects, batch.objects)
+    assert stimuli.n_objects == 3
+    table = stimuli.table
+    for k in range(3):
+        assert_array_equal(table[f"label_{k}"], found.labels[:, k])
+    # The largest is on the right; of the others, the third has its centre farther right than the second.
+    assert table[["location_0", "location_1", "location_2"]].to_numpy().tolist() == [[2, 0, 1]] * 2
+    assert table["image_id"].tolist() == [12, 10]
+    assert not [name for name in table if name.startswith("counts")]
+
+
+def test_locations_of_two_objects_are_those_of_their_boxes(world):
+    shifted = json.loads(world.annotations.read_text())
+    for annotation in shifted["annotations"]:
+        if annotation["image_id"] == 11:  # mirror it: the largest comes to the left
+            box = annotation["segmentation"][0]
+            annotation["segmentation"] = [[20 - value if k % 2 == 0 else value for k, value in enumerate(box)]]
+    world.annotations.write_text(json.dumps(shifted))
+    table = world.load().stimulus_set().table
+    assert table[["location_0", "location_1"]].to_numpy().tolist() == [[1, 0], [0, 1], [1, 0], [1, 0]]
+
+
+def damage(world):
+    """Lose an image, cut another, and make a third of another size."""
+    (world.images / "001.png").unlink()
+    whole = (world.images / "002.png").read_bytes()
+    (world.images / "002.png").write_bytes(whole[: len(whole) // 2])
+    noise((21, 41)).save(world.images / "003.png")
+
+
+def test_images_that_cannot_be_used_are_left_out_with_one_note(world):
+    damage(world)
+    found = world.load()
+    assert found.table["file_name"].tolist() == ["000.png"]
+    assert found.notes == (f"3 images left out: {LOST} (the first is 001.png)",)
+    assert_plain(found, 0, noise(SHAPES[0]), masks_of(SHAPES[0]))
+    told = []
+    tell_notes(found, told.append)
+    assert told == [f"note: 3 images left out: {LOST} (the first is 001.png)"]
+    again = world.load()
+    assert again.notes == found.notes
+    assert_array_equal(again.rows, found.rows)
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM"])
+def test_files_that_are_no_images(world, content):
+    (world.images / "002.png").write_bytes(content)
+    assert world.load().notes == (f"1 images left out: {LOST} (the first is 002.png)",)
+
+
+def test_scenes_after_one_that_is_left_out_keep_their_pictures(world):
+    (world.images / "000.png").unlink()
+    found = world.load()
+    for k in (1, 2, 3):
+        assert_plain(found, k - 1, noise(SHAPES[k], k), masks_of(SHAPES[k]))
+    expected = plain(noise(SHAPES[1], 1), masks_of(SHAPES[1]), (24, 24))[0]
+    batch = found.batch(np.array([0]))
+    assert_allclose(batch.images[0].numpy().transpose(1, 2, 0), expected / np.float32(255), rtol=1.2e-7)
+
+
+def test_no_image_at_all(world, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with refused(
+        f"images must be a folder with the images of instances.json, got {str(empty)!r}, in which none of 4 can be "
+        "read; check the folder"
+    ):
+        load_scenes(empty, world.annotations, size=(24, 24), cache=world.cache)
+
+
+def test_notes_of_the_annotations_come_first(world):
+    file = json.loads(world.annotations.read_text())
+    file["annotations"][0] |= {"iscrowd": 1}
+    file["annotations"][2] |= {"segmentation": []}
+    world.annotations.write_text(json.dumps(file))
+    (world.images / "003.png").unlink()
+    for _ in range(2):  # made, and from the cache
+        assert world.load().notes == (
+            "1 left out: crowd regions (the first has id 0)",
+            "1 left out: objects without a usable outline (the first has id 100)",
+            f"1 images left out: {LOST} (the first is 003.png)",
+        )
+
+
+def never(*_, **__):
+    raise AssertionError("made again")
+
+
+def test_everything_is_made_once(world, monkeypatch):
+    damage(world)
+    first = world.load()
+    for name in ("read_photograph", "scene", "read_annotations", "select_scenes"):
+        monkeypatch.setattr(scenes, name, never)
+    second = world.load()
+    for name in ("images", "objects", "rows", "labels"):
+        assert_array_equal(getattr(second, name), getattr(first, name))
+    assert second.table.equals(first.table)
+    assert (second.identity, second.notes, second.classes) == (first.identity, first.notes, first.classes)
+    assert not second.images.flags.writeable
+    assert isinstance(second.images, np.memmap)
+    world.load(labels="category")  # of the same pictures
+    with pytest.raises(AssertionError, match="made again"):
+        world.load(size=(24, 25))
+
+
+def test_an_index_is_made_once_for_a_rule(world, monkeypatch):
+    first = load_index(world.annotations, world.cache)
+    monkeypatch.setattr(scenes, "select_scenes", never)
+    again = load_index(str(world.annotations), str(world.cache), Rule())
+    assert again.objects.equals(first.objects)
+    for rule in (Rule(n_objects=3), Rule(least_area=0.2), Rule(most_overlap=0.5)):
+        with pytest.raises(AssertionError, match="made again"):
+            load_index(world.annotations, world.cache, rule)
+    world.annotations.write_text(world.annotations.read_text() + "\n")
+    with pytest.raises(AssertionError, match="made again"):
+        load_index(world.annotations, world.cache)
+
+
+def test_the_users_cache_folder_is_the_default(world, monkeypatch, tmp_path):
+    monkeypatch.setattr("pooch.os_cache", lambda project: tmp_path / "caches" / project)
+    world.load(cache=None)
+    assert len(list((tmp_path / "caches" / "neuroattn" / "scenes").glob("index-*.parquet"))) == 1
+    assert not world.cache.exists()
+
+
+@pytest.mark.parametrize("change", ["content", "time", "lost", "found"])
+def test_a_changed_image_changes_the_pictures(world, change):
+    path = world.images / "002.png"
+    if change == "found":
+        whole = path.read_bytes()
+        path.unlink()
+    before = world.load()
+    first = np.array(before.images)
+    if change == "content":
+        noise(SHAPES[2], 99).save(path)
+    elif change == "time":
+        os.utime(path, ns=(1, 1))
+    elif change == "lost":
+        path.unlink()
+    else:
+        path.write_bytes(whole)
+    after = world.load()
+    assert after.identity != before.identity
+    assert len(after) - len(before) == {"lost": -1, "found": 1}.get(change, 0)
+    assert_array_equal(before.images, first)  # those that are in use stay
+    if change == "content":
+        assert_plain(after, 2, noise(SHAPES[2], 99), masks_of(SHAPES[2]))
+
+
+def contents(cache):
+    """Return the bytes of all pictures of a cache, by name."""
+    return {path.name: path.read_bytes() for path in cache.glob("pictures-*/*")}
+
+
+@pytest.mark.parametrize("interrupted_at", [0, 1, 5, 10])
+def test_making_goes_on_after_an_interrupt(tmp_path, monkeypatch, interrupted_at):
+    monkeypatch.setattr(picture_cache, "_BLOCK", 3)
+    world = World(tmp_path / "world", SHAPES * 3)
+    (world.images / "004.png").unlink()
+    world.load(cache=tmp_path / "uninterrupted")
+    whole = contents(tmp_path / "uninterrupted")
+    assert len(whole) == 3
+    real, read = scenes.read_photograph, []
+
+    def interrupted(path, *size):
+        if path.name == f"{interrupted_at:03}.png":
+            raise KeyboardInterrupt
+        return real(path, *size)
+
+    def counted(path, *size):
+        read.append(path.name)
+        return real(path, *size)
+
+    monkeypatch.setattr(scenes, "read_photograph", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        world.load()
+    monkeypatch.setattr(scenes, "read_photograph", counted)
+    found = world.load()
+    assert contents(world.cache) == whole
+    assert len(found) == 11
+    # What was whole before the interrupt is not made again.
+    assert sorted(read) == [f"{k:03}.png" for k in range(interrupted_at // 3 * 3, 12)]
+
+
+def test_making_goes_on_after_an_interrupt_before_the_first_picture(world, tmp_path, monkeypatch):
+    world.load(cache=tmp_path / "uninterrupted")
+    real = np.lib.format.open_memmap
+
+    def interrupted(path, *args, **options):
+        if "objects" in Path(path).name:
+            Path(path).write_bytes(b"half")
+            raise KeyboardInterrupt
+        return real(path, *args, **options)
+
+    monkeypatch.setattr("numpy.lib.format.open_memmap", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        world.load()
+    monkeypatch.setattr("numpy.lib.format.open_memmap", real)
+    world.load()
+    assert contents(world.cache) == contents(tmp_path / "uninterrupted")
+
+
+TWO = """
+import hashlib, sys, time
+from pathlib import Path
+from neuroattn.stimuli.scenes import load_scenes
+images, annotations, cache, start, other = sys.argv[1:]
+Path(start).touch()
+while not Path(other).exists():
+    time.sleep(0.001)
+found = load_scenes(images, annotations, size=(24, 24), cache=cache)
+arrays = (found.images, found.objects)
+print(len(found), found.identity, *(hashlib.sha256(array.tobytes()).hexdigest() for array in arrays))
+"""
+
+
+def test_two_processes_at_once_make_one_right_cache(tmp_path):
+    world = World(tmp_path / "world", SHAPES * 30)
+    started = [str(tmp_path / name) for name in ("first", "second")]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", TWO, str(world.images), str(world.annotations), str(world.cache), *files],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=ENVIRONMENT,
+        )
+        for files in (started, started[::-1])
+    ]
+    answers = [process.communicate(timeout=120) for process in processes]
+    assert [err for _, err in answers] == ["", ""]
+    alone = world.load(cache=tmp_path / "alone")
+    arrays = (hashlib.sha256(part.tobytes()).hexdigest() for part in (alone.images, alone.objects))
+    assert [out for out, _ in answers] == [" ".join(["120", alone.identity, *arrays]) + "\n"] * 2
+    assert contents(world.cache) == contents(tmp_path / "alone")
+
+
+def at_once(load):
+    """Return what two threads get that load at the same time."""
+    found, start = [], threading.Barrier(2)
+
+    def run():
+        start.wait(timeout=60)
+        found.append(load())
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 2
+    return found
+
+
+def test_two_at_once_do_not_make_the_same_pictures(world, monkeypatch):
+    load_index(world.annotations, world.cache)
+    real, read = scenes.read_photograph, []
+
+    def slow(path, *size):
+        read.append(path.name)
+        time.sleep(0.1)
+        return real(path, *size)
+
+    monkeypatch.setattr(scenes, "read_photograph", slow)
+    first, second = at_once(world.load)
+    assert sorted(read) == ["000.png", "001.png", "002.png", "003.png"]
+    assert_array_equal(first.objects, second.objects)
+
+
+def test_two_at_once_do_not_write_the_index_into_one_another(world, monkeypatch):
+    chosen, within, most = threading.Barrier(2), [], []
+    select, write = scenes.select_scenes, parquet.write_table
+
+    def together(*args):
+        index = select(*args)
+        chosen.wait(timeout=60)
+        return index
+
+    def slow(table, where):
+        within.append(where)
+        most.append(len(within))
+        time.sleep(0.1)
+        write(table, where)
+        within.remove(where)
+
+    monkeypatch.setattr(scenes, "select_scenes", together)
+    monkeypatch.setattr(parquet, "write_table", slow)
+    found = at_once(lambda: load_index(world.annotations, world.cache))
+    assert most == [1, 1]
+    assert load_index(world.annotations, world.cache).objects.equals(found[0].objects)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"labels": "name"}, "labels must be one of supercategory, category, got 'name'"),
+        ({"size": (0, 24)}, "size must be (y, x) px, each at least 1, got (0, 24)"),
+        ({"size": (24,)}, "size must be (y, x) px, each at least 1, got (24,)"),
+        ({"size": (24, 24, 3)}, "size must be (y, x) px, each at least 1, got (24, 24, 3)"),
+        ({"n_objects": 1}, "n_objects must be at least 2, got 1"),
+    ],
+)
+def test_arguments_that_are_refused(world, options, text):
+    with refused(text):
+        world.load(**options)
+    assert not world.cache.exists()
+
+
+def test_paths_that_are_refused(world, tmp_path):
+    absent = tmp_path / "absent"
+    with refused(f"images must be a folder, got {str(absent)!r}, which is none; name the folder of the images"):
+        load_scenes(absent, world.annotations, cache=world.cache)
+    with refused(f"annotations must be a file that can be read, got {str(absent)!r} (No such file or directory)"):
+        load_scenes(world.images, absent, cache=world.cache)
+    taken = tmp_path / "taken"
+    taken.write_text("")
+    with pytest.raises(ValueError, match=r"^cache must be a folder that can be written, got '.*taken.*' \(.+\)$"):
+        load_scenes(world.images, world.annotations, cache=taken)
+    with pytest.raises(ValueError, match=r"^cache must be a folder that can be written, got '.*inner' \(.+\)$"):
+        load_scenes(world.images, world.annotations, cache=taken / "inner")
+
+
+def test_a_damaged_index_in_the_cache_is_refused(world):
+    world.load()
+    (index,) = world.cache.glob("index-*.parquet")
+    index.write_bytes(index.read_bytes()[:100])
+    with refused(f"index must be a file of this package, got {str(index)!r}; remove it"):
+        world.load()
+    index.unlink()
+    assert len(world.load()) == 4
+
+
+def test_no_room_for_the_pictures(world, monkeypatch):
+    load_index(world.annotations, world.cache)
+    usage = type("Usage", (), {"free": 1000})
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    with pytest.raises(
+        ValueError, match=r"^cache must have room for 0\.0 GiB of pictures, got '.*cache' with 0\.0 GiB"
+    ):
+        world.load()
+    assert not contents(world.cache)
