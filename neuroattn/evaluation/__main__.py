@@ -1,24 +1,29 @@
-"""``python -m neuroattn.evaluation digits|card``: how well networks do, side by side on the same composites."""
+"""``python -m neuroattn.evaluation digits|scenes|card``: how well networks do, side by side on the same pictures."""
 
 from __future__ import annotations
 
 import sys
 
 from neuroattn.command_line import read_options, run_command, stop
-from neuroattn.evaluation.config import CardConfig, DigitsConfig
+from neuroattn.evaluation.config import CardConfig, DigitsConfig, ScenesConfig
 
 PROG = "python -m neuroattn.evaluation"
 DIGITS = """Show composites of digits to networks, the same to all: accuracy overall and per phase, how often every
 object is named and covered, which side is attended first, and the contrast of the image's gate."""
+SCENES = """Show scenes of COCO to networks, the same to all: accuracy overall, per phase and per class, against chance,
+how often every object is covered, the contrast of the image's gate, and the gate as a segmentation of the attended
+object, scored by COCO's own code."""
 CARD = """Evaluate networks on MNIST's official test set and write their model card, in Markdown: data, recipe, time,
 machine, accuracy, which side is attended first, contrast of the gate, hashes."""
 USAGE = f"""usage: {PROG} digits [options]
+       {PROG} scenes --model NAME --images DIR --annotations FILE [options]
        {PROG} card [options]
 
   digits  {DIGITS}
+  scenes  {SCENES}
   card    {CARD}
 
-See {PROG} digits --help and {PROG} card --help."""
+Each has --help."""
 
 
 def main(argv: list[str]) -> None:
@@ -29,16 +34,27 @@ def main(argv: list[str]) -> None:
     if argv[0] == "digits":
         digits = read_options(DigitsConfig, argv[1:], prog=f"{PROG} digits", description=DIGITS)
         run_command(lambda: _evaluate(digits), interrupted=lambda: "nothing was kept")
+    if argv[0] == "scenes":
+        # With a hyphen, too, as COCO's users write it.
+        rest = [argument.replace("--export-coco", "--export_coco") for argument in argv[1:]]
+        scenes = read_options(ScenesConfig, rest, prog=f"{PROG} scenes", description=SCENES)
+        run_command(lambda: _evaluate_scenes(scenes), interrupted=lambda: "pictures that are made are kept")
     if argv[0] == "card":
         card = read_options(CardConfig, argv[1:], prog=f"{PROG} card", description=CARD)
         run_command(lambda: _write_card(card), interrupted=lambda: "nothing was kept")
-    stop(f"what to do must be digits or card, got {argv[0]!r}")
+    stop(f"what to do must be digits, scenes or card, got {argv[0]!r}")
 
 
 def _evaluate(config: DigitsConfig) -> None:
     from neuroattn.evaluation.run import evaluate_digits
 
     evaluate_digits(config, print)
+
+
+def _evaluate_scenes(config: ScenesConfig) -> None:
+    from neuroattn.evaluation.scenes_run import evaluate_on_scenes
+
+    evaluate_on_scenes(config, print)
 
 
 def _write_card(config: CardConfig) -> None:

@@ -42,6 +42,39 @@ class DigitsConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScenesConfig:
+    """Which networks are evaluated on which scenes."""
+
+    model: tuple[str, ...] = option((), "networks: shipped names, or paths of .safetensors or published .pt files")
+    images: str = option("", "folder of COCO images")
+    annotations: str = option("", "COCO's instance annotations for them, a JSON file")
+    n_objects: int = option(2, "objects of a scene, and phases of a trial", low=2)
+    labels: str = option("supercategory", "what an object's class is", choices=("supercategory", "category"))
+    cache: str | None = option(None, "folder for what is kept of the scenes (default: in the user's cache folder)")
+    strength: float | None = option(None, "gate strength s in place of the checkpoint's", low=0, high=1)
+    device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
+    out: str | None = option(None, "CSV file for the table, which must not exist")
+    figure: str | None = option(None, "PNG or SVG file for the confusion matrix of one network, which must not exist")
+    export_coco: str | None = option(
+        None, "JSON file for the gates of one network as results in COCO's format, which must not exist"
+    )
+
+    def __post_init__(self) -> None:
+        """Check every option."""
+        check_options(self)
+        if not self.model:
+            raise ValueError("model must name at least one network, got none")
+        if len(set(self.model)) < len(self.model):
+            raise ValueError(f"model must name different networks, got {', '.join(self.model)}")
+        for name in ("images", "annotations"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} must be named, as in --{name} PATH")
+        for name in ("figure", "export_coco"):
+            if getattr(self, name) is not None and len(self.model) > 1:
+                raise ValueError(f"{name} must be for one network, got {len(self.model)}; name one with --model")
+
+
+@dataclass(frozen=True, kw_only=True)
 class CardConfig:
     """Which networks a model card is about, and what they are evaluated on."""
 

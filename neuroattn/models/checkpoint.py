@@ -146,6 +146,14 @@ def read_metadata(name: str | Path) -> dict[str, Any]:
         return _own_metadata(path, file.metadata())
 
 
+def class_names(name: str | Path) -> tuple[str, ...] | None:
+    """Return the names of the classes that a network was trained on, in their order; None where its file has none."""
+    if checkpoint_path(name).suffix == ".pt":
+        return None
+    names = read_metadata(name)["training"].get("classes")
+    return None if names is None else tuple(names)
+
+
 def weights_hash(network: nn.Module) -> str:
     """Return the SHA-256 of a network's weights: names, shapes and values, whatever file or device they are on."""
     digest = hashlib.sha256()

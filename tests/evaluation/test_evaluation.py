@@ -12,7 +12,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
-from neuroattn.evaluation import digits as evaluation
+from neuroattn.evaluation import trials as evaluation
 from neuroattn.evaluation.digits import evaluate
 from neuroattn.models.checkpoint import load_model
 from neuroattn.models.config import GatedConfig, digits_config, n_digits, scenes_config

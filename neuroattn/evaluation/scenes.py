@@ -1,0 +1,174 @@
+"""Accuracy, choices, gating contrast and segmentation by the gate of networks on scenes."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from neuroattn.evaluation.coco_results import SceneResults
+from neuroattn.evaluation.trials import RESAMPLES, run_trials, summary
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+    from neuroattn.models.gated import GatedNetwork
+    from neuroattn.models.trial import Phase
+    from neuroattn.stimuli.scenes import Scenes
+
+_SHUFFLES = 1000
+
+
+class SceneEvaluation(NamedTuple):
+    """What a network does with scenes.
+
+    Attributes
+    ----------
+    table
+        One row an estimate, as from `neuroattn.evaluation.trials.summary`.
+    classes
+        One row a class that occurs: ``class, n, recall, recall_low, recall_high, precision, f1``.
+    confusion
+        (class attended, class decided) counts of phases.
+    results
+        Every phase as a detection in COCO's format: the gate as the attended object's outline.
+    """
+
+    table: pd.DataFrame
+    classes: pd.DataFrame
+    confusion: NDArray[np.int64]
+    results: SceneResults
+
+
+def evaluate_scenes(model: GatedNetwork, scenes: Scenes, batch_size: int = 64) -> SceneEvaluation:
+    """Return what a network does with scenes.
+
+    Parameters
+    ----------
+    model
+        Takes pictures of the scenes' size and has as many classes as they have.
+    scenes
+        At least two.
+    batch_size
+        Scenes at once.
+
+    Notes
+    -----
+    Beside the accuracy, which common classes rule, stand the mean over classes of the fraction of right decisions, and
+    macro F1, over the classes that objects have or decisions name. Their intervals are bootstraps of scenes
+    (percentiles of 2,000 resamples); a resample without a class leaves it out. ``chance_…`` is the mean over 1,000
+    shuffles of the decisions over all phases, with the middle 95 % of them as interval: what the network's preference
+    for some classes gives when it looks at other pictures. ``majority_accuracy`` is that of naming the most common
+    class always.
+    """
+    starts = range(0, len(scenes), batch_size)
+    numbers = [np.arange(start, min(start + batch_size, len(scenes))) for start in starts]
+    results, place = SceneResults(scenes), iter(numbers)
+    batches = (scenes.batch(chosen, model.device) for chosen in numbers)
+    shown = np.zeros(0, dtype=np.int64)
+
+    def see(number: int, phase: Phase, attended: torch.Tensor) -> None:
+        nonlocal shown
+        shown = next(place) if number == 0 else shown
+        results.add(shown, phase, attended)
+
+    outcomes = run_trials(model, batches, math.ceil(len(scenes) / batch_size), see)
+    sizes = ["the largest object", *(f"the object of size rank {k + 1}" for k in range(1, scenes.n_objects))]
+    table = pd.concat(
+        [
+            summary(outcomes, sizes, "scenes"),
+            pd.DataFrame(_classification(outcomes.label, outcomes.decided, len(scenes.classes))),
+            results.table(),
+        ],
+        ignore_index=True,
+    )
+    table.insert(0, "model", model.name)
+    confusion = _confusion(outcomes.label, outcomes.decided, len(scenes.classes))
+    return SceneEvaluation(table, _of_classes(confusion, scenes.classes), confusion, results)
+
+
+def _confusion(label: NDArray[np.int64], decided: NDArray[np.int64], n_classes: int) -> NDArray[np.int64]:
+    """Return (class attended, class decided) counts."""
+    pairs = np.bincount((label * n_classes + decided).ravel(), minlength=n_classes**2)
+    return pairs.reshape(n_classes, n_classes)
+
+
+def class_scores(confusion: NDArray[np.float64] | NDArray[np.int64]) -> tuple[float, float]:
+    """Return the mean over classes of the fraction of right decisions, and macro F1, of (…, class, class) counts.
+
+    The mean is over the classes that objects have; macro F1 is over those that objects have or decisions name.
+    """
+    right, of_class = np.einsum("...ii->...i", confusion), confusion.sum(-1)
+    either = of_class + confusion.sum(-2)
+    with np.errstate(invalid="ignore"):
+        recall, f1 = right / of_class, 2 * right / either
+    return np.nanmean(recall, -1), np.nanmean(f1, -1)
+
+
+def _classification(label: NDArray[np.int64], decided: NDArray[np.int64], n_classes: int) -> list[dict[str, object]]:
+    """Return rows of the accuracies that classes weigh the same in, and of what chance gives."""
+    generator, n = np.random.default_rng(0), len(label)
+    pair = label * n_classes + decided
+    resampled = np.empty((RESAMPLES, 2))
+    for number in range(RESAMPLES):
+        chosen = pair[generator.integers(n, size=n)]
+        counts = np.bincount(chosen.ravel(), minlength=n_classes**2)
+        resampled[number] = class_scores(counts.reshape(n_classes, n_classes))
+    shuffled = np.empty((_SHUFFLES, 3))
+    for number in range(_SHUFFLES):
+        other = generator.permutation(decided.ravel()).reshape(decided.shape)
+        shuffled[number] = ((label == other).mean(), *class_scores(_confusion(label, other, n_classes)))
+    names = ("accuracy", "mean_over_classes", "macro_f1")
+    found = class_scores(_confusion(label, decided, n_classes))
+    n_shown = len(np.unique(label))
+    rows = [
+        _row(name, found[k], resampled[:, k], n, f"{n_shown} classes; interval: bootstrap of scenes")
+        for k, name in enumerate(names[1:])
+    ]
+    rows += [
+        _row(f"chance_{name}", shuffled[:, k].mean(), shuffled[:, k], label.size, "decisions shuffled over phases")
+        for k, name in enumerate(names)
+    ]
+    common = np.bincount(label.ravel(), minlength=n_classes)
+    note = "the most common class, always"
+    return [
+        *rows,
+        {"what": "majority_accuracy", "estimate": common.max() / common.sum(), "n": label.size, "note": note},
+    ]
+
+
+def _row(what: str, estimate: float, values: NDArray[np.float64], n: int, note: str) -> dict[str, object]:
+    low, high = np.quantile(values, [0.025, 0.975])
+    return {
+        "what": what,
+        "estimate": estimate,
+        "interval_low": low,
+        "interval_high": high,
+        "sd": values.std(ddof=1),
+        "n": n,
+        "note": note,
+    }
+
+
+def _of_classes(confusion: NDArray[np.int64], classes: tuple[str, ...]) -> pd.DataFrame:
+    from statsmodels.stats.proportion import proportion_confint
+
+    right, of_class, decided = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
+    low, high = proportion_confint(right, np.maximum(of_class, 1), method="wilson")
+    with np.errstate(invalid="ignore"):
+        table = pd.DataFrame(
+            {
+                "class": classes,
+                "n": of_class,
+                "recall": right / of_class,
+                "recall_low": np.where(of_class > 0, low, np.nan),
+                "recall_high": np.where(of_class > 0, high, np.nan),
+                "precision": right / decided,
+                "f1": 2 * right / (of_class + decided),
+            }
+        )
+    occurring: pd.DataFrame = table[of_class + decided > 0]
+    return occurring.reset_index(drop=True)

@@ -1,0 +1,107 @@
+"""The command that evaluates networks on scenes: load, show the same scenes to all, tell, write."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from neuroattn.device import choose_device
+from neuroattn.evaluation.networks import over_networks
+from neuroattn.evaluation.scenes import evaluate_scenes
+from neuroattn.models.checkpoint import class_names, load_models
+from neuroattn.stimuli.coco import SUPERCATEGORIES
+from neuroattn.stimuli.scenes import load_scenes, tell_notes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from neuroattn.evaluation.config import ScenesConfig
+    from neuroattn.models.gated import GatedNetwork
+    from neuroattn.stimuli.scenes import Scenes
+
+
+def evaluate_on_scenes(config: ScenesConfig, tell: Callable[[str], None]) -> None:
+    """Evaluate the networks, tell the tables, and write the files that the user asked for.
+
+    Raises
+    ------
+    ValueError
+        If a network does not take such scenes, the scenes cannot be had, or a file exists.
+    """
+    for name in ("out", "figure", "export_coco"):
+        _require_free(name, getattr(config, name))
+    models = load_models(config.model, device=choose_device(config.device), strength=config.strength)
+    tables: list[pd.DataFrame] = []
+    for given, model in zip(config.model, models, strict=True):
+        scenes = _scenes_for(given, model, config)
+        if not tables:
+            tell_notes(scenes, tell)
+            tell(f"{len(scenes):,} scenes of {scenes.n_objects} objects, identity {scenes.identity[:12]}\n")
+        found = evaluate_scenes(model, scenes)
+        columns = ["what", "estimate", "interval_low", "interval_high", "sd", "n", "note"]
+        rows = found.table[columns].to_string(index=False, na_rep="", float_format="{:.4f}".format)
+        classes = found.classes.to_string(index=False, na_rep="", float_format="{:.3f}".format)
+        tell(f"{model.name}\n{rows}\n\n{classes}\n")
+        tables.append(found.table)
+        if config.export_coco is not None:
+            Path(config.export_coco).write_text(json.dumps(found.results.detections), encoding="utf-8")
+        if config.figure is not None:
+            _draw(found.confusion, scenes, model.name, config.figure)
+    table = pd.concat(tables, ignore_index=True)
+    if len(models) > 1:
+        over = over_networks(table)
+        columns = ["what", "estimate", "interval_low", "interval_high", "n", "note"]
+        rows = over[columns].to_string(index=False, na_rep="", float_format="{:.4f}".format)
+        tell(f"mean of {len(models)} networks\n{rows}\n")
+        table = pd.concat([table, over], ignore_index=True)
+    if config.out is not None:
+        table.to_csv(config.out, index=False)
+
+
+def _scenes_for(given: str, model: GatedNetwork, config: ScenesConfig) -> Scenes:
+    """Return the scenes at the size that a network takes, once it is certain that their classes are its own."""
+    channels, height, width = model.config.size
+    if channels != 3:
+        raise ValueError(f"model {model.name!r} must take colour images (3, y, x), got {model.config.size}")
+    scenes = load_scenes(
+        config.images,
+        config.annotations,
+        size=(height, width),
+        n_objects=config.n_objects,
+        labels=config.labels,
+        cache=config.cache,
+    )
+    known = class_names(given) or SUPERCATEGORIES  # the paper's files do not tell theirs
+    if scenes.classes != known or len(known) != model.config.classes:
+        raise ValueError(
+            f"labels must be the {model.config.classes} classes of model {model.name!r} ({_short(known)}), got the "
+            f"{len(scenes.classes)} of {config.labels} in {Path(config.annotations).name} ({_short(scenes.classes)}); "
+            "take the annotations or the labels that it was trained with"
+        )
+    if len(scenes) < 2:
+        raise ValueError(f"annotations must have at least 2 scenes, got {len(scenes)}")
+    return scenes
+
+
+def _short(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+
+
+def _require_free(name: str, file: str | None) -> None:
+    """Raise, before the long evaluation, if a file exists, or its folder does not."""
+    if file is not None and Path(file).exists():
+        raise ValueError(f"{name} must be a file that does not exist, got {file!r}")
+    if file is not None and not Path(file).parent.is_dir():
+        raise ValueError(f"{name} must be in a folder that exists, got {file!r}; make the folder")
+
+
+def _draw(confusion: NDArray[np.int64], scenes: Scenes, name: str, file: str) -> None:
+    from neuroattn.figures.scenes import confusion_figure
+
+    confusion_figure(confusion, scenes.classes, f"{name}, {len(scenes):,} scenes").savefig(file, dpi=300)
