@@ -32,6 +32,8 @@ def dask_client(workers: int, address: str | None) -> Iterator[Client]:
 
     # A lost scheduler is told by whoever waits for it, in a line; the log would add a traceback.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+    # On a busy machine workers may take more than its four seconds to end, and are ended: nobody need know.
+    logging.getLogger("distributed.nanny").setLevel(logging.ERROR)
     connect: Any = distributed.Client  # without annotations
     if address is not None:
         try:

@@ -1,29 +1,40 @@
-"""``python -m neuroattn.training digits|sweep``: train a network, or a grid of them."""
+"""``python -m neuroattn.training digits|scenes|sweep``: train a network, or a grid of them."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from neuroattn.command_line import USER_ERRORS, read_options, run_command, stop
 from neuroattn.run_folder import run_folder
-from neuroattn.training.config import DigitsConfig
+from neuroattn.training.config import DigitsConfig, ScenesConfig
 from neuroattn.training.sweep import SweepConfig, read_sweep, run_sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from neuroattn.training.config import TrainingConfig
 
 PROG = "python -m neuroattn.training"
 DIGITS = """Train a gated network on composites of MNIST digits. The digits that travel with the package are left
 out, so that they are a clean test set. The folder of the run gets NAME.safetensors, metrics.csv and TensorBoard's
 events."""
+SCENES = """Train a gated network on scenes of COCO, and on copy-paste composites of their annotations' objects. A
+fraction of the scenes is held out for validation, with every object in them. The folder of the run gets
+NAME.safetensors, metrics.csv and TensorBoard's events."""
 SWEEP = """Train a network for every combination of the options that a recipe lists (RECIPE.yaml: base and grid), over a
 Dask cluster. What is done is skipped, what was begun goes on; the folder gets a run for each and one table.csv."""
 USAGE = f"""usage: {PROG} digits [options]
+       {PROG} scenes --images DIR --annotations FILE [options]
        {PROG} sweep RECIPE.yaml [options]
 
   digits  {DIGITS}
+  scenes  {SCENES}
   sweep   {SWEEP}
 
-See {PROG} digits --help and {PROG} sweep --help."""
+Each has --help."""
 
 
 def main(argv: list[str]) -> None:
@@ -33,9 +44,11 @@ def main(argv: list[str]) -> None:
         raise SystemExit(0 if argv else 2)
     if argv[0] == "digits":
         _digits(argv[1:])
+    elif argv[0] == "scenes":
+        _scenes(argv[1:])
     elif argv[0] == "sweep":
         _sweep(argv[1:])
-    stop(f"what to train must be digits or sweep, got {argv[0]!r}")
+    stop(f"what to train must be digits, scenes or sweep, got {argv[0]!r}")
 
 
 def _digits(argv: list[str]) -> None:
@@ -47,6 +60,22 @@ def _digits(argv: list[str]) -> None:
 
         train_digits(config, folder, _say)
 
+    _run(command, config, folder)
+
+
+def _scenes(argv: list[str]) -> None:
+    config = read_options(ScenesConfig, argv, prog=f"{PROG} scenes", description=SCENES)
+    folder = run_folder(config.out, f"training-{config.name}")
+
+    def command() -> None:
+        from neuroattn.training.run import train_scenes
+
+        train_scenes(config, folder, _say)
+
+    _run(command, config, folder)
+
+
+def _run(command: Callable[[], None], config: TrainingConfig, folder: Path) -> NoReturn:
     def interrupted() -> str:
         from neuroattn.training.run import kept
 

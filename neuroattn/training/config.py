@@ -1,24 +1,22 @@
-"""Options of training on digits; the defaults are our recipe, experiments/paper-digits.yaml the paper's."""
+"""Options of training. The defaults are our recipes; experiments/ has the paper's."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from neuroattn.models.config import digits_config
+from neuroattn.models.config import GatedConfig, digits_config
 from neuroattn.options import check_options, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class DigitsConfig:
-    """How a network is trained on composites of digits; every field is an option of ``neuroattn.training digits``."""
+class TrainingConfig:
+    """How a network is trained, whatever it is shown."""
 
-    name: str = option("digits", "name of the network: of its file, and in recordings and tables")
-    n_objects: int = option(2, "digits of a composite, and phases of a trial", low=2, high=10)
+    name: str = option("network", "name of the network: of its file, and in recordings and tables")
+    n_objects: int = option(2, "objects of a picture, and phases of a trial", low=2, high=10)
     strength: float = option(0.2, "gate strength s", low=0, high=1)
-    noise: float = option(0.3, "upper bound of the uniform background noise", unit="luminance", low=0, high=1)
-    resample: bool = option(True, "labels of a composite may repeat (false: all differ)")
-    epochs: int = option(15, "passes through the training digits", low=1)
-    batch_size: int = option(64, "composites of a step", low=1)
+    epochs: int = option(15, "passes through the training pictures", low=1)
+    batch_size: int = option(64, "pictures of a step", low=1)
     learning_rate: float = option(3e-3, "learning rate of Adam, the highest of a schedule", low=0, high=1)
     schedule: str = option(
         "one-cycle", "how the learning rate runs over the training", choices=("constant", "one-cycle", "cosine")
@@ -35,7 +33,6 @@ class DigitsConfig:
     averaging: float = option(
         0.0, "decay a step of the running mean of the weights that is kept (0: the weights themselves)", low=0, high=1
     )
-    hidden: tuple[int, ...] = option((20, 50), "feature channels of each stage, bottom up", low=1)
     attended: str = option(
         "error",
         "which object a phase is trained to attend, of those left: that of least error, or that with the most ink "
@@ -43,11 +40,8 @@ class DigitsConfig:
         choices=("error", "ink"),
     )
     phi: float = option(1000.0, "weight φ of the attention loss beside the classification loss", low=0)
-    validation: float = option(0.1, "fraction of the digits held out for validation", low=0.01, high=0.9)
-    seed: int = option(0, "seed of the weights, the split, the order and the composites", low=0, high=2**32 - 1)
-    data: str | None = option(
-        None, "folder with MNIST's four IDX files, or 'download'; without it, the folder in NEUROATTN_DATA"
-    )
+    validation: float = option(0.1, "fraction of the pictures held out for validation", low=0.01, high=0.9)
+    seed: int = option(0, "seed of the weights, the split, the order and the pictures", low=0, high=2**32 - 1)
     device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
     precision: str = option(
         "auto",
@@ -61,11 +55,64 @@ class DigitsConfig:
         check_options(self)
         if self.averaging == 1:
             raise ValueError("averaging must be below 1, got 1.0; the mean would stay at the first weights")
-        digits_config(n_objects=self.n_objects, channels=self.hidden)
         if not self.name or not set(self.name) <= set(_NAME_CHARACTERS):
             raise ValueError(f"name must consist of letters, digits, '-', '_' and '.', got {self.name!r}")
         if self.name.startswith("."):
             raise ValueError(f"name must not begin with '.', got {self.name!r}; it names files and folders")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DigitsConfig(TrainingConfig):
+    """How a network is trained on composites of digits; every field is an option of ``neuroattn.training digits``."""
+
+    name: str = option("digits", "name of the network: of its file, and in recordings and tables")
+    noise: float = option(0.3, "upper bound of the uniform background noise", unit="luminance", low=0, high=1)
+    resample: bool = option(True, "labels of a composite may repeat (false: all differ)")
+    hidden: tuple[int, ...] = option((20, 50), "feature channels of each stage, bottom up", low=1)
+    data: str | None = option(
+        None, "folder with MNIST's four IDX files, or 'download'; without it, the folder in NEUROATTN_DATA"
+    )
+
+    def __post_init__(self) -> None:
+        """Check every option."""
+        super().__post_init__()
+        digits_config(n_objects=self.n_objects, channels=self.hidden)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenesConfig(TrainingConfig):
+    """How a network is trained on scenes of COCO; every field is an option of ``neuroattn.training scenes``."""
+
+    name: str = option("scenes", "name of the network: of its file, and in recordings and tables")
+    images: str = option("", "folder of COCO images")
+    annotations: str = option("", "COCO's instance annotations for them, a JSON file")
+    labels: str = option("supercategory", "what an object's class is", choices=("supercategory", "category"))
+    size: tuple[int, ...] = option((100, 100), "height and width of the pictures", unit="px", low=1)
+    cache: str | None = option(None, "folder for what is kept of the scenes (default: in the user's cache folder)")
+    composites: int = option(
+        2000, "copy-paste composites an epoch, of objects and photographs of the same annotations", low=0
+    )
+    least_cutout: float = option(
+        0.01, "objects larger than this fraction of their image are cut out for composites", low=0, high=1
+    )
+    hidden: tuple[int, ...] = option((30, 60, 100, 20), "feature channels of each stage, bottom up", low=1)
+    steps: int = option(5, "time steps T of a phase; with one there is no feedback", low=1)
+    strength: float = option(0.3, "gate strength s", low=0, high=1)
+    batch_size: int = option(32, "pictures of a step", low=1)
+    learning_rate: float = option(2e-3, "learning rate of Adam, the highest of a schedule", low=0, high=1)
+    phi: float = option(5000.0, "weight φ of the attention loss beside the classification loss", low=0)
+    validation: float = option(0.2, "fraction of the scenes held out for validation, by image", low=0.01, high=0.9)
+
+    def __post_init__(self) -> None:
+        """Check every option."""
+        super().__post_init__()
+        for name in ("images", "annotations"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} must be named, as in --{name} PATH")
+        if len(self.size) != 2:
+            raise ValueError(f"size must be two numbers, height and width, got {len(self.size)}")
+        # The classes are not known yet, and do not bear on the sizes.
+        GatedConfig(size=(3, self.size[0], self.size[1]), channels=self.hidden, classes=1, steps=self.steps)
 
 
 _NAME_CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."

@@ -1,4 +1,4 @@
-"""The training loop: composites, phases, one optimiser step a phase, validation and a checkpoint an epoch."""
+"""The training loop: pictures, phases, one optimiser step a phase, validation and a checkpoint an epoch."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from neuroattn.models.config import digits_config
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.models.trial import attend, by_ink, choose, target_images
-from neuroattn.stimuli.digits import Composites, composites
 from neuroattn.training.loss import phase_loss
 from neuroattn.training.optimisation import Optimisation
 
@@ -22,8 +20,9 @@ if TYPE_CHECKING:
 
     from lightning_fabric import Fabric
 
-    from neuroattn.stimuli.mnist import Digits
-    from neuroattn.training.config import DigitsConfig
+    from neuroattn.stimuli.labelled import Labelled
+    from neuroattn.training.config import TrainingConfig
+    from neuroattn.training.source import Pictures, Source
 
 SAVE_SECONDS = 30.0  # between two states of a running training
 
@@ -36,7 +35,8 @@ class Epoch(NamedTuple):
     network
         The network after the epoch.
     metrics
-        Epoch number, losses, accuracies (fractions of phases), seconds, composites per second of training.
+        Epoch number, losses, accuracies (fractions of phases; of validation also the mean over classes), seconds,
+        pictures (``composites``) per second of training.
     """
 
     network: GatedNetwork
@@ -44,23 +44,23 @@ class Epoch(NamedTuple):
 
 
 def train(
-    config: DigitsConfig,
-    digits: Digits,
+    config: TrainingConfig,
+    source: Source,
     fabric: Fabric,
     *,
     state: dict[str, Any] | None = None,
     save: Callable[[dict[str, Any]], None] | None = None,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Iterator[Epoch]:
-    """Train a network on `digits` and yield it after every epoch.
+    """Train a network on the pictures of a source and yield it after every epoch.
 
-    Each training digit opens one composite an epoch. The weights, the split, the order and the composites each have a
-    generator of their own, all derived from ``config.seed``. Several processes draw the same batches, and each trains
-    on its share of each.
+    Each item of the source that is not held out is shown once an epoch. The weights, the split and the order, the
+    pictures, and those of validation each have a generator of their own, all derived from ``config.seed``. Several
+    processes draw the same batches, and each trains on its share of each.
 
     Parameters
     ----------
-    config, digits, fabric
+    config, source, fabric
         How, on what, and where.
     state
         What `save` was given last, to go on from there: the weights that come out are those of a training that was not
@@ -78,11 +78,10 @@ def train(
         After an interrupt, once the state is saved.
     """
     weights, order, training, validation = generators(config.seed, 4)
-    network_config = digits_config(n_objects=config.n_objects, strength=config.strength, channels=config.hidden)
-    network = GatedNetwork(network_config, weights, name=config.name, seed=config.seed)
-    shuffled = torch.randperm(len(digits.labels), generator=order)
-    held_out, kept = shuffled.tensor_split([round(config.validation * len(shuffled))])
-    fixed = _draw(config, digits, held_out, validation, fabric.device)
+    network = GatedNetwork(source.network_config, weights, name=config.name, seed=config.seed)
+    split = source.split(config.validation, order)
+    kept, fixed = split.kept, source.held_out(split, validation, fabric.device)
+    class_weight = None if split.class_weight is None else split.class_weight.to(fabric.device)
     n_batches = math.ceil(len(kept) / config.batch_size)
     optimisation = Optimisation(fabric, network, config, config.epochs * n_batches * config.n_objects)
     at = _restored(state, optimisation, order, training) if state else Place(1, 0, torch.zeros(3), 0.0, None)
@@ -114,8 +113,8 @@ def train(
                     tell(number)
                     saved = time.perf_counter()
                 rate = optimisation.learning_rate
-                batch = _draw(config, digits, batches[number], training, fabric.device)
-                sums = sums + train_trial(optimisation, batch, config, fabric)
+                batch = source.draw(batches[number], training, fabric.device)
+                sums = sums + train_trial(optimisation, batch, config, fabric, class_weight)
                 if not math.isfinite(float(sums[0])):
                     raise FloatingPointError(
                         f"the loss is not finite in epoch {at.epoch}, batch {number + 1} of {n_batches}, at learning "
@@ -136,7 +135,7 @@ def train(
             "training_classification_loss": float(sums[0]) / phases,
             "training_attention_loss": float(sums[1]) / phases,
             "training_accuracy": float(sums[2]) / phases,
-            "validation_accuracy": accuracy(optimisation.trained, fixed, fabric),
+            **accuracy(optimisation.trained, fixed, fabric),
             "seconds": seconds,
             "composites_per_second": len(kept) / seconds,
         }
@@ -182,7 +181,13 @@ def _restored(
     return Place(**state["place"])
 
 
-def train_trial(optimisation: Optimisation, batch: Composites, config: DigitsConfig, fabric: Fabric) -> torch.Tensor:
+def train_trial(
+    optimisation: Optimisation,
+    batch: Labelled,
+    config: TrainingConfig,
+    fabric: Fabric,
+    class_weight: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Take one optimiser step a phase of one batch of trials.
 
     Parameters
@@ -190,16 +195,18 @@ def train_trial(optimisation: Optimisation, batch: Composites, config: DigitsCon
     optimisation
         Runs the phases and takes the steps.
     batch
-        The composites, the same ones in every process.
+        The pictures, the same ones in every process.
     config
         For φ and for the object that a phase attends.
     fabric
         Says which share of the batch is this process's.
+    class_weight
+        Of the classification loss; see `neuroattn.training.loss.phase_loss`.
 
     Returns
     -------
     torch.Tensor
-        (3,) sums over composites and phases of the whole batch: classification loss, attention loss, correct decisions.
+        (3,) sums over pictures and phases of the whole batch: classification loss, attention loss, correct decisions.
     """
     share, weight = _share(batch, fabric)
     targets = target_images(share.images, share.objects, optimisation.network.config.strength)
@@ -211,7 +218,7 @@ def train_trial(optimisation: Optimisation, batch: Composites, config: DigitsCon
         phase = optimisation.phase(share.images, inhibition)
         choice = choose(phase.gated_image, targets, used, None if order is None else order[:, number])
         label, target = share.labels[rows, choice.attended], targets[rows, choice.attended]
-        loss = phase_loss(phase.logits, label, phase.gated_image, target, config.phi)
+        loss = phase_loss(phase.logits, label, phase.gated_image, target, config.phi, class_weight)
         # The mean over processes is then that over the batch, even where their shares differ in size.
         optimisation.step(loss.total * weight)
         correct = (phase.logits.argmax(1) == label).float().mean()
@@ -220,16 +227,13 @@ def train_trial(optimisation: Optimisation, batch: Composites, config: DigitsCon
     return _sum(sums * weight * len(batch) / fabric.world_size, fabric)
 
 
-def _share(batch: Composites, fabric: Fabric) -> tuple[Composites, float]:
+def _share(batch: Labelled, fabric: Fabric) -> tuple[Labelled, float]:
     """Return this process's part of a batch, and its size over the mean size of all parts."""
     rows = slice(fabric.global_rank, None, fabric.world_size)
     number = len(batch.images[rows])
     if number == 0:  # all must take part in the step: with any one composite, of no weight
         rows = slice(1)
-    share = Composites(
-        images=batch.images[rows], objects=batch.objects[rows], labels=batch.labels[rows], digit=batch.digit[rows]
-    )
-    return share, number * fabric.world_size / len(batch)
+    return batch.part(rows), number * fabric.world_size / len(batch)
 
 
 def _sum(value: torch.Tensor, fabric: Fabric) -> torch.Tensor:
@@ -242,32 +246,32 @@ def _any(flag: bool, fabric: Fabric) -> bool:
 
 
 @torch.no_grad()
-def accuracy(network: GatedNetwork, composites: Composites, fabric: Fabric, batch_size: int = 256) -> float:
-    """Return the fraction of phases whose decision is the attended object's class; processes share the work."""
-    correct = torch.zeros((), dtype=torch.float64)
-    for first in range(fabric.global_rank * batch_size, len(composites), fabric.world_size * batch_size):
-        rows = slice(first, first + batch_size)
-        for phase, choice in attend(network, composites.images[rows], composites.objects[rows]):
-            attended = composites.labels[rows].gather(1, choice.attended[:, None])[:, 0]
-            correct += (phase.logits.argmax(1) == attended).sum().cpu()
-    return float(_sum(correct, fabric)) / composites.labels.numel()
+def accuracy(network: GatedNetwork, pictures: Pictures, fabric: Fabric, batch_size: int = 256) -> dict[str, float]:
+    """Return how often decisions are the attended object's class; processes share the work.
+
+    Returns
+    -------
+    dict
+        ``validation_accuracy``, the fraction of phases, and ``validation_mean_over_classes``, the mean over the classes
+        that are there of each one's fraction.
+    """
+    counts = torch.zeros(2, network.config.classes, dtype=torch.float64)
+    for first in range(fabric.global_rank * batch_size, len(pictures), fabric.world_size * batch_size):
+        part = pictures.part(slice(first, first + batch_size)).to(fabric.device)
+        for phase, choice in attend(network, part.images, part.objects):
+            attended = part.labels.gather(1, choice.attended[:, None])[:, 0]
+            right = attended[phase.logits.argmax(1) == attended]
+            for row, labels in enumerate((right, attended)):
+                counts[row] += torch.bincount(labels, minlength=counts.shape[1]).cpu()
+    right, shown = _sum(counts, fabric)
+    there = shown > 0
+    return {
+        "validation_accuracy": float(right.sum() / shown.sum()),
+        "validation_mean_over_classes": float((right[there] / shown[there]).mean()),
+    }
 
 
 def generators(seed: int, number: int) -> list[torch.Generator]:
     """Return independent generators, all derived from one seed."""
     children = np.random.SeedSequence(seed).spawn(number)
     return [torch.Generator().manual_seed(int(child.generate_state(1, np.uint64)[0] >> 1)) for child in children]
-
-
-def _draw(
-    config: DigitsConfig, digits: Digits, first: torch.Tensor, generator: torch.Generator, device: torch.device
-) -> Composites:
-    return composites(
-        digits,
-        first,
-        n_objects=config.n_objects,
-        noise=config.noise,
-        resample=config.resample,
-        generator=generator,
-        device=device,
-    )

@@ -27,7 +27,12 @@ class PhaseLoss(NamedTuple):
 
 
 def phase_loss(
-    logits: torch.Tensor, label: torch.Tensor, gated_image: torch.Tensor, target: torch.Tensor, phi: float
+    logits: torch.Tensor,
+    label: torch.Tensor,
+    gated_image: torch.Tensor,
+    target: torch.Tensor,
+    phi: float,
+    class_weight: torch.Tensor | None = None,
 ) -> PhaseLoss:
     """Return the loss of one phase (arXiv:2106.04540).
 
@@ -39,7 +44,9 @@ def phase_loss(
         (batch, channel, y, x): z[1] of the decision, and (1 − s)·image + s·attended object.
     phi
         Weight of the attention term.
+    class_weight
+        (class,) weight of each class in the mean of the cross-entropy; None: all the same.
     """
-    classification = F.cross_entropy(logits, label)
+    classification = F.cross_entropy(logits, label, weight=class_weight)
     attention = F.mse_loss(gated_image, target)
     return PhaseLoss(classification + phi * attention, classification, attention)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from neuroattn.models.gated import GatedNetwork, Maps
-    from neuroattn.training.config import DigitsConfig
+    from neuroattn.training.config import TrainingConfig
 
 
 class Optimisation:
@@ -33,7 +33,7 @@ class Optimisation:
         Steps of the whole training, which the schedule runs over.
     """
 
-    def __init__(self, fabric: Fabric, network: GatedNetwork, config: DigitsConfig, n_steps: int) -> None:
+    def __init__(self, fabric: Fabric, network: GatedNetwork, config: TrainingConfig, n_steps: int) -> None:
         self.network = network.to(fabric.device)
         self._fabric, self._clip = fabric, config.clip
         optimiser = torch.optim.Adam(network.parameters(), config.learning_rate, fused=True)
@@ -99,7 +99,7 @@ class _PhaseOf(nn.Module):
         return run_phase(self.network, image, inhibition, gradient_steps=self.gradient_steps)
 
 
-def _schedule(optimiser: torch.optim.Optimizer, config: DigitsConfig, n_steps: int) -> lr_scheduler.LRScheduler:
+def _schedule(optimiser: torch.optim.Optimizer, config: TrainingConfig, n_steps: int) -> lr_scheduler.LRScheduler:
     if config.schedule == "one-cycle":
         # One step more than are taken: the schedule is also told of the last one.
         return lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=n_steps + 1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import tempfile
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 import tensorboardX
@@ -15,26 +16,98 @@ from filelock import FileLock, Timeout
 from neuroattn.models.checkpoint import save_model
 from neuroattn.provenance import versions
 from neuroattn.run_folder import is_free, occupied, unwritable
+from neuroattn.stimuli.cutouts import load_cutouts
 from neuroattn.stimuli.mnist import load, without_embedded
+from neuroattn.stimuli.scenes import load_scenes, tell_notes
 from neuroattn.training.interrupt import interrupts
 from neuroattn.training.launch import choose_precision, launched
 from neuroattn.training.loop import train
 from neuroattn.training.resume import leftover, load_state, resume_file, save_state
+from neuroattn.training.source import DigitsSource, ScenesSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from lightning_fabric import Fabric
 
-    from neuroattn.stimuli.mnist import Digits
-    from neuroattn.training.config import DigitsConfig
+    from neuroattn.training.config import DigitsConfig, ScenesConfig, TrainingConfig
+    from neuroattn.training.source import Source
 
 METRICS = "metrics.csv"
 
 
+class Seen(NamedTuple):
+    """What a training is on.
+
+    Attributes
+    ----------
+    source
+        Of the pictures.
+    identity
+        What two trainings on the same pictures share.
+    about
+        What the weights say of it.
+    """
+
+    source: Source
+    identity: str
+    about: dict[str, Any]
+
+
 def train_digits(config: DigitsConfig, folder: Path, tell: Callable[[str], None]) -> None:
-    """Train on MNIST without the embedded digits; write weights, metrics and TensorBoard's events into `folder`.
+    """Train on MNIST without the embedded digits; see `run_training`."""
+
+    def seen() -> Seen:
+        digits = without_embedded(load(config.data, "train"))
+        # Whose folder the digits came from is nobody's business; which digits they were is.
+        identity = digits.identity()
+        about = {"what": "training set without the embedded digits", "n": len(digits), "sha256": identity}
+        return Seen(DigitsSource(config, digits), identity, {"digits": about})
+
+    run_training(config, seen, folder, tell)
+
+
+def train_scenes(config: ScenesConfig, folder: Path, tell: Callable[[str], None]) -> None:
+    """Train on scenes of COCO; see `run_training`."""
+
+    def seen() -> Seen:
+        size = (config.size[0], config.size[1])
+        scenes = load_scenes(
+            config.images,
+            config.annotations,
+            size=size,
+            n_objects=config.n_objects,
+            labels=config.labels,
+            cache=config.cache,
+        )
+        tell_notes(scenes, tell)
+        if len(scenes) < 2:
+            raise ValueError(f"annotations must have at least 2 scenes, one to hold out, got {len(scenes)}")
+        cutouts = None
+        if config.composites:
+            cutouts = load_cutouts(
+                config.images,
+                config.annotations,
+                size=size,
+                labels=config.labels,
+                cache=config.cache,
+                least_area=config.least_cutout,
+            )
+        about = {
+            "what": f"{len(scenes):,} scenes of {Path(config.annotations).name}",
+            "n": len(scenes),
+            "n_cutouts": 0 if cutouts is None else len(cutouts),
+            "sha256": scenes.identity,
+        }
+        identity = scenes.identity + (cutouts.identity if cutouts is not None else "")
+        source = ScenesSource(config, scenes, cutouts, tell)
+        return Seen(source, identity, {"scenes": about, "classes": list(scenes.classes)})
+
+    run_training(config, seen, folder, tell)
+
+
+def run_training(config: TrainingConfig, see: Callable[[], Seen], folder: Path, tell: Callable[[str], None]) -> None:
+    """Train a network; write weights, metrics and TensorBoard's events into `folder`.
 
     A training of the same options that was interrupted there goes on.
 
@@ -42,6 +115,8 @@ def train_digits(config: DigitsConfig, folder: Path, tell: Callable[[str], None]
     ----------
     config
         How.
+    see
+        Returns on what; asked once it is certain that the folder can be written.
     folder
         Of the run; empty, or of the same training.
     tell
@@ -50,7 +125,7 @@ def train_digits(config: DigitsConfig, folder: Path, tell: Callable[[str], None]
     Raises
     ------
     ValueError
-        If `folder` holds anything else or cannot be written, or the digits cannot be had. Nothing is left behind.
+        If `folder` holds anything else or cannot be written, or the pictures cannot be had. Nothing is left behind.
     FloatingPointError
         If the training broke down; says where its last good weights are.
     """
@@ -58,12 +133,12 @@ def train_digits(config: DigitsConfig, folder: Path, tell: Callable[[str], None]
     folder = fabric.broadcast(folder)  # its name may hold the time
     resume = resume_file(folder, config.name)
     if not resume.is_file() and fabric.is_global_zero:
-        # Digits may take a download; a run that cannot be kept must not wait for it.
+        # Pictures may take a download; a run that cannot be kept must not wait for it.
         _require_writable(folder, config.name)
-    digits = without_embedded(load(config.data, "train"))
-    about = _about(config, digits, fabric)
+    seen = see()
+    about = _about(config, seen, fabric)
     # Where it is computed does not make it another training, though then its bits may differ.
-    of = {**about["options"], "digits": about["digits"]["sha256"]}
+    of = {**about["options"], "pictures": seen.identity}
     del of["device"]
     weights = weights_file(folder, config.name)
     with contextlib.ExitStack() as stack:
@@ -78,7 +153,7 @@ def train_digits(config: DigitsConfig, folder: Path, tell: Callable[[str], None]
         events: tensorboardX.SummaryWriter | None = None  # made with the first epoch: a run without one leaves nothing
         for network, metrics in train(
             config,
-            digits,
+            seen.source,
             fabric,
             state=state,
             save=lambda now: save_state({**now, "of": of, "epochs": epochs}, resume),
@@ -103,18 +178,17 @@ def train_digits(config: DigitsConfig, folder: Path, tell: Callable[[str], None]
             tell(f"weights in {weights}, metrics in {folder / METRICS}")
 
 
-def recipe(config: DigitsConfig) -> dict[str, Any]:
+def recipe(config: TrainingConfig) -> dict[str, Any]:
     """Return the options that make a training what it is."""
-    return {key: value for key, value in dataclasses.asdict(config).items() if key not in {"data", "out"}}
+    places = {"data", "images", "annotations", "cache", "out"}
+    return {key: value for key, value in dataclasses.asdict(config).items() if key not in places}
 
 
-def _about(config: DigitsConfig, digits: Digits, fabric: Fabric) -> dict[str, Any]:
+def _about(config: TrainingConfig, seen: Seen, fabric: Fabric) -> dict[str, Any]:
     """Return what weights say of their training, but for its epochs."""
-    # Whose folder the digits came from is nobody's business; which digits they were is.
-    seen = {"what": "training set without the embedded digits", "n": len(digits), "sha256": digits.identity()}
     return {
         "options": recipe(config),
-        "digits": seen,
+        **seen.about,
         "device": str(fabric.device),
         "precision": choose_precision(config.precision, fabric.device),
         "processes": fabric.world_size,

@@ -1,0 +1,174 @@
+"""Where the pictures of a training come from: the one thing that differs between digits and scenes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+import torch
+
+from neuroattn.models.config import GatedConfig, digits_config
+from neuroattn.stimuli.cutouts import paste
+from neuroattn.stimuli.digits import composites
+from neuroattn.stimuli.labelled import Labelled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from neuroattn.stimuli.cutouts import Cutouts
+    from neuroattn.stimuli.mnist import Digits
+    from neuroattn.stimuli.scenes import Scenes
+    from neuroattn.training.config import DigitsConfig, ScenesConfig
+
+
+class Pictures(Protocol):
+    """Pictures that can be had in parts."""
+
+    def __len__(self) -> int:
+        """Count the pictures."""
+
+    def part(self, rows: slice) -> Labelled:
+        """Return some of them."""
+
+
+class Split(NamedTuple):
+    """Which items of a source are for training.
+
+    Attributes
+    ----------
+    held_out, kept
+        (item,) numbers.
+    class_weight
+        (class,) weights of the classification loss, None: all the same.
+    """
+
+    held_out: torch.Tensor
+    kept: torch.Tensor
+    class_weight: torch.Tensor | None
+
+
+class Source(Protocol):
+    """Pictures to train on."""
+
+    @property
+    def network_config(self) -> GatedConfig:
+        """Of the network that takes them."""
+
+    def split(self, validation: float, order: torch.Generator) -> Split:
+        """Hold out a fraction of the items."""
+
+    def held_out(self, split: Split, generator: torch.Generator, device: torch.device) -> Pictures:
+        """Return the pictures of validation, the same at every call with the generator in the same state."""
+
+    def draw(self, items: torch.Tensor, generator: torch.Generator, device: torch.device) -> Labelled:
+        """Return a picture for each item."""
+
+
+class DigitsSource:
+    """Composites of digits; each digit opens one composite an epoch."""
+
+    def __init__(self, config: DigitsConfig, digits: Digits) -> None:
+        self._config, self._digits = config, digits
+
+    @property
+    def network_config(self) -> GatedConfig:
+        """Of the network that takes them."""
+        config = self._config
+        return digits_config(n_objects=config.n_objects, strength=config.strength, channels=config.hidden)
+
+    def split(self, validation: float, order: torch.Generator) -> Split:
+        """Hold out a fraction of the digits."""
+        shuffled = torch.randperm(len(self._digits.labels), generator=order)
+        held_out, kept = shuffled.tensor_split([round(validation * len(shuffled))])
+        return Split(held_out, kept, None)
+
+    def held_out(self, split: Split, generator: torch.Generator, device: torch.device) -> Labelled:
+        """Return a composite for each digit that is held out."""
+        return self.draw(split.held_out, generator, device)
+
+    def draw(self, items: torch.Tensor, generator: torch.Generator, device: torch.device) -> Labelled:
+        """Return a composite for each digit."""
+        return composites(
+            self._digits,
+            items,
+            n_objects=self._config.n_objects,
+            noise=self._config.noise,
+            resample=self._config.resample,
+            generator=generator,
+            device=device,
+        )
+
+
+class ScenesSource:
+    """Scenes, and copy–paste composites of their annotations' objects.
+
+    Items are the scenes, and after them as many composites as an epoch has; a composite is another one every time.
+    Composites show nothing of an image that is held out.
+
+    Parameters
+    ----------
+    config
+        Of the training.
+    scenes
+        Of the annotations.
+    cutouts
+        Of the same annotations; None where no composites are asked for.
+    tell
+        Told of classes without an example.
+    """
+
+    def __init__(
+        self, config: ScenesConfig, scenes: Scenes, cutouts: Cutouts | None, tell: Callable[[str], None]
+    ) -> None:
+        self._config, self._scenes = config, scenes
+        self._cutouts, self._tell = cutouts, tell
+
+    @property
+    def network_config(self) -> GatedConfig:
+        """Of the network that takes them."""
+        return GatedConfig(
+            size=(3, *self._scenes.size),
+            channels=self._config.hidden,
+            classes=len(self._scenes.classes),
+            resize="bicubic",
+            strength=self._config.strength,
+            steps=self._config.steps,
+        )
+
+    def split(self, validation: float, order: torch.Generator) -> Split:
+        """Hold out a fraction of the scenes; classes weigh the more, the rarer they are among the others."""
+        number = len(self._scenes)
+        shuffled = torch.randperm(number, generator=order)
+        held_out, kept = shuffled.tensor_split([max(1, round(validation * number))])
+        counts = torch.bincount(
+            torch.from_numpy(self._scenes.labels)[kept].ravel(), minlength=len(self._scenes.classes)
+        )
+        n_composites = self._config.composites
+        shown = counts.double()
+        if self._cutouts is not None:
+            self._cutouts = self._cutouts.without(self._scenes.table["image_id"].to_numpy()[held_out.numpy()])
+            there = np.unique(self._cutouts.labels)
+            shown[there] += n_composites * self._config.n_objects / len(there)
+        if none := [name for name, n in zip(self._scenes.classes, shown.tolist(), strict=True) if n == 0]:
+            self._tell(f"warning: no training picture has an object of {', '.join(none)}; they are not learnt")
+        weight = torch.where(shown > 0, shown.sum() / shown.clamp(min=1), 0.0)
+        items = torch.cat([kept, torch.arange(number, number + n_composites)])
+        return Split(held_out, items, (weight / weight.sum()).float())
+
+    def held_out(self, split: Split, generator: torch.Generator, device: torch.device) -> Pictures:
+        """Return the scenes that are held out."""
+        del generator, device  # they are as they are, and go to the device in parts
+        return self._scenes.select(split.held_out.numpy())
+
+    def draw(self, items: torch.Tensor, generator: torch.Generator, device: torch.device) -> Labelled:
+        """Return a scene or a composite for each item."""
+        real = items[items < len(self._scenes)]
+        parts = [self._scenes.batch(real.numpy(), device)] if len(real) else []
+        if self._cutouts is not None and len(real) < len(items):
+            n_objects, number = self._config.n_objects, len(items) - len(real)
+            parts.append(paste(self._cutouts, number, n_objects=n_objects, generator=generator, device=device))
+        return Labelled(
+            images=torch.cat([part.images for part in parts]),
+            objects=torch.cat([part.objects for part in parts]),
+            labels=torch.cat([part.labels for part in parts]),
+        )

@@ -1,0 +1,169 @@
+"""Training on drawn scenes: what is held out, what classes weigh, and that it goes on after an interrupt."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from drawn_scenes import drawn_scenes
+from numpy.testing import assert_allclose, assert_array_equal
+
+from neuroattn.models.checkpoint import class_names, load_model, read_metadata, weights_hash
+from neuroattn.stimuli.coco import SUPERCATEGORIES
+from neuroattn.stimuli.cutouts import load_cutouts
+from neuroattn.stimuli.scenes import load_scenes
+from neuroattn.training import loop
+from neuroattn.training.__main__ import main
+from neuroattn.training.config import ScenesConfig
+from neuroattn.training.loss import phase_loss
+from neuroattn.training.source import ScenesSource
+
+ANIMAL, FOOD, VEHICLE = (SUPERCATEGORIES.index(name) for name in ("animal", "food", "vehicle"))
+SMALL = ["--size", 30, 40, "--hidden", 3, 4, "--steps", 3, "--batch_size", 4, "--precision", 32]
+
+
+@pytest.fixture
+def files(tmp_path):
+    return drawn_scenes(tmp_path / "drawn", 10)
+
+
+@pytest.fixture
+def options(files, tmp_path):
+    return ["scenes", "--images", files[0], "--annotations", files[1], "--cache", tmp_path / "cache", *SMALL]
+
+
+def source_of(files, tmp_path, tell=lambda _: None, **options):
+    config = ScenesConfig(images=str(files[0]), annotations=str(files[1]), size=(30, 40), hidden=(3, 4), **options)
+    given = {"size": (30, 40), "labels": "supercategory", "cache": tmp_path / "cache"}
+    return ScenesSource(config, load_scenes(*files, **given), load_cutouts(*files, **given), tell)
+
+
+def run_here(capsys, *arguments):
+    with pytest.raises(SystemExit) as left:
+        main(list(map(str, arguments)))
+    out, err = capsys.readouterr()
+    return left.value.code, out, err
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_composites_show_nothing_of_what_is_held_out(files, tmp_path):
+    source = source_of(files, tmp_path, composites=50)
+    split = source.split(0.3, seeded())
+    assert (len(split.held_out), len(split.kept)) == (3, 7 + 50)
+    assert_array_equal(np.sort([*split.held_out, *split.kept[:7]]), np.arange(10))
+    held_out = set(source._scenes.table["image_id"].to_numpy()[split.held_out.numpy()])
+    assert not held_out & set(source._cutouts.image_ids)
+    assert not held_out & set(source._cutouts.background_ids)
+    assert len(source._cutouts) == 14
+    assert len(source.held_out(split, seeded(), torch.device("cpu"))) == 3
+
+
+def test_items_are_scenes_and_then_composites(files, tmp_path):
+    source = source_of(files, tmp_path, composites=6)
+    split = source.split(0.2, seeded())
+    scene = source.draw(split.kept[:1], seeded(), torch.device("cpu"))
+    assert_array_equal(scene.images, source._scenes.batch(split.kept[:1]).images)
+    mixed = source.draw(split.kept[[0, -1, -2]], seeded(), torch.device("cpu"))
+    assert mixed.images.shape == (3, 3, 30, 40)
+    assert_array_equal(mixed.images[0], scene.images[0])
+    again, other = (source.draw(split.kept[-1:], seeded(seed), torch.device("cpu")).images for seed in (1, 2))
+    assert not torch.equal(again, other)
+
+
+def test_rare_classes_weigh_more(tmp_path):
+    files = drawn_scenes(tmp_path / "drawn", 10, categories=(1, 1, 1, 2))
+    told = []
+    source = source_of(files, tmp_path, told.append, composites=0)
+    split = source.split(0.2, seeded())
+    labels = source._scenes.labels[split.kept.numpy()].ravel()
+    counts = np.bincount(labels, minlength=12)
+    assert counts[ANIMAL] > counts[VEHICLE] > 0
+    weight = split.class_weight.numpy()
+    assert_allclose(weight.sum(), 1, rtol=1e-6)
+    assert_allclose(weight[ANIMAL] * counts[ANIMAL], weight[VEHICLE] * counts[VEHICLE], rtol=1e-6)
+    assert (weight[counts == 0] == 0).all()
+    [line] = told
+    assert line.startswith("warning: no training picture has an object of accessory, appliance, electronic, food,")
+    assert "animal" not in line
+
+
+def test_weights_of_the_loss_are_those_of_the_mean():
+    generator = seeded()
+    logits, image = torch.randn(6, 3, generator=generator), torch.zeros(6, 1, 2, 2)
+    label, weight = torch.tensor([0, 1, 2, 2, 1, 0]), torch.tensor([0.5, 0.2, 0.3])
+    each = -logits.log_softmax(1)[torch.arange(6), label]
+    found = phase_loss(logits, label, image, image, 0.0, weight).classification
+    assert_allclose(found, (each * weight[label]).sum() / weight[label].sum(), rtol=1e-6)
+    assert not torch.isclose(found, phase_loss(logits, label, image, image, 0.0).classification)
+
+
+def test_a_network_learns_two_colours(options, tmp_path, capsys):
+    more = ["--epochs", 30, "--composites", 24, "--phi", 100, "--out", tmp_path / "run"]
+    status, out, err = run_here(capsys, *options, *more)
+    assert (status, err) == (0, "")
+    assert "warning: no training picture has an object of accessory" in out
+    file = tmp_path / "run" / "scenes.safetensors"
+    about = read_metadata(file)["training"]
+    assert class_names(file) == SUPERCATEGORIES
+    assert about["scenes"] == {"what": "10 scenes of instances.json", "n": 10, "n_cutouts": 20} | {
+        "sha256": about["scenes"]["sha256"]
+    }
+    assert not {"images", "annotations", "cache", "out"} & set(about["options"])
+    assert about["epochs"][-1]["validation_accuracy"] == about["epochs"][-1]["validation_mean_over_classes"] == 1
+    assert load_model(file).config.size == (3, 30, 40)
+
+
+def test_an_interrupted_training_goes_on_to_the_same_weights(options, tmp_path, capsys, monkeypatch):
+    more = ["--epochs", 2, "--composites", 9]
+    assert run_here(capsys, *options, *more, "--out", tmp_path / "whole")[0] == 0
+    step, calls = loop.train_trial, []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return step(*arguments)
+
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0)
+    monkeypatch.setattr(loop, "train_trial", interrupted)
+    status, _, err = run_here(capsys, *options, *more, "--out", tmp_path / "parts")
+    assert status == 130
+    assert err.startswith("interrupted: the training goes on from here with the same command")
+    monkeypatch.setattr(loop, "train_trial", step)
+    other = run_here(capsys, *options, *more, "--phi", 1, "--out", tmp_path / "parts")
+    assert other[0] == 2
+    assert "differs in phi (5000.0 there, 1.0 now)" in other[2]
+    assert run_here(capsys, *options, *more, "--out", tmp_path / "parts")[0] == 0
+    whole, parts = (load_model(tmp_path / name / "scenes.safetensors") for name in ("whole", "parts"))
+    assert weights_hash(whole) == weights_hash(parts)
+
+
+def test_without_feedback_and_without_composites(options, tmp_path, capsys):
+    more = ["--epochs", 1, "--composites", 0, "--name", "flat", "--out", tmp_path / "run"]
+    arguments = [1 if before == "--steps" else one for before, one in zip([None, *options], options, strict=False)]
+    status, _, err = run_here(capsys, *arguments, *more, "--gradient_steps", "null")
+    assert (status, err) == (0, "")
+    assert load_model(tmp_path / "run" / "flat.safetensors").config.steps == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        (["--size", 6, 6], "size (3, 6, 6) is too small for 2 stages with kernel 4"),
+        (["--size", 30], "size must be two numbers, height and width, got 1"),
+        (["--labels", "colour"], "labels must be one of supercategory, category, got colour"),
+        (["--n_objects", 3], "annotations must have an image with 3 objects, each larger than 10% of it, got none"),
+        (["--images", "nowhere"], "images must be a folder, got 'nowhere'"),
+        (["--annotations", "nowhere.json"], "annotations must be a file that can be read, got 'nowhere.json'"),
+        (["--annotations", ""], "annotations must be named, as in --annotations PATH"),
+    ],
+)
+def test_wrong_input_is_one_line_and_leaves_nothing(options, tmp_path, capsys, more, text):
+    status, out, err = run_here(capsys, *options, *more, "--out", tmp_path / "run")
+    assert (status, out) == (2, "")
+    assert err.startswith(f"error: {text}")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
