@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neuroattn import labels
-from neuroattn.experiments.protocol import Protocol, ProtocolConfig, Tables, main
+from neuroattn.experiments.protocol import Protocol, Tables, main
+from neuroattn.experiments.scene_stimuli import SCENES, SYNTHETIC, SceneOptions, check_scene_options, scene_stimuli
 from neuroattn.options import check_options, option
 
 if TYPE_CHECKING:
@@ -26,28 +27,27 @@ if TYPE_CHECKING:
 
     from neuroattn.models.gated import GatedNetwork
     from neuroattn.stimuli.stimulus_set import StimulusSet
-METHODS = """{config.n_stimuli:,} composites of {config.n_objects} handwritten digits (uniform background noise below
-{config.noise:g}) were shown in free trials of {config.n_objects} phases, each with the mask of inhibited units that
+METHODS = """{shown} were shown in free trials of {config.n_objects} phases, each with the mask of inhibited units that
 the phases before had left, and in second phases whose mask was that of the first phase, none, that of one stage
-alone, that of the digit attended second, that of another composite that had attended the same place, or, in a scene
-in which every digit had moved one place on, that of the first phase or none. Avoidance is how much less often a digit
-is chosen with a mask than without, on the same picture. The attended digit is the one whose target image is nearest
-to the gated image. The gate of an object is the mean over its ink that no other digit covers; the contrast of Lei,
-Benjamin & Kording (2021, arXiv:2106.04540) is that of attended against all other pixels, averaged over phases.
-Objects attended before and never attended ones were compared in the second phase at the same place (least squares
-with effects of place, errors clustered by composite; which digit is attended first is not drawn by lot). Several
+alone, that of the object attended second, that of another picture in which the same place had been attended, or, in a
+scene {moved}, that of the first phase or none. Avoidance is how much less often an object is chosen with a mask than
+without, on the same picture. The attended object is the one whose target image is nearest to the gated image. The
+gate of an object is the mean over its pixels that no other object covers; the contrast of Lei, Benjamin & Kording
+(2021, arXiv:2106.04540) is that of attended against all other pixels, averaged over phases. Objects attended before
+and never attended ones were compared in the second phase at the same place (least squares with effects of place,
+errors clustered by picture; which object is attended first is not drawn by lot). Several
 networks are the sample: means with t intervals, t tests and sign-flip permutation over network means, p values
 adjusted after Benjamini & Hochberg (1995); for one network intervals are from {config.n_resamples:,} bootstrap
-resamples of composites (Wilson's for fractions). Controls: gate strength 0 (at which no choice is defined), one time
-step, gates of other composites, untrained weights. The biology: Posner & Cohen (1984), Klein (2000)."""
+resamples of pictures (Wilson's for fractions). Controls: gate strength 0 (at which no choice is defined), one time
+step, gates of other pictures, untrained weights. The biology: Posner & Cohen (1984), Klein (2000)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(ProtocolConfig):
+class Config(SceneOptions):
     """Options of the protocol."""
 
-    n_objects: int = option(2, "digits of a composite; with three some are never attended", low=2, high=10)
-    n_stimuli: int = option(1000, "composites of embedded digits", low=20, high=5000)
+    n_objects: int = option(2, "objects of a picture; with three some are never attended", low=2, high=10)
+    n_stimuli: int = option(1000, "composites of embedded digits, or scenes at most", low=20, high=5000)
     noise: float = option(0.3, "upper bound of the uniform background noise", unit="luminance", low=0, high=1)
     controls: tuple[str, ...] = option(
         labels.CONTROLS, "controls, on a part of the stimuli", choices=(*labels.CONTROLS, "none")
@@ -59,6 +59,7 @@ class Config(ProtocolConfig):
     def __post_init__(self) -> None:
         """Check every option."""
         check_options(self)
+        check_scene_options(self)
         if "none" in self.controls and len(self.controls) > 1:
             raise ValueError(f"controls must be none or a list of controls, got {', '.join(self.controls)}")
         if self.n_control_stimuli > self.n_stimuli:
@@ -73,8 +74,11 @@ class Config(ProtocolConfig):
 
 
 def stimuli(config: Config) -> StimulusSet:
-    """Return composites of embedded digits, in random order."""
+    """Return composites of embedded digits, or scenes, in random order."""
     import torch
+
+    if config.stimuli == SCENES:
+        return scene_stimuli(config, config.n_stimuli, config.n_objects)
 
     from neuroattn.stimuli.digits import sample_composites, stimulus_set
     from neuroattn.stimuli.mnist import embedded
@@ -99,10 +103,13 @@ def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.D
         # No batch of a single stimulus: its mask could not be that of another one.
         batch_size = next((b for b in range(config.batch_size, 1, -1) if len(shown) % b != 1), len(shown))
         generator = torch.Generator().manual_seed(config.seed + 1)
-        return record_returns(subject, shown, noise=config.noise, generator=generator, batch_size=batch_size)
+        mirrored = config.stimuli == SCENES
+        return record_returns(
+            subject, shown, noise=config.noise, generator=generator, batch_size=batch_size, mirrored=mirrored
+        )
 
     trees = {"/trials": returns(model, stimuli)}
-    few = stimuli.select(np.arange(config.n_control_stimuli))
+    few = stimuli.select(np.arange(min(config.n_control_stimuli, len(stimuli))))
     for name in config.chosen_controls:
         subject = _one_step(model) if name == "one_step" else control(name, model, config.seed)
         trees[f"/controls/{name}"] = returns(subject, few)
@@ -144,7 +151,11 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
         part = summarise_control(trials(f"controls/{name}"), generator, config.n_resamples)
         parts.append(part.assign(control=name))
     statistics = adjusted(pd.concat(parts, ignore_index=True))
-    return Tables(units=whole, statistics=statistics, findings=tuple(findings(statistics, config.n_objects)))
+    note = (SYNTHETIC,) if config.synthetic else ()
+    scenes = ("synthetic scenes" if config.synthetic else "scenes", "objects")
+    shown = scenes if config.stimuli == SCENES else ("composites", "digits")
+    lines = findings(statistics, config.n_objects, shown)
+    return Tables(units=whole, statistics=statistics, findings=(*note, *lines))
 
 
 def figure(config: Config, tables: Tables) -> Figure:
@@ -157,7 +168,15 @@ def figure(config: Config, tables: Tables) -> Figure:
 
 def methods(config: Config) -> str:
     """Return the paragraph for a paper."""
-    return " ".join(METHODS.split()).format(config=config)
+    if config.stimuli == SCENES:
+        shown = f"Scenes ({'synthetic, made for this' if config.synthetic else 'COCO; Lin et al. 2014'}) of "
+        shown += f"{config.n_objects} objects, up to {config.n_stimuli:,} of them,"
+        moved = "seen in a mirror"
+    else:
+        shown = f"{config.n_stimuli:,} composites of {config.n_objects} handwritten digits (uniform background noise "
+        shown += f"below {config.noise:g})"
+        moved = "in which every digit had moved one place on"
+    return " ".join(METHODS.split()).format(config=config, shown=shown, moved=moved)
 
 
 PROTOCOL = Protocol(

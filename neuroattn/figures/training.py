@@ -40,7 +40,7 @@ def curves_figure(table: pd.DataFrame) -> Figure:
     table = table.assign(validation_error=1 - table["validation_accuracy"])
     rates = sorted(table["learning_rate"].unique())
     with house_style():
-        figure = Figure(figsize=(2 * COLUMN_WIDTH, 0.3 + 1.55 * len(rates)), layout="constrained")
+        figure = Figure(figsize=(2 * COLUMN_WIDTH, 0.4 + 1.9 * len(rates)), layout="constrained")
         panels = figure.subplots(len(rates), len(CURVES), squeeze=False, sharex=True)
         colours = _colours(table)
         for row, rate in zip(panels, rates, strict=True):

@@ -154,7 +154,7 @@ def _draw_distribution(
     if bound.notna().any():
         axes.axvspan(-bound.iloc[0], bound.iloc[0], color="0.9", zorder=-1, lw=0)
     notes = [f"n = {' and '.join(numbers)}"] if numbers else []
-    notes += [f"({beyond} beyond the axis)"] if beyond else []
+    notes += [f"({beyond:,} beyond the axis)"] if beyond else []
     axes.set_xlabel("\n".join([panel.label, *notes]))
     axes.set_ylabel("fraction of units")
 

@@ -39,7 +39,13 @@ class _Scene(NamedTuple):
 
 
 def record_returns(
-    model: GatedNetwork, stimuli: StimulusSet, *, noise: float, generator: torch.Generator, batch_size: int
+    model: GatedNetwork,
+    stimuli: StimulusSet,
+    *,
+    noise: float,
+    generator: torch.Generator,
+    batch_size: int,
+    mirrored: bool = False,
 ) -> xr.Dataset:
     """Run free trials, and second phases whose inhibition is not what the first phase left.
 
@@ -47,21 +53,25 @@ def record_returns(
     second phase is run with that mask (``imposed``, as in the free trial), without it (``ablated``), with that of one
     stage alone (``stage1 alone`` …), with the mask of the object that the free trial attended second in place of the
     first's (``swapped``), with the mask of another stimulus of which the object at the same place was attended first
-    (``another``), and, in a scene in which every object has moved one place on, the last one to the first place, with
-    the mask of the first phase (``carried``) and without one (``moved, no mask``).
+    (``another``), and, in a scene whose objects changed places, with the mask of the first phase (``carried``) and
+    without one (``moved, no mask``). Digits move one place on, the last one to the first place; photographs cannot be
+    taken apart and are mirrored, so that the leftmost object stands at the right.
 
     Parameters
     ----------
     model
         Takes the stimuli.
     stimuli
-        Composites with their objects, at least two each, side by side as `neuroattn.stimuli.digits` puts them.
+        Pictures with their objects, at least two each, in the order of their places from the left: composites, side by
+        side as `neuroattn.stimuli.digits` puts them, or photographs.
     noise
         Upper bound of the background noise of the scenes in which objects moved.
     generator
         Draws it.
     batch_size
         Stimuli at once, at least two: another stimulus is one of the batch.
+    mirrored
+        Whether objects change places by mirroring the picture.
 
     Returns
     -------
@@ -93,17 +103,17 @@ def record_returns(
         batch = slice(first, first + batch_size)
         image = torch.from_numpy(np.ascontiguousarray(stimuli.images[batch])).to(model.device)
         objects = torch.from_numpy(np.ascontiguousarray(stimuli.objects[batch])).to(model.device)
-        parts.append(_batch(model, image, objects, noise, generator))
+        scene = _Scene(image, objects, _alone(objects))
+        moved = _mirrored(scene) if mirrored else _moved(scene, noise, generator)
+        parts.append(_batch(model, scene, moved))
     joined = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
-    return _dataset(model, stimuli, joined)
+    return _dataset(model, stimuli, joined, mirrored=mirrored)
 
 
 @torch.no_grad()
-def _batch(
-    model: GatedNetwork, image: torch.Tensor, objects: torch.Tensor, noise: float, generator: torch.Generator
-) -> dict[str, np.ndarray]:
+def _batch(model: GatedNetwork, scene: _Scene, moved: _Scene) -> dict[str, np.ndarray]:
     """Return every measure of a batch, (run, stimulus, …)."""
-    scene = _Scene(image, objects, _alone(objects))
+    image, objects = scene.image, scene.objects
     rows: list[dict[str, torch.Tensor]] = []
     masks, used = (
         [model.no_inhibition(len(image))],
@@ -122,7 +132,6 @@ def _batch(
         ]
     donor = _others(rows[0]["attended"])
     imposed |= {SWAPPED: of_second, ANOTHER: [mask[donor] for mask in first], CARRIED: first, MOVED: nothing}
-    moved = _moved(scene, noise, generator)
     for condition, mask in imposed.items():
         shown = moved if condition in {CARRIED, MOVED} else scene
         row = _run(model, shown, mask, torch.zeros_like(used))[0]
@@ -213,12 +222,19 @@ def _moved(scene: _Scene, noise: float, generator: torch.Generator) -> _Scene:
     return _Scene(image, objects, _alone(objects))
 
 
+def _mirrored(scene: _Scene) -> _Scene:
+    """Return the scene seen in a mirror."""
+    return _Scene(scene.image.flip(-1), scene.objects.flip(-1), scene.alone.flip(-1))
+
+
 def _mean(values: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
     """Return the mean over the last two axes of where it counts; NaN without a place."""
     return (values * where).sum((-2, -1)) / where.sum((-2, -1))
 
 
-def _dataset(model: GatedNetwork, stimuli: StimulusSet, arrays: Mapping[str, np.ndarray]) -> xr.Dataset:
+def _dataset(
+    model: GatedNetwork, stimuli: StimulusSet, arrays: Mapping[str, np.ndarray], *, mirrored: bool
+) -> xr.Dataset:
     n_objects = arrays["gate"].shape[2]
     stages = [f"stage{number}" for number in range(1, len(model.config.channels) + 1)]
     alone = [f"{stage} alone" for stage in stages] if len(stages) > 1 else []
@@ -226,7 +242,7 @@ def _dataset(model: GatedNetwork, stimuli: StimulusSet, arrays: Mapping[str, np.
     condition = [FREE] * n_objects + second
     phase = [*range(1, n_objects + 1), *[2] * len(second)]
     place = np.tile(np.arange(n_objects), (len(condition), 1))
-    place[-2:] = (place[-2:] + 1) % n_objects
+    place[-2:] = n_objects - 1 - place[-2:] if mirrored else (place[-2:] + 1) % n_objects
     dims = ("run", "stimulus", "object")
     variables = {name: (dims[: values.ndim], values) for name, values in arrays.items()}
     label = stimuli.table[[f"label_{k}" for k in range(n_objects)]].to_numpy()

@@ -36,7 +36,7 @@ def of_place(statistics: pd.DataFrame) -> str:
     return names.get((bool(place), bool(thing)), "neither place nor object")
 
 
-def findings(statistics: pd.DataFrame, n_objects: int) -> list[str]:
+def findings(statistics: pd.DataFrame, n_objects: int, shown: tuple[str, str] = ("composites", "digits")) -> list[str]:
     """Return sentences with estimates, intervals and numbers, warnings first.
 
     Parameters
@@ -44,7 +44,9 @@ def findings(statistics: pd.DataFrame, n_objects: int) -> list[str]:
     statistics
         `neuroattn.statistics.return_summary.summarise`, with controls.
     n_objects
-        Of a stimulus.
+        Of a picture.
+    shown
+        What pictures and their objects are called.
     """
     main = statistics[statistics["control"].isna()]
     contrast = _row(main, "contrast", "free", "difference")
@@ -53,8 +55,9 @@ def findings(statistics: pd.DataFrame, n_objects: int) -> list[str]:
     lines = [
         *_control_warnings(statistics),
         (
-            f"Inhibition of return, {contrast['scope']}, {int(contrast['n_stimuli']):,} composites of {n_objects} "
-            f"digits. Means [95 % interval over {over}]."
+            f"Inhibition of return, {contrast['scope']}, {int(contrast['n_stimuli']):,} {shown[0]} "
+            f"of {n_objects} {shown[1]}. "
+            f"Means [95 % interval over {over}]."
             + (" They are about this network, not about networks of its kind: give several seeds." if one else "")
         ),
         (

@@ -1,0 +1,108 @@
+"""Scenes as a protocol's stimuli: the user's COCO, or synthetic ones where there is none."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neuroattn.experiments.protocol import ProtocolConfig
+from neuroattn.options import option
+
+if TYPE_CHECKING:
+    from neuroattn.stimuli.scenes import Scenes
+    from neuroattn.stimuli.stimulus_set import StimulusSet
+
+DIGITS, SCENES = "digits", "scenes"
+SYNTHETIC = (
+    "NOTE: these scenes are SYNTHETIC (objects cut from a few photographs, and drawn ones, on textures); they try the "
+    "protocol out and say nothing of photographs. Name COCO's with --images DIR --annotations FILE."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneOptions(ProtocolConfig):
+    """Options of protocols that show composites of digits or scenes."""
+
+    stimuli: str = option(DIGITS, "composites of embedded digits, or scenes of COCO", choices=(DIGITS, SCENES))
+    images: str | None = option(None, "scenes: folder of COCO images (default: synthetic scenes made for the run)")
+    annotations: str | None = option(None, "scenes: COCO's instance annotations for them, a JSON file")
+    size: tuple[int, ...] = option((100, 100), "scenes: height and width of the pictures", unit="px", low=1)
+    cache: str | None = option(None, "scenes: folder for what is kept of them (default: in the user's cache folder)")
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the scenes are made for the run."""
+        return self.stimuli == SCENES and self.images is None
+
+
+def check_scene_options(config: SceneOptions) -> None:
+    """Raise unless the options of scenes go together.
+
+    Raises
+    ------
+    ValueError
+        If images are named without annotations or the other way round, or the size has not two numbers.
+    """
+    if (config.images is None) != (config.annotations is None):
+        there, missing = ("images", "annotations") if config.annotations is None else ("annotations", "images")
+        raise ValueError(f"{missing} must be named with --{there}, got none; name both, or neither")
+    if config.images is not None and config.stimuli != SCENES:
+        raise ValueError(f"stimuli must be {SCENES} where images are named, got {config.stimuli!r}")
+    if len(config.size) != 2:
+        raise ValueError(f"size must be two numbers, height and width, got {len(config.size)}")
+
+
+def scene_stimuli(config: SceneOptions, number: int, n_objects: int) -> StimulusSet:
+    """Return scenes, drawn at random, each with its objects in the order of their places from the left.
+
+    Parameters
+    ----------
+    config
+        Where from; its seed decides which.
+    number
+        How many, at most.
+    n_objects
+        Objects of each.
+    """
+    if config.images is not None and config.annotations is not None:
+        return _from_left(_drawn(config, config.images, config.annotations, number, n_objects))
+    if n_objects != 2:
+        raise ValueError(f"n_objects must be 2 for synthetic scenes, got {n_objects}; name scenes of your own")
+    from neuroattn.stimuli.synthetic_scenes import write_synthetic_scenes
+
+    with tempfile.TemporaryDirectory() as folder:
+        images, annotations = write_synthetic_scenes(Path(folder), number, config.seed)
+        scenes = _drawn(config, str(images), str(annotations), number, n_objects, cache=folder)
+        return _from_left(scenes)
+
+
+def _drawn(
+    config: SceneOptions, images: str, annotations: str, number: int, n_objects: int, cache: str | None = None
+) -> Scenes:
+    from neuroattn.stimuli.scenes import load_scenes
+
+    size = (config.size[0], config.size[1])
+    scenes = load_scenes(images, annotations, size=size, n_objects=n_objects, cache=cache or config.cache)
+    return scenes.select(np.random.default_rng(config.seed).permutation(len(scenes))[:number])
+
+
+def _from_left(scenes: Scenes) -> StimulusSet:
+    """Return scenes as stimuli whose object k is the k-th from the left."""
+    from neuroattn.stimuli.stimulus_set import StimulusSet
+
+    given = scenes.stimulus_set()
+    if given.objects is None:
+        raise TypeError("scenes have objects")
+    n_objects, table = scenes.n_objects, given.table
+    order = np.stack([table[f"location_{k}"] for k in range(n_objects)], 1).argsort(1)
+    rows = np.arange(len(given))
+    columns: dict[str, Any] = {}
+    for name in ("label", "category", "supercategory", "area", "annotation_id", "category_id"):
+        values = np.stack([table[f"{name}_{k}"] for k in range(n_objects)], 1)
+        columns |= {f"{name}_{k}": values[rows, order[:, k]] for k in range(n_objects)}
+    columns |= {f"location_{k}": k for k in range(n_objects)}
+    return StimulusSet(given.images, given.objects[rows[:, None], order], table.assign(**columns))

@@ -1,0 +1,111 @@
+"""``python -m neuroattn.experiments.inhibition_of_return --stimuli scenes``: drawn scenes, and synthetic ones."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import xarray as xr
+from drawn_scenes import drawn_scenes
+from numpy.testing import assert_array_equal
+
+from neuroattn.experiments import inhibition_of_return
+from neuroattn.experiments.protocol import main
+from neuroattn.experiments.scene_stimuli import SYNTHETIC
+from neuroattn.models.checkpoint import save_model
+from neuroattn.models.config import GatedConfig
+from neuroattn.models.gated import GatedNetwork
+from neuroattn.stimuli.coco import Rule, read_annotations, select_scenes
+from neuroattn.stimuli.synthetic_scenes import write_synthetic_scenes
+
+SMALL = ["--stimuli", "scenes", "--size", "40", "60", "--n_control_stimuli", "20", "--n_resamples", "100"]
+
+
+@pytest.fixture
+def network(tmp_path):
+    config = GatedConfig(size=(3, 40, 60), channels=(4, 5, 6), classes=12, resize="bicubic", strength=0.3, steps=2)
+    path = tmp_path / "small.safetensors"
+    model = GatedNetwork(config, torch.Generator().manual_seed(0), name="small")
+    save_model(model, path, training={}, provenance={})
+    return str(path)
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as left:
+        main(inhibition_of_return.PROTOCOL, list(map(str, arguments)))
+    out, err = capsys.readouterr()
+    return left.value.code, out, err
+
+
+def test_drawn_scenes(network, tmp_path, capsys):
+    images, annotations = drawn_scenes(tmp_path / "drawn", 24)
+    files = ["--images", images, "--annotations", annotations, "--cache", tmp_path / "cache"]
+    options = [*SMALL, "--models", network, *files, "--controls", "untrained", "one_step"]
+    status, out, err = run(capsys, *options, "--out", tmp_path / "run")
+    assert (status, err) == (0, "")
+    assert "Inhibition of return, stimuli of one network, 24 scenes of 2 objects." in out
+    assert "SYNTHETIC" not in out
+    with xr.open_datatree(tmp_path / "run" / "recording.zarr", engine="zarr", consolidated=False) as tree:
+        trials = tree["small/trials"].to_dataset().load()
+    assert trials["place"].values[-1].tolist() == [1, 0]
+    # The left box is the first object, whichever is larger.
+    assert_array_equal(np.sort(trials["label"], axis=1), np.tile([1, 11], (24, 1)))
+    # Boxes are drawn so that the first one's class alternates.
+    assert np.unique(trials["label"].values[:, 0], return_counts=True)[1].tolist() == [12, 12]
+    statistics = pd.read_csv(tmp_path / "run" / "statistics.csv")
+    assert {"stage3 alone", "carried", "moved, no mask"} <= set(statistics["condition"].dropna())
+    report = (tmp_path / "run" / "report.html").read_text()
+    assert "seen in a mirror" in report
+    assert "handwritten" not in report
+
+
+def test_synthetic_scenes_say_that_they_are(network, tmp_path, capsys):
+    options = [*SMALL, "--models", network, "--n_stimuli", "20", "--controls", "none"]
+    status, out, err = run(capsys, *options, "--out", tmp_path / "run")
+    assert (status, err) == (0, "")
+    assert out.splitlines()[0] == SYNTHETIC
+    assert "20 synthetic scenes of 2 objects" in out
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["findings"][0] == SYNTHETIC
+    assert SYNTHETIC.split(":")[0] in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_every_synthetic_scene_is_a_scene(tmp_path):
+    _, annotations = write_synthetic_scenes(tmp_path / "one", 40, 3)
+    index = select_scenes(read_annotations(annotations), Rule())
+    assert index.n_scenes == 40
+    assert index.notes == ()
+    assert index.objects["supercategory"].nunique() == 7
+    assert index.objects["file_name"].str.startswith("synthetic-").all()
+    _, again = write_synthetic_scenes(tmp_path / "two", 40, 3)
+    assert annotations.read_bytes() == again.read_bytes()
+    _, other = write_synthetic_scenes(tmp_path / "three", 40, 4)
+    assert annotations.read_bytes() != other.read_bytes()
+    images = [sorted((tmp_path / name / "images").iterdir()) for name in ("one", "two")]
+    assert all(a.read_bytes() == b.read_bytes() for a, b in zip(*images, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        (["--images", "somewhere"], "annotations must be named with --images, got none; name both, or neither"),
+        (["--annotations", "x.json"], "images must be named with --annotations, got none; name both, or neither"),
+        (["--size", "40"], "size must be two numbers, height and width, got 1"),
+        (["--n_objects", "3"], "n_objects must be 2 for synthetic scenes, got 3; name scenes of your own"),
+        (["--size", "30", "60"], "images must be (channel, y, x) = (3, 40, 60) for small, got (3, 30, 60)"),
+        (["--images", "nowhere", "--annotations", "x.json"], "images must be a folder, got 'nowhere'"),
+        (
+            ["--stimuli", "digits", "--images", "a", "--annotations", "b"],
+            "stimuli must be scenes where images are named, got 'digits'",
+        ),
+    ],
+)
+def test_wrong_options(network, tmp_path, capsys, more, text):
+    options = [*SMALL, "--models", network, "--n_stimuli", "20", *more, "--out", tmp_path / "run"]
+    status, out, err = run(capsys, *options)
+    assert (status, out) == (2, "")
+    assert err.startswith(f"error: {text}")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
