@@ -100,8 +100,10 @@ def test_weights_of_the_loss_are_those_of_the_mean():
     assert not torch.isclose(found, phase_loss(logits, label, image, image, 0.0).classification)
 
 
+@pytest.mark.slow
 def test_a_network_learns_two_colours(options, tmp_path, capsys):
-    more = ["--epochs", 30, "--composites", 24, "--phi", 100, "--out", tmp_path / "run"]
+    more = ["--epochs", 40, "--composites", 24, "--phi", 100, "--strength", 0.8, "--learning_rate", 3e-3]
+    more += ["--hidden", 8, 8, "--out", tmp_path / "run"]
     status, out, err = run_here(capsys, *options, *more)
     assert (status, err) == (0, "")
     assert "warning: no training picture has an object of accessory" in out
@@ -113,6 +115,7 @@ def test_a_network_learns_two_colours(options, tmp_path, capsys):
     }
     assert not {"images", "annotations", "cache", "out"} & set(about["options"])
     assert about["epochs"][-1]["validation_accuracy"] == about["epochs"][-1]["validation_mean_over_classes"] == 1
+    assert about["epochs"][-1]["training_accuracy"] > 0.95 > 0.8 > about["epochs"][0]["training_accuracy"]
     assert load_model(file).config.size == (3, 30, 40)
 
 
