@@ -431,8 +431,9 @@ def test_two_processes_train_as_one_does(folder, tmp_path, options):
     assert len(two.stdout.splitlines()) == 4  # one process speaks
     tables = [pd.read_csv(tmp_path / run / "metrics.csv") for run in ("one", "two")]
     assert len(tables[0]) == 3
+    # A gate may fall on the other side of a mask's threshold, too: which, if any, depends on the processor.
     for name in ("training_classification_loss", "training_attention_loss"):
-        np.testing.assert_allclose(tables[1][name], tables[0][name], rtol=1e-4)
+        np.testing.assert_allclose(tables[1][name], tables[0][name], rtol=2e-3)
     # A composite more or less may fall on the other side of a tie.
     for name in ("training_accuracy", "validation_accuracy"):
         np.testing.assert_allclose(tables[1][name], tables[0][name], atol=0.03)
