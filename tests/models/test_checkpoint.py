@@ -158,7 +158,10 @@ def test_a_file_that_is_missing(tmp_path, name):
         load_model(path)
 
 
-@pytest.mark.parametrize("name", [f"digits-{seed}" for seed in range(10)])
+SHIPPED = {"digits": 10, "digits-balanced": 3, "digits3": 4}  # how many of each
+
+
+@pytest.mark.parametrize("name", [f"{kind}-{seed}" for kind, number in SHIPPED.items() for seed in range(number)])
 def test_the_shipped_networks(name):
     assert name in shipped_models()
     for shipped in shipped_models():
