@@ -1,10 +1,11 @@
 """Rates of what scenes need before a network sees them.
 
-    python benchmarks/scenes.py index INSTANCES.json [--images N]
+    python benchmarks/scenes.py index INSTANCES.json [--number N]
+    python benchmarks/scenes.py epoch INSTANCES.json --images DIR [--number N] [--threads N]
 
 ``index`` repeats the images and objects of an annotation file, with ids of their own, until there are N images (118,287
 in COCO's train2017), writes that to a temporary file, and times its index from the file on, in a process of its own
-whose peak memory is told.
+whose peak memory is told. ``epoch`` loads the file's scenes, decoded once, in batches of 32 until N have been loaded.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
+
+import numpy as np
 
 _INDEX = """
 import resource, sys, time
@@ -52,14 +56,41 @@ def index(file: Path, n_images: int) -> None:
         subprocess.run([sys.executable, "-c", _INDEX, str(large)], check=True)
 
 
+def epoch(file: Path, images: Path, number: int, threads: int) -> None:
+    """Time batches of scenes, shuffled, as a training loads them."""
+    import torch
+
+    from neuroattn.stimuli.scenes import load_scenes
+    from neuroattn.training.memory import keep_memory
+
+    torch.set_num_threads(threads)
+    keep_memory()
+    with tempfile.TemporaryDirectory() as folder:
+        scenes = load_scenes(images, file, cache=folder)
+        generator = np.random.default_rng(0)
+        order = [generator.permutation(len(scenes)) for _ in range(-(-number // len(scenes)))]
+        batches = np.array_split(np.concatenate(order)[:number], number // 32)
+        scenes.batch(batches[0])
+        start = time.perf_counter()
+        for batch in batches:
+            scenes.batch(batch)
+        taken = time.perf_counter() - start
+    print(f"{number:,} scenes loaded in {taken:.1f} s, {number / taken:,.0f} a second ({threads} threads)")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["index"])
+    parser.add_argument("what", choices=["index", "epoch"])
     parser.add_argument("file", type=Path)
-    parser.add_argument("--images", type=int, default=118_287)
+    parser.add_argument("--images", type=Path)
+    parser.add_argument("--number", type=int)
+    parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    index(options.file, options.images)
+    if options.what == "index":
+        index(options.file, options.number or 118_287)
+    else:
+        epoch(options.file, options.images, options.number or 10_000, options.threads)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class SceneResults:
 
     def __init__(self, scenes: Scenes) -> None:
         self._scenes = scenes
-        self._ids = _category_ids(scenes) if scenes.labels_are == "category" else {}
+        self._ids = scenes.category_ids if scenes.labels_are == "category" else {}
         self._overlaps: list[float] = []
         self.detections: list[dict[str, Any]] = []
 
@@ -106,7 +106,9 @@ class SceneResults:
 
     def _truth(self) -> dict[str, Any]:
         """Return the scenes' objects as an annotation file."""
-        images, annotations, categories = [], [], {}
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
+        categories: dict[int, str] = {}
         for row in self._scenes.table.to_dict("records"):
             size = [row["image_height"], row["image_width"]]
             images.append({"id": row["image_id"], "height": size[0], "width": size[1], "file_name": row["file_name"]})
@@ -115,7 +117,7 @@ class SceneResults:
                 categories[row[f"category_id_{k}"]] = row[f"category_{k}"]
                 annotations.append(
                     {
-                        "id": row[f"annotation_id_{k}"],
+                        "id": len(annotations) + 1,  # COCOeval takes an id of 0 for no match
                         "image_id": row["image_id"],
                         "category_id": row[f"category_id_{k}"],
                         "segmentation": outline,
@@ -126,11 +128,3 @@ class SceneResults:
                 )
         named = [{"id": number, "name": name} for number, name in categories.items()]
         return {"info": {}, "images": images, "annotations": annotations, "categories": named}
-
-
-def _category_ids(scenes: Scenes) -> dict[str, int]:
-    """Return the ids of the categories that occur, by name."""
-    ids: dict[str, int] = {}
-    for k in range(scenes.n_objects):
-        ids |= dict(zip(scenes.table[f"category_{k}"], scenes.table[f"category_id_{k}"].tolist(), strict=True))
-    return ids

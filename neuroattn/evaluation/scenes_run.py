@@ -34,8 +34,7 @@ def evaluate_on_scenes(config: ScenesConfig, tell: Callable[[str], None]) -> Non
     ValueError
         If a network does not take such scenes, the scenes cannot be had, or a file exists.
     """
-    for name in ("out", "figure", "export_coco"):
-        _require_free(name, getattr(config, name))
+    _require_files(config)
     models = load_models(config.model, device=choose_device(config.device), strength=config.strength)
     tables: list[pd.DataFrame] = []
     for given, model in zip(config.model, models, strict=True):
@@ -93,8 +92,20 @@ def _short(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
 
 
+def _require_files(config: ScenesConfig) -> None:
+    """Raise, before the long evaluation, if a file that is asked for cannot be written."""
+    files = {name: getattr(config, name) for name in ("out", "figure", "export_coco")}
+    for name, file in files.items():
+        _require_free(name, file)
+    given = [str(Path(file).resolve()) for file in files.values() if file is not None]
+    if len(set(given)) < len(given):
+        raise ValueError(f"out, figure and export_coco must be different files, got {given[0]!r} more than once")
+    if config.figure is not None and Path(config.figure).suffix not in {".png", ".svg", ".pdf"}:
+        raise ValueError(f"figure must end in .png, .svg or .pdf, got {config.figure!r}")
+
+
 def _require_free(name: str, file: str | None) -> None:
-    """Raise, before the long evaluation, if a file exists, or its folder does not."""
+    """Raise if a file exists, or its folder does not."""
     if file is not None and Path(file).exists():
         raise ValueError(f"{name} must be a file that does not exist, got {file!r}")
     if file is not None and not Path(file).parent.is_dir():

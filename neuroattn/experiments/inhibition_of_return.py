@@ -171,7 +171,7 @@ def methods(config: Config) -> str:
     if config.stimuli == SCENES:
         shown = f"Scenes ({'synthetic, made for this' if config.synthetic else 'COCO; Lin et al. 2014'}) of "
         shown += f"{config.n_objects} objects, up to {config.n_stimuli:,} of them,"
-        moved = "seen in a mirror"
+        moved = "seen in a mirror (where the object then at that place, from the left, covers most of the first)"
     else:
         shown = f"{config.n_stimuli:,} composites of {config.n_objects} handwritten digits (uniform background noise "
         shown += f"below {config.noise:g})"

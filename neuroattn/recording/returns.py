@@ -82,7 +82,8 @@ def record_returns(
         `neuroattn.models.trial.gate_contrast`); ``response_stage{l}`` (run, stimulus, object): mean last response of
         the units that see ink of that object and of no other, NaN without one; ``chosen`` (run, stimulus): the object
         of least error among all; ``attended``: among those not attended in the phases before (the same as ``chosen``
-        outside the free trial). Both are −1 where they are not defined: in a batch without such another stimulus, and
+        outside the free trial). Both are −1 where they are not defined: in a batch without such another stimulus, in a
+        mirror in which objects did not change places (none of the others covers most of where the first one was), and
         at strength 0, where all objects have the same target image; ``predicted``: the decision. A run is a
         ``condition`` (``free`` or one of the above) and a ``phase``; ``place`` (run, object) is an object's in that
         run, from the left. ``label`` (stimulus, object) is its class.
@@ -105,13 +106,13 @@ def record_returns(
         objects = torch.from_numpy(np.ascontiguousarray(stimuli.objects[batch])).to(model.device)
         scene = _Scene(image, objects, _alone(objects))
         moved = _mirrored(scene) if mirrored else _moved(scene, noise, generator)
-        parts.append(_batch(model, scene, moved))
+        parts.append(_batch(model, scene, moved, mirrored=mirrored))
     joined = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
     return _dataset(model, stimuli, joined, mirrored=mirrored)
 
 
 @torch.no_grad()
-def _batch(model: GatedNetwork, scene: _Scene, moved: _Scene) -> dict[str, np.ndarray]:
+def _batch(model: GatedNetwork, scene: _Scene, moved: _Scene, *, mirrored: bool) -> dict[str, np.ndarray]:
     """Return every measure of a batch, (run, stimulus, …)."""
     image, objects = scene.image, scene.objects
     rows: list[dict[str, torch.Tensor]] = []
@@ -138,6 +139,9 @@ def _batch(model: GatedNetwork, scene: _Scene, moved: _Scene) -> dict[str, np.nd
         if condition == ANOTHER:
             alone = donor == torch.arange(len(donor), device=donor.device)
             row |= {name: row[name].masked_fill(alone, -1) for name in ("chosen", "attended")}
+        if mirrored and condition in {CARRIED, MOVED}:
+            stayed = ~_changed_places(scene, moved, rows[0]["attended"])
+            row |= {name: row[name].masked_fill(stayed, -1) for name in ("chosen", "attended")}
         rows.append(row)
     if model.config.strength == 0:
         rows = [row | {name: torch.full_like(row[name], -1) for name in ("chosen", "attended")} for row in rows]
@@ -225,6 +229,18 @@ def _moved(scene: _Scene, noise: float, generator: torch.Generator) -> _Scene:
 def _mirrored(scene: _Scene) -> _Scene:
     """Return the scene seen in a mirror."""
     return _Scene(scene.image.flip(-1), scene.objects.flip(-1), scene.alone.flip(-1))
+
+
+def _changed_places(scene: _Scene, mirror: _Scene, first: torch.Tensor) -> torch.Tensor:
+    """Return (batch,) whether the object at the first one's place, counted from the left, covers it most in the mirror.
+
+    Objects above each other, or in the same half of the picture, do not change places in a mirror.
+    """
+    rows = torch.arange(len(first), device=first.device)
+    covered = (scene.alone[rows, first][:, None] & mirror.alone).sum((2, 3))
+    other = covered.shape[1] - 1 - first
+    most = covered.argmax(1)
+    return (other != first) & (most == other) & (covered[rows, most] > 0)
 
 
 def _mean(values: torch.Tensor, where: torch.Tensor) -> torch.Tensor:

@@ -152,6 +152,8 @@ class SceneIndex:
         the file says), ``counts`` (the outline as compressed run lengths).
     classes
         Label → names of the classes, in the order of their numbers.
+    category_ids
+        Name → id of every category of the file.
     rule
         That chose them.
     annotations
@@ -164,6 +166,7 @@ class SceneIndex:
 
     objects: pd.DataFrame
     classes: dict[str, tuple[str, ...]]
+    category_ids: dict[str, int]
     rule: Rule
     annotations: str
     sha256: str
@@ -271,16 +274,12 @@ def select_scenes(annotations: Annotations, rule: Rule) -> SceneIndex:
     return SceneIndex(
         objects=objects,
         classes={labels: annotations.classes(labels) for labels in LABELS},
+        category_ids={category.name: category.id for category in annotations.categories.values()},
         rule=rule,
         annotations=annotations.name,
         sha256=annotations.sha256,
         notes=tuple(_note(reason, ids) for reason, ids in left_out.items()),
     )
-
-
-def select_objects(annotations: Annotations, least_area: float) -> SceneIndex:
-    """Return every object larger than a fraction of its image, whatever else is there; shows its progress."""
-    return select_scenes(annotations, Rule(least_area=least_area, most_overlap=1, n_objects=1))
 
 
 def _accepted(
@@ -308,15 +307,14 @@ def _accepted(
         if outline is None:
             left_out.setdefault(_NO_OUTLINE, []).append(annotation.id)
             continue
-        if covered is not None:
+        if covered is not None and rule.most_overlap < 1:
             both = outlines.merge([covered, outline], intersect=True)
             twice = both if twice is None else outlines.merge([twice, both])
             if outlines.area(twice) > rule.most_overlap * pixels:
                 return
-            outline_and_before = outlines.merge([covered, outline])
+            covered = outlines.merge([covered, outline])
         else:
-            outline_and_before = outline
-        covered = outline_and_before
+            covered = outline
         yield annotation, outline
 
 
@@ -402,6 +400,7 @@ def write_index(index: SceneIndex, path: Path) -> None:
 
     about = {
         "classes": index.classes,
+        "category_ids": index.category_ids,
         "rule": asdict(index.rule),
         "annotations": index.annotations,
         "sha256": index.sha256,
@@ -431,6 +430,7 @@ def read_index(path: Path) -> SceneIndex:
         return SceneIndex(
             objects=table.to_pandas(),
             classes={labels: tuple(names) for labels, names in about["classes"].items()},
+            category_ids=dict(about["category_ids"]),
             rule=Rule(**about["rule"]),
             annotations=about["annotations"],
             sha256=about["sha256"],

@@ -1,7 +1,7 @@
 """Copy–paste composites: segmented objects of photographs, scaled and moved, on other photographs.
 
 Photographs with two large objects are few; single objects are many. A composite shows some of them at places of their
-own on a photograph that has nothing to do with them, so that what they are must be seen from themselves.
+own on a photograph drawn at random, so that what they are must be seen from themselves.
 
 Source of the idea: Ghiasi et al. (2021), arXiv:2012.07177.
 """
@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import PIL
 from PIL import Image
 
 from neuroattn.stimuli.coco import Rule, dense_mask
 from neuroattn.stimuli.labelled import Labelled
-from neuroattn.stimuli.picture_cache import DONE, cached_pictures, files_digest
+from neuroattn.stimuli.picture_cache import DONE, FORMAT, cached_pictures, files_digest
 from neuroattn.stimuli.scene_pictures import GREY, UNREADABLE, fitted, read_photograph
 from neuroattn.stimuli.scenes import cache_folder, load_index
 
@@ -166,6 +167,7 @@ def load_cutouts(
 
 def _identity(index: SceneIndex, folder: Path, names: pd.Series[str], size: tuple[int, int]) -> str:
     about = {"sha256": index.sha256, "rule": dataclasses.asdict(index.rule), "size": size, "side": SIDE, "most": MOST}
+    about |= {"format": FORMAT, "pillow": PIL.__version__}
     return hashlib.sha256(f"{json.dumps(about, sort_keys=True)}{files_digest(folder, names)}".encode()).hexdigest()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-TODO, DONE, FAILED = 0, 1, 2
+DONE, FAILED = 1, 2  # 0: still to be made
+FORMAT = 1  # of what is kept; another one where the way in which it is made has changed
 
 _BLOCK = 256  # pictures between two notes of how far they are
 _STATE = "state"
@@ -81,9 +83,13 @@ def _complete(
         for name, shape in {**shapes, _STATE: ()}.items():  # the state last: with it, all are there
             part = place / f"{name}.part"
             np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=(number, *shape)).flush()
+            if hasattr(os, "posix_fallocate"):  # a disk that fills up later would end the process without a word
+                with part.open("r+b") as file:
+                    os.posix_fallocate(file.fileno(), 0, part.stat().st_size)
             part.replace(place / f"{name}.npy")
     state = np.load(place / f"{_STATE}.npy", mmap_mode="r+")
-    todo = np.flatnonzero(state == TODO)
+    # What could not be had may be there now.
+    todo = np.flatnonzero(state != DONE)
     if len(todo):
         arrays = {name: np.load(place / f"{name}.npy", mmap_mode="r+") for name in shapes}
 

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import PIL
 from filelock import FileLock
 
 from neuroattn.stimuli.coco import LABELS, Rule, read_annotations, read_index, select_scenes, unreadable, write_index
 from neuroattn.stimuli.labelled import Labelled
-from neuroattn.stimuli.picture_cache import DONE, FAILED, cached_pictures, files_digest, unwritable
+from neuroattn.stimuli.picture_cache import DONE, FAILED, FORMAT, cached_pictures, files_digest, unwritable
 from neuroattn.stimuli.scene_pictures import UNREADABLE, read_photograph, scene
 
 if TYPE_CHECKING:
@@ -52,10 +53,12 @@ class Scenes:
         supercategory_k, area_k, counts_k`` of object k.
     classes
         Their names, in the order of their numbers.
+    category_ids
+        Name → id of every category of the annotation file.
     labels_are
         Whether classes are ``supercategory`` or ``category``.
     identity
-        SHA-256 of what the pictures were made from.
+        SHA-256 of what the scenes are: annotation file, rule, and every pixel.
     notes
         What was left out, a line for each reason.
     """
@@ -66,6 +69,7 @@ class Scenes:
     labels: NDArray[np.int64]
     table: pd.DataFrame
     classes: tuple[str, ...]
+    category_ids: dict[str, int]
     labels_are: str
     identity: str
     notes: tuple[str, ...]
@@ -218,8 +222,10 @@ def load_scenes(
         raise ValueError(f"n_objects must be at least 2, got {n_objects}")
     index = load_index(annotations, cache, dataclasses.replace(rule or Rule(), n_objects=n_objects))
     table = _by_scene(index, n_objects)
-    identity = _identity(index, folder, table, size, n_objects)
-    place = cache_folder(cache) / f"pictures-{identity[:16]}"
+    about = {"sha256": index.sha256, "rule": dataclasses.asdict(index.rule), "size": size, "n_objects": n_objects}
+    # Of the images in the folder, names, sizes and times; the pictures are another's if one changes.
+    files = files_digest(folder, table["file_name"])
+    place = cache_folder(cache) / f"pictures-{_short(files, about)}"
 
     def make(k: int) -> dict[str, NDArray[np.uint8]] | None:
         row = table.iloc[k]
@@ -253,8 +259,9 @@ def load_scenes(
         labels=np.stack(classes, 1)[kept].astype(np.int64),
         table=table.iloc[kept].reset_index(drop=True),
         classes=names,
+        category_ids=index.category_ids,
         labels_are=labels,
-        identity=identity,
+        identity=_identity(arrays, kept, about),
         notes=(*index.notes, *notes),
     )
 
@@ -268,11 +275,13 @@ def _by_scene(index: SceneIndex, n_objects: int) -> pd.DataFrame:
     return pd.concat([parts[0][of_image], *columns], axis=1)
 
 
-def _identity(index: SceneIndex, folder: Path, table: pd.DataFrame, size: tuple[int, int], n_objects: int) -> str:
-    """Return the SHA-256 of all that the pictures depend on; of the images their names, sizes and times."""
-    about = {"sha256": index.sha256, "rule": dataclasses.asdict(index.rule), "size": size, "n_objects": n_objects}
-    files = files_digest(folder, table["file_name"])
-    return hashlib.sha256(f"{json.dumps(about, sort_keys=True)}{files}".encode()).hexdigest()
+def _identity(arrays: dict[str, NDArray[np.uint8]], rows: NDArray[np.int64], about: dict[str, Any]) -> str:
+    """Return the SHA-256 of scenes, the same wherever their files came from."""
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for row in rows:
+        for name in sorted(arrays):
+            digest.update(arrays[name][row].tobytes())
+    return digest.hexdigest()
 
 
 def cache_folder(cache: str | Path | None) -> Path:
@@ -291,6 +300,8 @@ def _sha256(file: Path) -> str:
 
 
 def _short(sha256: str, about: dict[str, Any]) -> str:
+    """Return a name in the cache for what depends on a hash, on what is told about it, and on how it is made."""
+    about = about | {"format": FORMAT, "pillow": PIL.__version__}
     return hashlib.sha256(f"{sha256}{json.dumps(about, sort_keys=True)}".encode()).hexdigest()[:16]
 
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from neuroattn.training.config import DigitsConfig, ScenesConfig, TrainingConfig
     from neuroattn.training.source import Source
 
+    Tell = Callable[[str], None]
+
 METRICS = "metrics.csv"
 
 
@@ -57,7 +59,7 @@ class Seen(NamedTuple):
 def train_digits(config: DigitsConfig, folder: Path, tell: Callable[[str], None]) -> None:
     """Train on MNIST without the embedded digits; see `run_training`."""
 
-    def seen() -> Seen:
+    def seen(_: Tell) -> Seen:
         digits = without_embedded(load(config.data, "train"))
         # Whose folder the digits came from is nobody's business; which digits they were is.
         identity = digits.identity()
@@ -70,7 +72,7 @@ def train_digits(config: DigitsConfig, folder: Path, tell: Callable[[str], None]
 def train_scenes(config: ScenesConfig, folder: Path, tell: Callable[[str], None]) -> None:
     """Train on scenes of COCO; see `run_training`."""
 
-    def seen() -> Seen:
+    def seen(tell: Tell) -> Seen:
         size = (config.size[0], config.size[1])
         scenes = load_scenes(
             config.images,
@@ -106,7 +108,7 @@ def train_scenes(config: ScenesConfig, folder: Path, tell: Callable[[str], None]
     run_training(config, seen, folder, tell)
 
 
-def run_training(config: TrainingConfig, see: Callable[[], Seen], folder: Path, tell: Callable[[str], None]) -> None:
+def run_training(config: TrainingConfig, see: Callable[[Tell], Seen], folder: Path, tell: Tell) -> None:
     """Train a network; write weights, metrics and TensorBoard's events into `folder`.
 
     A training of the same options that was interrupted there goes on.
@@ -116,7 +118,7 @@ def run_training(config: TrainingConfig, see: Callable[[], Seen], folder: Path, 
     config
         How.
     see
-        Returns on what; asked once it is certain that the folder can be written.
+        Returns on what; asked once it is certain that the folder can be written. Told where to tell what it leaves out.
     folder
         Of the run; empty, or of the same training.
     tell
@@ -135,7 +137,7 @@ def run_training(config: TrainingConfig, see: Callable[[], Seen], folder: Path, 
     if not resume.is_file() and fabric.is_global_zero:
         # Pictures may take a download; a run that cannot be kept must not wait for it.
         _require_writable(folder, config.name)
-    seen = see()
+    seen = see(tell if fabric.is_global_zero else lambda _: None)  # one process speaks
     about = _about(config, seen, fabric)
     # Where it is computed does not make it another training, though then its bits may differ.
     of = {**about["options"], "pictures": seen.identity}

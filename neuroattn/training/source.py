@@ -139,7 +139,7 @@ class ScenesSource:
         """Hold out a fraction of the scenes; classes weigh the more, the rarer they are among the others."""
         number = len(self._scenes)
         shuffled = torch.randperm(number, generator=order)
-        held_out, kept = shuffled.tensor_split([max(1, round(validation * number))])
+        held_out, kept = shuffled.tensor_split([min(number - 1, max(1, round(validation * number)))])
         counts = torch.bincount(
             torch.from_numpy(self._scenes.labels)[kept].ravel(), minlength=len(self._scenes.classes)
         )

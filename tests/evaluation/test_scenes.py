@@ -121,6 +121,26 @@ def test_a_perfect_gate_has_a_perfect_score(scenes):
     assert rows["segmentation_ap"] > 0.8
 
 
+def test_an_annotation_may_have_the_id_0(scenes):
+    scenes.table["annotation_id_0"] -= scenes.table["annotation_id_0"].iloc[0]
+    assert scenes.table["annotation_id_0"].iloc[0] == 0
+    pictures = scenes.batch(np.arange(len(scenes)))
+    gates = (pictures.objects.sum(2) < 0.65).float()
+    results, other = planted(scenes, gates[:, 0], 0), planted(scenes, gates[:, 1], 1)
+    results.detections += other.detections
+    assert results.table().set_index("what")["estimate"]["segmentation_ap50"] == pytest.approx(1)
+
+
+def test_a_detection_is_of_the_category_that_was_decided_on(files, tmp_path):
+    scenes = load_scenes(*files, size=(40, 60), labels="category", cache=tmp_path / "cache")
+    assert scenes.classes == ("car", "dog", "pizza")  # of which no scene shows a pizza
+    results = SceneResults(scenes)
+    logits = torch.eye(3)[[0, 1, 2, 2, 1, 0]]
+    phase = Phase(logits, torch.zeros(0), [torch.zeros(6, 3, 40, 60)], [])
+    results.add(np.arange(6), phase, torch.zeros(6, dtype=torch.int64))
+    assert [one["category_id"] for one in results.detections] == [2, 1, 3, 3, 1, 2]
+
+
 def test_a_closed_gate_and_one_of_the_other_object_have_none(scenes):
     pictures = scenes.batch(np.arange(len(scenes)))
     closed = planted(scenes, torch.ones(len(scenes), *scenes.size), 0)
@@ -150,6 +170,15 @@ def test_the_whole_command(files, network, tmp_path):
     scorer.summarize()
     assert len(json.loads(results.read_text())) == 12
     assert f"{scorer.stats[0]:.4f}" in next(line for line in out.splitlines() if "segmentation_ap " in line)
+    twice = ["--out", tmp_path / "a", "--export_coco", tmp_path / "a"]
+    text = f"error: out, figure and export_coco must be different files, got {str(tmp_path / 'a')!r} more than once\n"
+    assert run(*options, *twice) == (2, "", text)
+    figure = tmp_path / "figure.txt"
+    assert run(*options, "--figure", figure) == (
+        2,
+        "",
+        f"error: figure must end in .png, .svg or .pdf, got {str(figure)!r}\n",
+    )
     for name, file in [*made.items(), ("export_coco", results)]:
         before = file.read_bytes()
         text = f"error: {name} must be a file that does not exist, got {str(file)!r}\n"

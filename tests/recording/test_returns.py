@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from neuroattn.models.checkpoint import load_model
-from neuroattn.models.config import digits_config
+from neuroattn.models.config import GatedConfig, digits_config
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.models.trial import free_trial, run_phase
-from neuroattn.recording.returns import record_returns
+from neuroattn.recording.returns import _alone, _changed_places, _mirrored, _Scene, record_returns
 from neuroattn.stimuli.digits import SHIFT, sample_composites, stimulus_set
 from neuroattn.stimuli.mnist import embedded
+from neuroattn.stimuli.stimulus_set import StimulusSet
 
 N = 23
 
@@ -72,6 +74,44 @@ def test_a_scene_whose_objects_changed_places(recorded):
     assert (moved["chosen"] != carried["chosen"]).any()
     # The place is inhibited, where the other object stands now.
     assert (carried["chosen"] == run(recorded, "free", 1)["chosen"]).mean() > 0.8
+
+
+def boxes(*corners):
+    """Return (1, object, 1, 6, 20) objects, boxes from x to x + 4 and from y to y + 2."""
+    objects = torch.zeros(1, len(corners), 1, 6, 20)
+    for k, (x, y) in enumerate(corners):
+        objects[0, k, 0, y : y + 2, x : x + 4] = 1
+    return objects
+
+
+@pytest.mark.parametrize(
+    ("corners", "changed"),
+    [
+        ([(2, 1), (14, 1)], True),  # on either side
+        ([(2, 1), (13, 2)], True),
+        ([(8, 1), (9, 4)], False),  # above each other: the first one covers itself
+        ([(1, 1), (6, 1)], False),  # in the same half: nothing covers the first one's place
+    ],
+)
+def test_which_objects_change_places_in_a_mirror(corners, changed):
+    objects = boxes(*corners)
+    scene = _Scene(objects.sum(1), objects, _alone(objects))
+    for first in (0, 1):
+        assert _changed_places(scene, _mirrored(scene), torch.tensor([first])).tolist() == [changed]
+
+
+def test_a_mirror_in_which_nothing_changed_places_tells_nothing():
+    config = GatedConfig(size=(1, 6, 20), channels=(3,), classes=2, kernel=3, strength=0.5, steps=2)
+    model = GatedNetwork(config, torch.Generator().manual_seed(0)).eval()
+    objects = torch.cat([boxes((2, 1), (14, 1)), boxes((1, 1), (6, 1)), boxes((14, 3), (2, 3))])
+    table = pd.DataFrame({"label_0": [0, 0, 0], "label_1": [1, 1, 1]})
+    stimuli = StimulusSet(objects.sum(1), objects, table)
+    found = record_returns(
+        model, stimuli, noise=0, generator=torch.Generator().manual_seed(1), batch_size=3, mirrored=True
+    )
+    for condition in ("carried", "moved, no mask"):
+        assert (run(found, condition)["chosen"].values >= 0).tolist() == [True, False, True]
+    assert (run(found, "imposed")["chosen"].values >= 0).all()
 
 
 def test_gates_and_responses_of_an_object_by_hand(network, recorded):

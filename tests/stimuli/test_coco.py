@@ -30,7 +30,6 @@ from neuroattn.stimuli.coco import (
     dense_mask,
     read_annotations,
     read_index,
-    select_objects,
     select_scenes,
     write_index,
 )
@@ -220,7 +219,10 @@ def test_objects_of_equal_area_keep_the_order_of_the_file(tmp_path):
 
 def test_every_large_object_whatever_else_is_there(tmp_path):
     path = written(tmp_path, [entry(1, LEFT), entry(2, LEFT, area=100), entry(3, RIGHT, area=15)])
-    assert select_objects(read_annotations(path), 0.1).objects["annotation_id"].tolist() == [2, 1]
+    assert scenes_of(path, Rule(least_area=0.1, most_overlap=1, n_objects=1)).objects["annotation_id"].tolist() == [
+        2,
+        1,
+    ]
 
 
 @pytest.mark.parametrize(

@@ -355,8 +355,15 @@ def never(*_, **__):
 def test_everything_is_made_once(world, monkeypatch):
     damage(world)
     first = world.load()
-    for name in ("read_photograph", "scene", "read_annotations", "select_scenes"):
+    for name in ("scene", "read_annotations", "select_scenes"):
         monkeypatch.setattr(scenes, name, never)
+    real = scenes.read_photograph
+
+    def of_the_damaged(path, *size):  # they might be whole now
+        assert path.name not in set(first.table["file_name"]), "made again"
+        return real(path, *size)
+
+    monkeypatch.setattr(scenes, "read_photograph", of_the_damaged)
     second = world.load()
     for name in ("images", "objects", "rows", "labels"):
         assert_array_equal(getattr(second, name), getattr(first, name))
@@ -406,7 +413,7 @@ def test_a_changed_image_changes_the_pictures(world, change):
     else:
         path.write_bytes(whole)
     after = world.load()
-    assert after.identity != before.identity
+    assert (after.identity != before.identity) == (change != "time")  # it is of the pixels
     assert len(after) - len(before) == {"lost": -1, "found": 1}.get(change, 0)
     assert_array_equal(before.images, first)  # those that are in use stay
     if change == "content":
@@ -445,7 +452,8 @@ def test_making_goes_on_after_an_interrupt(tmp_path, monkeypatch, interrupted_at
     assert contents(world.cache) == whole
     assert len(found) == 11
     # What was whole before the interrupt is not made again.
-    assert sorted(read) == [f"{k:03}.png" for k in range(interrupted_at // 3 * 3, 12)]
+    again = range(interrupted_at // 3 * 3, 12)
+    assert sorted(read) == [f"{k:03}.png" for k in range(12) if k in again or k == 4]
 
 
 def test_making_goes_on_after_an_interrupt_before_the_first_picture(world, tmp_path, monkeypatch):
