@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from neuroattn.experiments import reproduce
 from neuroattn.experiments.reproduce import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,3 +108,12 @@ def test_a_folder_that_is_not_free_and_a_table_that_is_none(capsys, sweep, tmp_p
     sweep.write_text("a,b\n1,2\n")
     status, _, err = run_here(capsys, "--sweep", sweep, "--out", tmp_path / "other")
     assert (status, err.startswith("error: sweep must be a table of neuroattn.training sweep, got")) == (2, True)
+
+
+def test_the_table_that_travels_with_the_package():
+    last = reproduce._sweep(reproduce.Config())
+    counts = last.groupby(["learning_rate", "phi"]).size()
+    assert counts.to_dict() == {(1e-3, phi): 3 for phi in (0, 10, 100, 1000, 10000)}
+    assert (last["epoch"] == 2).all()
+    entry = {"learning_rate": 1e-3, "phi": 100}
+    assert sorted(reproduce._of_sweep(entry, last)) == pytest.approx([0.9699, 0.9705, 0.9722], abs=1e-4)
