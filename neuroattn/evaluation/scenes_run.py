@@ -11,7 +11,7 @@ import pandas as pd
 from neuroattn.device import choose_device
 from neuroattn.evaluation.networks import over_networks
 from neuroattn.evaluation.scenes import evaluate_scenes
-from neuroattn.models.checkpoint import class_names, load_models
+from neuroattn.models.checkpoint import class_names, load_models, trained_on
 from neuroattn.stimuli.coco import SUPERCATEGORIES
 from neuroattn.stimuli.scenes import load_scenes, tell_notes
 
@@ -42,6 +42,8 @@ def evaluate_on_scenes(config: ScenesConfig, tell: Callable[[str], None]) -> Non
         if not tables:
             tell_notes(scenes, tell)
             tell(f"{len(scenes):,} scenes of {scenes.n_objects} objects, identity {scenes.identity[:12]}\n")
+        if trained_on(given) == scenes.identity:
+            tell(f"NOTE: {model.name} was trained on these scenes, all but those it held out: this is no test of it\n")
         found = evaluate_scenes(model, scenes)
         columns = ["what", "estimate", "interval_low", "interval_high", "sd", "n", "note"]
         rows = found.table[columns].to_string(index=False, na_rep="", float_format="{:.4f}".format)

@@ -154,6 +154,14 @@ def class_names(name: str | Path) -> tuple[str, ...] | None:
     return None if names is None else tuple(names)
 
 
+def trained_on(name: str | Path) -> str | None:
+    """Return the identity of the scenes that a network was trained on; None where its file tells of none."""
+    if checkpoint_path(name).suffix == ".pt":
+        return None
+    identity: str | None = read_metadata(name)["training"].get("scenes", {}).get("sha256")
+    return identity
+
+
 def weights_hash(network: nn.Module) -> str:
     """Return the SHA-256 of a network's weights: names, shapes and values, whatever file or device they are on."""
     digest = hashlib.sha256()

@@ -186,6 +186,16 @@ def test_the_whole_command(files, network, tmp_path):
         assert file.read_bytes() == before
 
 
+def test_a_network_on_the_scenes_that_it_was_trained_on(files, scenes, network, tmp_path):
+    options = ["--images", files[0], "--annotations", files[1], "--cache", tmp_path / "cache"]
+    for identity, told in ((scenes.identity, True), ("another", False)):
+        training = {"scenes": {"sha256": identity}}
+        save_model(network, tmp_path / "drawn.safetensors", training=training, provenance={})
+        status, out, _ = run("--model", tmp_path / "drawn.safetensors", *options)
+        assert status == 0
+        assert ("NOTE: drawn was trained on these scenes, all but those it held out" in out) == told
+
+
 def test_what_a_network_cannot_take(files, network, tmp_path):
     save_model(network, tmp_path / "drawn.safetensors", training={"classes": ["a"] * 12}, provenance={})
     images, annotations = files
