@@ -22,6 +22,7 @@ def occupied(folder: Path) -> ValueError:
     return ValueError(f"out must be a folder that is empty or does not exist, got {str(folder)!r}")
 
 
-def unwritable(folder: Path, error: OSError) -> ValueError:
-    """Return the error that says a folder cannot be written, and why."""
-    return ValueError(f"out must be a folder that can be written, got {str(folder)!r} ({error.strerror})")
+def unwritable(folder: Path, error: OSError, name: str = "out") -> ValueError:
+    """Return the error that says the folder of an option cannot be written, and why."""
+    reason = error.strerror or str(error)
+    return ValueError(f"{name} must be a folder that can be written, got {str(folder)!r} ({reason})")

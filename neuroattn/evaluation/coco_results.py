@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from pycocotools import mask as outlines
 
 from neuroattn.models.trial import GATE_THRESHOLD
+from neuroattn.stimuli.coco import stored_outline
 from neuroattn.stimuli.scene_pictures import canvas
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class SceneResults:
             gate = F.interpolate(phase.gates[0][place : place + 1, :1].float(), (whole_y, whole_x), mode="bilinear")
             open_ = (gate[0, 0, top : top + height, left : left + width] < GATE_THRESHOLD).cpu().numpy()
             outline = outlines.encode(np.asfortranarray(open_.astype(np.uint8)))
-            of_object = {"size": [height, width], "counts": row[f"counts_{k}"].encode("ascii")}
+            of_object = stored_outline(height, width, row[f"counts_{k}"])
             self._overlaps.append(float(outlines.iou([outline], [of_object], [0])[0, 0]) if open_.any() else 0.0)
             self.detections.append(
                 {
@@ -113,7 +114,7 @@ class SceneResults:
             size = [row["image_height"], row["image_width"]]
             images.append({"id": row["image_id"], "height": size[0], "width": size[1], "file_name": row["file_name"]})
             for k in range(self._scenes.n_objects):
-                outline = {"size": size, "counts": row[f"counts_{k}"].encode("ascii")}
+                outline = stored_outline(size[0], size[1], row[f"counts_{k}"])
                 categories[row[f"category_id_{k}"]] = row[f"category_{k}"]
                 annotations.append(
                     {

@@ -35,10 +35,7 @@ class DigitsConfig:
     def __post_init__(self) -> None:
         """Check every option."""
         check_options(self)
-        if not self.model:
-            raise ValueError("model must name at least one network, got none")
-        if len(set(self.model)) < len(self.model):
-            raise ValueError(f"model must name different networks, got {', '.join(self.model)}")
+        _check_models(self.model)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +59,7 @@ class ScenesConfig:
     def __post_init__(self) -> None:
         """Check every option."""
         check_options(self)
-        if not self.model:
-            raise ValueError("model must name at least one network, got none")
-        if len(set(self.model)) < len(self.model):
-            raise ValueError(f"model must name different networks, got {', '.join(self.model)}")
+        _check_models(self.model)
         for name in ("images", "annotations"):
             if not getattr(self, name):
                 raise ValueError(f"{name} must be named, as in --{name} PATH")
@@ -90,3 +84,11 @@ class CardConfig:
     def __post_init__(self) -> None:
         """Check every option."""
         check_options(self)
+
+
+def _check_models(names: tuple[str, ...]) -> None:
+    """Raise unless there are networks, and different ones."""
+    if not names:
+        raise ValueError("model must name at least one network, got none")
+    if len(set(names)) < len(names):
+        raise ValueError(f"model must name different networks, got {', '.join(names)}")

@@ -12,6 +12,7 @@ from neuroattn.device import choose_device
 from neuroattn.evaluation.card import card
 from neuroattn.evaluation.digits import evaluate
 from neuroattn.evaluation.networks import over_networks
+from neuroattn.evaluation.output_file import require_folder, require_new
 from neuroattn.models.checkpoint import checkpoint_path, load_models, read_metadata, shipped_models
 from neuroattn.models.config import n_digits
 from neuroattn.stimuli.digits import sample_composites
@@ -33,9 +34,7 @@ def evaluate_digits(config: DigitsConfig, tell: Callable[[str], None]) -> None:
     ValueError
         If a network does not take such composites, the digits cannot be had, or the file exists.
     """
-    if config.out is not None and Path(config.out).exists():
-        raise ValueError(f"out must be a file that does not exist, got {config.out!r}")
-    _require_folder(config.out)
+    require_new("out", config.out)
     models = load_models(config.model, device=choose_device(config.device), strength=config.strength)
     _require_number(models, config.n_objects)
     digits = load(config.data, config.digits)
@@ -57,7 +56,7 @@ def write_card(config: CardConfig, tell: Callable[[str], None]) -> None:
     ValueError
         If a file does not say how it was trained, the digits cannot be had, or the card's folder does not exist.
     """
-    _require_folder(config.out)
+    require_folder("out", config.out)
     names = config.model or tuple(shipped_models())
     files = [checkpoint_path(name) for name in names]
     about = [read_metadata(file) for file in files]
@@ -87,14 +86,6 @@ def _evaluated(models: Sequence[GatedNetwork], digits: Digits, number: int, nois
     table = pd.concat(tables, ignore_index=True)
     alike = len({model.config.size for model in models}) == 1
     return pd.concat([table, over_networks(table)], ignore_index=True) if len(models) > 1 and alike else table
-
-
-def _require_folder(out: str | None) -> None:
-    """Raise, before the long evaluation, if the file that is to be written is a folder, or has none."""
-    if out is not None and Path(out).is_dir():
-        raise ValueError(f"out must be a file, got {out!r}, which is a folder; name a file in it")
-    if out is not None and not Path(out).parent.is_dir():
-        raise ValueError(f"out must be in a folder that exists, got {out!r}; make the folder")
 
 
 def _require_number(models: Sequence[GatedNetwork], n_objects: int | None) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from neuroattn.device import choose_device
 from neuroattn.evaluation.networks import over_networks
+from neuroattn.evaluation.output_file import require_new
 from neuroattn.evaluation.scenes import evaluate_scenes
 from neuroattn.models.checkpoint import class_names, load_models, trained_on
 from neuroattn.stimuli.coco import SUPERCATEGORIES
@@ -98,20 +99,12 @@ def _require_files(config: ScenesConfig) -> None:
     """Raise, before the long evaluation, if a file that is asked for cannot be written."""
     files = {name: getattr(config, name) for name in ("out", "figure", "export_coco")}
     for name, file in files.items():
-        _require_free(name, file)
+        require_new(name, file)
     given = [str(Path(file).resolve()) for file in files.values() if file is not None]
     if len(set(given)) < len(given):
         raise ValueError(f"out, figure and export_coco must be different files, got {given[0]!r} more than once")
     if config.figure is not None and Path(config.figure).suffix not in {".png", ".svg", ".pdf"}:
         raise ValueError(f"figure must end in .png, .svg or .pdf, got {config.figure!r}")
-
-
-def _require_free(name: str, file: str | None) -> None:
-    """Raise if a file exists, or its folder does not."""
-    if file is not None and Path(file).exists():
-        raise ValueError(f"{name} must be a file that does not exist, got {file!r}")
-    if file is not None and not Path(file).parent.is_dir():
-        raise ValueError(f"{name} must be in a folder that exists, got {file!r}; make the folder")
 
 
 def _draw(confusion: NDArray[np.int64], scenes: Scenes, name: str, file: str) -> None:

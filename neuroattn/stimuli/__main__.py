@@ -62,14 +62,13 @@ def main(argv: list[str]) -> None:
 
 def _index(config: IndexConfig) -> None:
     from neuroattn.stimuli.coco import Rule
-    from neuroattn.stimuli.scenes import load_index
+    from neuroattn.stimuli.scenes import load_index, tell_notes
 
     if config.out is not None and Path(config.out).exists():
         raise ValueError(f"out must be a file that does not exist, got {config.out!r}")
     rule = Rule(least_area=config.least_area, most_overlap=config.most_overlap, n_objects=config.n_objects)
     index = load_index(config.annotations, config.cache, rule)
-    for note in index.notes:
-        print(f"note: {note}")
+    tell_notes(index, print)
     print(f"{index.n_scenes:,} scenes in {index.annotations} (SHA-256 {index.sha256[:12]}), objects by supercategory:")
     print(index.objects["supercategory"].value_counts().to_string())
     if config.out is not None:

@@ -344,6 +344,11 @@ def decode_outline(annotation: Annotation, image: Image) -> Outline | None:
         return None
 
 
+def stored_outline(height: int, width: int, counts: str) -> Outline:
+    """Return the outline of an image of that size (px) whose run lengths an index has."""
+    return {"size": [int(height), int(width)], "counts": counts.encode("ascii")}
+
+
 def dense_mask(outline: Outline) -> NDArray[np.uint8]:
     """Return an outline as zeros and ones (y, x); that of pycocotools warns with NumPy 2."""
     height, width = outline["size"]

@@ -19,11 +19,11 @@ import numpy as np
 import PIL
 from PIL import Image
 
-from neuroattn.stimuli.coco import Rule, dense_mask
+from neuroattn.stimuli.coco import Rule, dense_mask, stored_outline
 from neuroattn.stimuli.labelled import Labelled
 from neuroattn.stimuli.picture_cache import DONE, FORMAT, cached_pictures, files_digest
-from neuroattn.stimuli.scene_pictures import GREY, UNREADABLE, fitted, read_photograph
-from neuroattn.stimuli.scenes import cache_folder, load_index
+from neuroattn.stimuli.scene_pictures import GREY, fitted
+from neuroattn.stimuli.scenes import cache_folder, load_index, photograph_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,20 +128,12 @@ def load_cutouts(
     place = cache_folder(cache) / f"cutouts-{identity[:16]}"
 
     def patch(k: int) -> dict[str, NDArray[np.uint8]] | None:
-        row = objects.iloc[k]
-        try:
-            photograph = read_photograph(folder / row["file_name"], row["image_width"], row["image_height"])
-        except UNREADABLE:
-            return None
-        return {"patches": _patch(photograph, row)}
+        photograph = photograph_of(objects.iloc[k], folder)
+        return None if photograph is None else {"patches": _patch(photograph, objects.iloc[k])}
 
     def background(k: int) -> dict[str, NDArray[np.uint8]] | None:
-        row = photographs.iloc[k]
-        try:
-            photograph = read_photograph(folder / row["file_name"], row["image_width"], row["image_height"])
-        except UNREADABLE:
-            return None
-        return {"backgrounds": fitted(photograph, size, GREY)}
+        photograph = photograph_of(photographs.iloc[k], folder)
+        return None if photograph is None else {"backgrounds": fitted(photograph, size, GREY)}
 
     patches, patch_state = cached_pictures(
         place / "patches", {"patches": (4, SIDE, SIDE)}, len(objects), patch, "object"
@@ -173,8 +165,7 @@ def _identity(index: SceneIndex, folder: Path, names: pd.Series[str], size: tupl
 
 def _patch(photograph: NDArray[np.uint8], row: pd.Series[Any]) -> NDArray[np.uint8]:
     """Return an object on its own (4, side, side), its longer side as long as the patch."""
-    outline = {"size": [row["image_height"], row["image_width"]], "counts": str(row["counts"]).encode("ascii")}
-    inside = dense_mask(outline)
+    inside = dense_mask(stored_outline(row["image_height"], row["image_width"], row["counts"]))
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
     cut = np.dstack([photograph[part], inside[part] * np.uint8(255)])

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from filelock import FileLock
 
+from neuroattn.run_folder import unwritable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
@@ -62,7 +64,7 @@ def cached_pictures(
         with FileLock(place.with_name(f"{place.name}.lock")):
             state = _complete(place, shapes, number, make, what)
     except OSError as error:
-        raise unwritable(place.parent, error) from error
+        raise unwritable(place.parent, error, "cache") from error
     return {name: np.load(place / f"{name}.npy", mmap_mode="r") for name in shapes}, state
 
 
@@ -124,12 +126,6 @@ def files_digest(folder: Path, names: Iterable[str]) -> str:
         except (OSError, ValueError):  # a name may hold what no name can
             digest.update(f"{name} missing\n".encode())
     return digest.hexdigest()
-
-
-def unwritable(folder: Path, error: OSError) -> ValueError:
-    """Return the error that says the cache cannot be written, and why."""
-    reason = error.strerror or str(error)
-    return ValueError(f"cache must be a folder that can be written, got {str(folder)!r} ({reason})")
 
 
 def _require_room(folder: Path, n_bytes: int) -> None:

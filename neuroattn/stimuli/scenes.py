@@ -19,9 +19,19 @@ import pandas as pd
 import PIL
 from filelock import FileLock
 
-from neuroattn.stimuli.coco import LABELS, Rule, read_annotations, read_index, select_scenes, unreadable, write_index
+from neuroattn.run_folder import unwritable
+from neuroattn.stimuli.coco import (
+    LABELS,
+    Rule,
+    read_annotations,
+    read_index,
+    select_scenes,
+    stored_outline,
+    unreadable,
+    write_index,
+)
 from neuroattn.stimuli.labelled import Labelled
-from neuroattn.stimuli.picture_cache import DONE, FAILED, FORMAT, cached_pictures, files_digest, unwritable
+from neuroattn.stimuli.picture_cache import DONE, FAILED, FORMAT, cached_pictures, files_digest
 from neuroattn.stimuli.scene_pictures import UNREADABLE, read_photograph, scene
 
 if TYPE_CHECKING:
@@ -131,7 +141,7 @@ class Scenes:
         centres = []
         for k in range(self.n_objects):
             sizes = zip(self.table["image_height"], self.table["image_width"], self.table[f"counts_{k}"], strict=True)
-            boxes = [outlines.toBbox({"size": [y, x], "counts": c.encode("ascii")}) for y, x, c in sizes]
+            boxes = [outlines.toBbox(stored_outline(*one)) for one in sizes]
             centres.append([box[0] + box[2] / 2 for box in boxes])
         place = np.argsort(np.argsort(np.array(centres), axis=0, kind="stable"), axis=0)
         table = self.table.drop(columns=[f"counts_{k}" for k in range(self.n_objects)])
@@ -172,7 +182,7 @@ def load_index(annotations: str | Path, cache: str | Path | None = None, rule: R
         with FileLock(place.with_suffix(".lock")):  # two processes would write the same file beside the goal
             write_index(index, place)
     except OSError as error:
-        raise unwritable(place.parent, error) from error
+        raise unwritable(place.parent, error, "cache") from error
     return index
 
 
@@ -229,12 +239,11 @@ def load_scenes(
 
     def make(k: int) -> dict[str, NDArray[np.uint8]] | None:
         row = table.iloc[k]
-        shape = [int(row["image_height"]), int(row["image_width"])]
-        outlines = [{"size": shape, "counts": row[f"counts_{n}"].encode("ascii")} for n in range(n_objects)]
-        try:
-            photograph = read_photograph(folder / row["file_name"], shape[1], shape[0])
-        except UNREADABLE:
+        photograph = photograph_of(row, folder)
+        if photograph is None:
             return None
+        shape = (row["image_height"], row["image_width"])
+        outlines = [stored_outline(*shape, row[f"counts_{n}"]) for n in range(n_objects)]
         image, alone = scene(photograph, outlines, size)
         return {"images": image, "objects": alone}
 
@@ -264,6 +273,14 @@ def load_scenes(
         identity=_identity(arrays, kept, about),
         notes=(*index.notes, *notes),
     )
+
+
+def photograph_of(row: pd.Series[Any], folder: Path) -> NDArray[np.uint8] | None:
+    """Return the photograph (y, x, 3) of a row of an index; None if it is missing, damaged or of another size."""
+    try:
+        return read_photograph(folder / row["file_name"], int(row["image_width"]), int(row["image_height"]))
+    except UNREADABLE:
+        return None
 
 
 def _by_scene(index: SceneIndex, n_objects: int) -> pd.DataFrame:
@@ -310,7 +327,7 @@ def class_counts(labels: NDArray[np.int64], classes: Sequence[str]) -> pd.Series
     return pd.Series(np.bincount(labels.ravel(), minlength=len(classes)), index=list(classes))
 
 
-def tell_notes(scenes: Scenes, tell: Callable[[str], None]) -> None:
+def tell_notes(scenes: Scenes | SceneIndex, tell: Callable[[str], None]) -> None:
     """Tell what was left out of scenes, a line for each reason."""
     for note in scenes.notes:
         tell(f"note: {note}")

@@ -53,29 +53,29 @@ def main(argv: list[str]) -> None:
 
 def _digits(argv: list[str]) -> None:
     config = read_options(DigitsConfig, argv, prog=f"{PROG} digits", description=DIGITS)
-    folder = run_folder(config.out, f"training-{config.name}")
 
-    def command() -> None:
+    def train(folder: Path) -> None:
         from neuroattn.training.run import train_digits
 
         train_digits(config, folder, _say)
 
-    _run(command, config, folder)
+    _train(config, train)
 
 
 def _scenes(argv: list[str]) -> None:
     config = read_options(ScenesConfig, argv, prog=f"{PROG} scenes", description=SCENES)
-    folder = run_folder(config.out, f"training-{config.name}")
 
-    def command() -> None:
+    def train(folder: Path) -> None:
         from neuroattn.training.run import train_scenes
 
         train_scenes(config, folder, _say)
 
-    _run(command, config, folder)
+    _train(config, train)
 
 
-def _run(command: Callable[[], None], config: TrainingConfig, folder: Path) -> NoReturn:
+def _train(config: TrainingConfig, train: Callable[[Path], None]) -> NoReturn:
+    folder = run_folder(config.out, f"training-{config.name}")
+
     def interrupted() -> str:
         from neuroattn.training.run import kept
 
@@ -83,7 +83,7 @@ def _run(command: Callable[[], None], config: TrainingConfig, folder: Path) -> N
             raise SystemExit(130)  # the first of torchrun's processes keeps the state, and speaks for all
         return kept(folder, config.name)
 
-    run_command(command, interrupted=interrupted)
+    run_command(lambda: train(folder), interrupted=interrupted)
 
 
 def _sweep(argv: list[str]) -> None:

@@ -1,0 +1,20 @@
+"""Files that an evaluation is to write, looked at before the long work begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def require_new(name: str, file: str | None) -> None:
+    """Raise if the file that an option names exists, or its folder does not."""
+    if file is not None and Path(file).exists():
+        raise ValueError(f"{name} must be a file that does not exist, got {file!r}")
+    require_folder(name, file)
+
+
+def require_folder(name: str, file: str | None) -> None:
+    """Raise if the file that an option names is a folder, or has none."""
+    if file is not None and Path(file).is_dir():
+        raise ValueError(f"{name} must be a file, got {file!r}, which is a folder; name a file in it")
+    if file is not None and not Path(file).parent.is_dir():
+        raise ValueError(f"{name} must be in a folder that exists, got {file!r}; make the folder")
