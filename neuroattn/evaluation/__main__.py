@@ -1,11 +1,11 @@
-"""``python -m neuroattn.evaluation digits|scenes|card``: how well networks do, side by side on the same pictures."""
+"""``python -m neuroattn.evaluation digits|scenes|card|scenes-card``: how well networks do on the same pictures."""
 
 from __future__ import annotations
 
 import sys
 
 from neuroattn.command_line import read_options, run_command, stop
-from neuroattn.evaluation.config import CardConfig, DigitsConfig, ScenesConfig
+from neuroattn.evaluation.config import CardConfig, DigitsConfig, ScenesCardConfig, ScenesConfig
 
 PROG = "python -m neuroattn.evaluation"
 DIGITS = """Show composites of digits to networks, the same to all: accuracy overall and per phase, how often every
@@ -15,13 +15,17 @@ how often every object is covered, the contrast of the image's gate, and the gat
 object, scored by COCO's own code."""
 CARD = """Evaluate networks on MNIST's official test set and write their model card, in Markdown: data, recipe, time,
 machine, accuracy, which side is attended first, contrast of the gate, hashes."""
+SCENES_CARD = """Evaluate networks on the scenes that their own training held out and write their model card, in
+Markdown, with other networks beside them on the same scenes."""
 USAGE = f"""usage: {PROG} digits [options]
        {PROG} scenes --model NAME --images DIR --annotations FILE [options]
        {PROG} card [options]
+       {PROG} scenes-card --images DIR --annotations FILE [options]
 
   digits  {DIGITS}
   scenes  {SCENES}
   card    {CARD}
+  scenes-card  {SCENES_CARD}
 
 Each has --help."""
 
@@ -42,7 +46,10 @@ def main(argv: list[str]) -> None:
     if argv[0] == "card":
         card = read_options(CardConfig, argv[1:], prog=f"{PROG} card", description=CARD)
         run_command(lambda: _write_card(card), interrupted=lambda: "nothing was kept")
-    stop(f"what to do must be digits, scenes or card, got {argv[0]!r}")
+    if argv[0] == "scenes-card":
+        scenes_card = read_options(ScenesCardConfig, argv[1:], prog=f"{PROG} scenes-card", description=SCENES_CARD)
+        run_command(lambda: _write_scenes_card(scenes_card), interrupted=lambda: "pictures that are made are kept")
+    stop(f"what to do must be digits, scenes, card or scenes-card, got {argv[0]!r}")
 
 
 def _evaluate(config: DigitsConfig) -> None:
@@ -61,6 +68,12 @@ def _write_card(config: CardConfig) -> None:
     from neuroattn.evaluation.run import write_card
 
     write_card(config, print)
+
+
+def _write_scenes_card(config: ScenesCardConfig) -> None:
+    from neuroattn.evaluation.scenes_run import write_scenes_card
+
+    write_scenes_card(config, print)
 
 
 if __name__ == "__main__":

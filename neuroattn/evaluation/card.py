@@ -31,9 +31,6 @@ def card(files: Sequence[Path], about: Sequence[Mapping[str, Any]], table: pd.Da
     shown
         What they were evaluated on, in words.
     """
-    recipes: dict[str, list[int]] = {}
-    for index, one in enumerate(about):
-        recipes.setdefault(_recipe(one), []).append(index)
     lines = [
         "# Shipped networks",
         "",
@@ -42,21 +39,36 @@ def card(files: Sequence[Path], about: Sequence[Mapping[str, Any]], table: pd.Da
         f"Evaluated on {shown}.",
         "Intervals are 95 %: a bootstrap over composites for accuracies, Wilson's over composites for the other",
         "fractions, and t over networks where a mean of networks is given. Gates are means ± SD over composites. No",
-        "network has seen the official test set or the 5,000 digits that travel with the package.",
+        "network has seen the official test set or the 5,000 digits that travel with the package. Networks of scenes",
+        "have a card of their own.",
     ]
-    for recipe, indices in recipes.items():
+    for recipe, indices in of_recipes(about).items():
         names = [about[index]["name"] for index in indices]
         rows = table[table["model"].isin(names)]
-        lines += ["", f"## {_span(names)}", "", *_summary(rows), ""]
+        lines += ["", f"## {span(names)}", "", *_summary(rows), ""]
         lines += [
             "| network | seed | accuracy | all right | all covered | attended first | gate attended | unattended |"
         ]
         lines += ["|---|---|---|---|---|---|---|---|"]
         lines += [_row(about[index], rows[rows["model"] == about[index]["name"]]) for index in indices]
-        lines += ["", f"Recipe: {recipe}.", "", *_training([about[index] for index in indices]), ""]
-        lines += ["| file | SHA-256 |", "|---|---|"]
-        lines += [f"| `{files[i].name}` | `{hashlib.sha256(files[i].read_bytes()).hexdigest()}` |" for i in indices]
+        lines += ["", f"Recipe: {recipe}.", "", *_data([about[index] for index in indices]), ""]
+        lines += [time_taken([about[index] for index in indices]), ""]
+        lines += hashes([files[index] for index in indices])
     return "\n".join([*lines, "", "Released under the package's licence.", ""])
+
+
+def of_recipes(about: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
+    """Return each recipe and the numbers of the networks that are trained by it."""
+    recipes: dict[str, list[int]] = {}
+    for index, one in enumerate(about):
+        recipes.setdefault(_recipe(one), []).append(index)
+    return recipes
+
+
+def hashes(files: Sequence[Path]) -> list[str]:
+    """Return a table of files' hashes."""
+    rows = [f"| `{file.name}` | `{hashlib.sha256(file.read_bytes()).hexdigest()}` |" for file in files]
+    return ["| file | SHA-256 |", "|---|---|", *rows]
 
 
 def _recipe(about: Mapping[str, Any]) -> str:
@@ -70,7 +82,8 @@ def _plain(value: Any) -> str:
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _span(names: Sequence[str]) -> str:
+def span(names: Sequence[str]) -> str:
+    """Return names as the first and the last of them."""
     return f"`{names[0]}`" if len(names) == 1 else f"`{names[0]}` to `{names[-1]}`"
 
 
@@ -83,7 +96,7 @@ def _summary(rows: pd.DataFrame) -> list[str]:
     ]
     lines = []
     if len(accuracy) > 1:
-        mean = _by_what(over_networks(rows))["accuracy"]
+        mean = by_what(over_networks(rows))["accuracy"]
         lines.append(
             f"Accuracy, mean of {len(accuracy)} networks: {mean['estimate']:.4f} "
             f"[{mean['interval_low']:.4f}, {mean['interval_high']:.4f}], from {accuracy.min():.4f} to "
@@ -100,7 +113,7 @@ def _summary(rows: pd.DataFrame) -> list[str]:
 
 
 def _row(about: Mapping[str, Any], rows: pd.DataFrame) -> str:
-    of = _by_what(rows)
+    of = by_what(rows)
     places = ", ".join(
         f"{row['note']} {100 * row['estimate']:.1f} %" for what, row in of.items() if what.startswith("attended_first")
     )
@@ -112,36 +125,39 @@ def _row(about: Mapping[str, Any], rows: pd.DataFrame) -> str:
     cells = [
         f"`{about['name']}`",
         str(about["seed"]),
-        _interval(of["accuracy"]),
-        _interval(of["all_objects_right"]),
-        _interval(of["all_objects_covered"]),
+        interval(of["accuracy"]),
+        interval(of["all_objects_right"]),
+        interval(of["all_objects_covered"]),
         places,
         *gates,
     ]
     return f"| {' | '.join(cells)} |"
 
 
-def _by_what(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+def by_what(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Return the rows of an evaluation by what they estimate."""
     return {str(row["what"]): {str(key): value for key, value in row.items()} for row in table.to_dict("records")}
 
 
-def _interval(row: Mapping[str, Any]) -> str:
+def interval(row: Mapping[str, Any]) -> str:
+    """Return an estimate with its interval."""
     return f"{row['estimate']:.4f} [{row['interval_low']:.4f}, {row['interval_high']:.4f}]"
 
 
-def _training(about: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return data, time and machine of trainings of one recipe."""
+def _data(about: Sequence[Mapping[str, Any]]) -> list[str]:
+    digits = [one["training"]["digits"] for one in about]
+    found = {(one["what"], one["n"], one["sha256"]) for one in digits}
+    return [f"Data: {what}, {n:,} digits (SHA-256 `{sha}`)." for what, n, sha in sorted(found)]
+
+
+def time_taken(about: Sequence[Mapping[str, Any]]) -> str:
+    """Return time and machine of trainings of one recipe."""
     trained = [one["training"] for one in about]
     minutes = [sum(epoch["seconds"] for epoch in one["epochs"]) / 60 for one in trained]
     rates = [epoch["composites_per_second"] for one in trained for epoch in one["epochs"]]
-    digits = {(one["digits"]["what"], one["digits"]["n"], one["digits"]["sha256"]) for one in trained}
     machines = {_machine(one) for one in about}
     rate = f"{_from_to(rates)} composites/s"
-    return [
-        *(f"Data: {what}, {n:,} digits (SHA-256 `{sha}`)." for what, n, sha in sorted(digits)),
-        "",
-        f"Time: {_from_to(minutes)} minutes a network ({rate}), on {'; '.join(sorted(machines))}.",
-    ]
+    return f"Time: {_from_to(minutes)} minutes a network ({rate}), on {'; '.join(sorted(machines))}."
 
 
 def _from_to(values: Sequence[float]) -> str:

@@ -47,6 +47,9 @@ class ScenesConfig:
     annotations: str = option("", "COCO's instance annotations for them, a JSON file")
     n_objects: int = option(2, "objects of a scene, and phases of a trial", low=2)
     labels: str = option("supercategory", "what an object's class is", choices=("supercategory", "category"))
+    held_out_of: str | None = option(
+        None, "a network: only the scenes that its training held out, for all networks (default: all scenes)"
+    )
     cache: str | None = option(None, "folder for what is kept of the scenes (default: in the user's cache folder)")
     strength: float | None = option(None, "gate strength s in place of the checkpoint's", low=0, high=1)
     device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
@@ -84,6 +87,30 @@ class CardConfig:
     def __post_init__(self) -> None:
         """Check every option."""
         check_options(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenesCardConfig:
+    """Which networks of scenes a model card is about, and the scenes that they were trained with."""
+
+    model: tuple[str, ...] = option(
+        (), "networks: shipped names or .safetensors files (default: all of scenes that are shipped)"
+    )
+    beside: tuple[str, ...] = option(
+        (), "networks to stand beside, on the same scenes: shipped names, .safetensors or published .pt files"
+    )
+    images: str = option("", "folder of COCO images")
+    annotations: str = option("", "COCO's instance annotations for them, a JSON file")
+    cache: str | None = option(None, "folder for what is kept of the scenes (default: in the user's cache folder)")
+    device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
+    out: str | None = option(None, "Markdown file, written anew (default: standard output)")
+
+    def __post_init__(self) -> None:
+        """Check every option."""
+        check_options(self)
+        for name in ("images", "annotations"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} must be named, as in --{name} PATH")
 
 
 def _check_models(names: tuple[str, ...]) -> None:

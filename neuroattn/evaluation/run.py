@@ -13,7 +13,7 @@ from neuroattn.evaluation.card import card
 from neuroattn.evaluation.digits import evaluate
 from neuroattn.evaluation.networks import over_networks
 from neuroattn.evaluation.output_file import require_folder, require_new
-from neuroattn.models.checkpoint import checkpoint_path, load_models, read_metadata, shipped_models
+from neuroattn.models.checkpoint import checkpoint_path, is_of_scenes, load_models, read_metadata, shipped_models
 from neuroattn.models.config import n_digits
 from neuroattn.stimuli.digits import sample_composites
 from neuroattn.stimuli.mnist import load
@@ -57,7 +57,7 @@ def write_card(config: CardConfig, tell: Callable[[str], None]) -> None:
         If a file does not say how it was trained, the digits cannot be had, or the card's folder does not exist.
     """
     require_folder("out", config.out)
-    names = config.model or tuple(shipped_models())
+    names = config.model or tuple(name for name in shipped_models() if not is_of_scenes(name))
     files = [checkpoint_path(name) for name in names]
     about = [read_metadata(file) for file in files]
     for file, one in zip(files, about, strict=True):

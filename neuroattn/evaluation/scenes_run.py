@@ -6,23 +6,32 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from neuroattn.device import choose_device
 from neuroattn.evaluation.networks import over_networks
-from neuroattn.evaluation.output_file import require_new
+from neuroattn.evaluation.output_file import require_folder, require_new
 from neuroattn.evaluation.scenes import evaluate_scenes
-from neuroattn.models.checkpoint import class_names, load_models, trained_on
+from neuroattn.models.checkpoint import (
+    checkpoint_path,
+    class_names,
+    held_out_images,
+    is_of_scenes,
+    load_models,
+    read_metadata,
+    shipped_models,
+    trained_on,
+)
 from neuroattn.stimuli.coco import SUPERCATEGORIES
 from neuroattn.stimuli.scenes import load_scenes, tell_notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
-    from neuroattn.evaluation.config import ScenesConfig
+    from neuroattn.evaluation.config import ScenesCardConfig, ScenesConfig
     from neuroattn.models.gated import GatedNetwork
     from neuroattn.stimuli.scenes import Scenes
 
@@ -39,12 +48,16 @@ def evaluate_on_scenes(config: ScenesConfig, tell: Callable[[str], None]) -> Non
     models = load_models(config.model, device=choose_device(config.device), strength=config.strength)
     tables: list[pd.DataFrame] = []
     for given, model in zip(config.model, models, strict=True):
-        scenes = _scenes_for(given, model, config)
+        scenes = _scenes_for(given, model, config, n_objects=config.n_objects, labels=config.labels)
+        if config.held_out_of is not None:
+            scenes = held_out_scenes(config.held_out_of, scenes)
+        if len(scenes) < 2:
+            raise ValueError(f"annotations must have at least 2 scenes, got {len(scenes)}")
         if not tables:
             tell_notes(scenes, tell)
             tell(f"{len(scenes):,} scenes of {scenes.n_objects} objects, identity {scenes.identity[:12]}\n")
-        if trained_on(given) == scenes.identity:
-            tell(f"NOTE: {model.name} was trained on these scenes, all but those it held out: this is no test of it\n")
+        if seen := n_trained_on(given, scenes):
+            tell(f"NOTE: {model.name} was trained on {seen:,} of these scenes: this is no test of it\n")
         found = evaluate_scenes(model, scenes)
         columns = ["what", "estimate", "interval_low", "interval_high", "sd", "n", "note"]
         rows = found.table[columns].to_string(index=False, na_rep="", float_format="{:.4f}".format)
@@ -66,7 +79,48 @@ def evaluate_on_scenes(config: ScenesConfig, tell: Callable[[str], None]) -> Non
         table.to_csv(config.out, index=False)
 
 
-def _scenes_for(given: str, model: GatedNetwork, config: ScenesConfig) -> Scenes:
+def write_scenes_card(config: ScenesCardConfig, tell: Callable[[str], None]) -> None:
+    """Evaluate networks on the scenes that they held out, and write their model card.
+
+    Raises
+    ------
+    ValueError
+        If a file does not say how it was trained, the scenes cannot be had or are others than those that it was trained
+        with, or the card's folder does not exist.
+    """
+    from neuroattn.evaluation.scenes_card import scenes_card
+
+    require_folder("out", config.out)
+    names = config.model or tuple(name for name in shipped_models() if is_of_scenes(name))
+    if not names:
+        raise ValueError("model must name a network of scenes, got none, and none is shipped")
+    if twice := sorted(set(names) & set(config.beside)):
+        raise ValueError(f"beside must name other networks than model, got {', '.join(twice)}")
+    files = [checkpoint_path(name) for name in names]
+    about = [read_metadata(file) for file in files]
+    for file, one in zip(files, about, strict=True):
+        if not {"options", "epochs", "scenes", "held_out_images"} <= set(one["training"]):
+            raise ValueError(f"model must say how it was trained on scenes, got {str(file)!r}, whose metadata does not")
+    models = load_models([*names, *config.beside], device=choose_device(config.device))
+    options = [one["training"]["options"] for one in about]
+    kinds = {(one["n_objects"], one["labels"], tuple(one["size"])) for one in options}
+    if len(kinds) > 1 or len({model.config.size for model in models}) > 1:
+        raise ValueError("model must name networks of as many objects, the same labels and one size; make a card each")
+    [(n_objects, labels, _)] = kinds
+    for given, model in zip([*names, *config.beside], models, strict=True):
+        scenes = _scenes_for(given, model, config, n_objects=n_objects, labels=labels)
+    tell_notes(scenes, tell)
+    others = dict(zip(config.beside, models[len(names) :], strict=True))
+    text = scenes_card(files, about, models[: len(names)], others, scenes)
+    if config.out is None:
+        tell(text)
+    else:
+        Path(config.out).write_text(text, encoding="utf-8")
+
+
+def _scenes_for(
+    given: str, model: GatedNetwork, config: ScenesConfig | ScenesCardConfig, *, n_objects: int, labels: str
+) -> Scenes:
     """Return the scenes at the size that a network takes, once it is certain that their classes are its own."""
     channels, height, width = model.config.size
     if channels != 3:
@@ -75,20 +129,45 @@ def _scenes_for(given: str, model: GatedNetwork, config: ScenesConfig) -> Scenes
         config.images,
         config.annotations,
         size=(height, width),
-        n_objects=config.n_objects,
-        labels=config.labels,
+        n_objects=n_objects,
+        labels=labels,
         cache=config.cache,
     )
     known = class_names(given) or SUPERCATEGORIES  # the paper's files do not tell theirs
     if scenes.classes != known or len(known) != model.config.classes:
         raise ValueError(
             f"labels must be the {model.config.classes} classes of model {model.name!r} ({_short(known)}), got the "
-            f"{len(scenes.classes)} of {config.labels} in {Path(config.annotations).name} ({_short(scenes.classes)}); "
+            f"{len(scenes.classes)} of {labels} in {Path(config.annotations).name} ({_short(scenes.classes)}); "
             "take the annotations or the labels that it was trained with"
         )
-    if len(scenes) < 2:
-        raise ValueError(f"annotations must have at least 2 scenes, got {len(scenes)}")
     return scenes
+
+
+def held_out_scenes(name: str, scenes: Scenes) -> Scenes:
+    """Return the scenes that the training of a network held out.
+
+    Raises
+    ------
+    ValueError
+        If its file does not tell which, or they are not all there.
+    """
+    images = held_out_images(name)
+    if images is None:
+        raise ValueError(f"held_out_of must be a network that says which scenes it held out, got {name!r}")
+    chosen = np.isin(scenes.table["image_id"], images)
+    if chosen.sum() < len(images):
+        raise ValueError(
+            f"annotations must have all {len(images):,} images that {name!r} held out, got {chosen.sum():,}; take "
+            "those that it was trained with"
+        )
+    return scenes.select(np.flatnonzero(chosen))
+
+
+def n_trained_on(name: str, scenes: Scenes) -> int:
+    """Return how many of these scenes a network was trained on, as far as its file tells."""
+    if trained_on(name) != scenes.identity:
+        return 0
+    return int((~np.isin(scenes.table["image_id"], held_out_images(name) or ())).sum())
 
 
 def _short(names: Sequence[str]) -> str:

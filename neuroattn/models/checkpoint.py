@@ -162,6 +162,19 @@ def trained_on(name: str | Path) -> str | None:
     return identity
 
 
+def is_of_scenes(name: str | Path) -> bool:
+    """Return whether a network's own file says that it was trained on scenes."""
+    return trained_on(name) is not None
+
+
+def held_out_images(name: str | Path) -> tuple[int, ...] | None:
+    """Return the ids of the images that a network's training held out; None where its file tells of none."""
+    if checkpoint_path(name).suffix == ".pt":
+        return None
+    images = read_metadata(name)["training"].get("held_out_images")
+    return None if images is None else tuple(images)
+
+
 def weights_hash(network: nn.Module) -> str:
     """Return the SHA-256 of a network's weights: names, shapes and values, whatever file or device they are on."""
     digest = hashlib.sha256()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from neuroattn.stimuli.labelled import Labelled
     from neuroattn.training.config import TrainingConfig
-    from neuroattn.training.source import Pictures, Source
+    from neuroattn.training.source import Pictures, Source, Split
 
 SAVE_SECONDS = 30.0  # between two states of a running training
 
@@ -37,10 +37,13 @@ class Epoch(NamedTuple):
     metrics
         Epoch number, losses, accuracies (fractions of phases; of validation also the mean over classes), seconds,
         pictures (``composites``) per second of training.
+    split
+        What was held out of the training.
     """
 
     network: GatedNetwork
     metrics: dict[str, float]
+    split: Split
 
 
 def train(
@@ -140,7 +143,7 @@ def train(
             "seconds": seconds,
             "composites_per_second": len(kept) / seconds,
         }
-        yield Epoch(optimisation.trained, metrics)
+        yield Epoch(optimisation.trained, metrics, split)
         at = Place(at.epoch + 1, 0, torch.zeros(3), 0.0, None)
 
 

@@ -98,7 +98,6 @@ def train_scenes(config: ScenesConfig, folder: Path, tell: Callable[[str], None]
         about = {
             "what": f"{len(scenes):,} scenes of {Path(config.annotations).name}",
             "n": len(scenes),
-            "n_cutouts": 0 if cutouts is None else len(cutouts),
             "sha256": scenes.identity,
         }
         identity = scenes.identity + (cutouts.identity if cutouts is not None else "")
@@ -153,7 +152,7 @@ def run_training(config: TrainingConfig, see: Callable[[Tell], Seen], folder: Pa
             tell(f"going on in epoch {state['place']['epoch']} after {state['place']['batch']} batches")
         stack.enter_context(_naming_last_good(weights, epochs))
         events: tensorboardX.SummaryWriter | None = None  # made with the first epoch: a run without one leaves nothing
-        for network, metrics in train(
+        for network, metrics, split in train(
             config,
             seen.source,
             fabric,
@@ -164,7 +163,7 @@ def run_training(config: TrainingConfig, see: Callable[[Tell], Seen], folder: Pa
             epochs.append(metrics)
             if not fabric.is_global_zero:
                 continue
-            save_model(network, weights, training={**about, "epochs": epochs}, provenance=versions())
+            save_model(network, weights, training={**about, **split.about, "epochs": epochs}, provenance=versions())
             pd.DataFrame(epochs).to_csv(folder / METRICS, index=False)
             if events is None:
                 events = _event_writer(folder, int(metrics["epoch"]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -40,11 +40,14 @@ class Split(NamedTuple):
         (item,) numbers.
     class_weight
         (class,) weights of the classification loss, None: all the same.
+    about
+        What the weights say of it.
     """
 
     held_out: torch.Tensor
     kept: torch.Tensor
     class_weight: torch.Tensor | None
+    about: dict[str, Any]
 
 
 class Source(Protocol):
@@ -80,7 +83,7 @@ class DigitsSource:
         """Hold out a fraction of the digits."""
         shuffled = torch.randperm(len(self._digits.labels), generator=order)
         held_out, kept = shuffled.tensor_split([round(validation * len(shuffled))])
-        return Split(held_out, kept, None)
+        return Split(held_out, kept, None, {})
 
     def held_out(self, split: Split, generator: torch.Generator, device: torch.device) -> Labelled:
         """Return a composite for each digit that is held out."""
@@ -120,8 +123,8 @@ class ScenesSource:
     def __init__(
         self, config: ScenesConfig, scenes: Scenes, cutouts: Cutouts | None, tell: Callable[[str], None]
     ) -> None:
-        self._config, self._scenes = config, scenes
-        self._cutouts, self._tell = cutouts, tell
+        self._config, self._scenes, self._tell = config, scenes, tell
+        self._cutouts, self._shown_cutouts = cutouts, cutouts
 
     @property
     def network_config(self) -> GatedConfig:
@@ -145,15 +148,18 @@ class ScenesSource:
         )
         n_composites = self._config.composites
         shown = counts.double()
+        images = np.sort(self._scenes.table["image_id"].to_numpy()[held_out.numpy()])
+        about = {"held_out_images": images.tolist(), "n_cutouts": 0}
         if self._cutouts is not None:
-            self._cutouts = self._cutouts.without(self._scenes.table["image_id"].to_numpy()[held_out.numpy()])
-            there = np.unique(self._cutouts.labels)
+            self._shown_cutouts = self._cutouts.without(images)
+            about["n_cutouts"] = len(self._shown_cutouts)
+            there = np.unique(self._shown_cutouts.labels)
             shown[there] += n_composites * self._config.n_objects / len(there)
         if none := [name for name, n in zip(self._scenes.classes, shown.tolist(), strict=True) if n == 0]:
             self._tell(f"warning: no training picture has an object of {', '.join(none)}; they are not learnt")
         weight = torch.where(shown > 0, shown.sum() / shown.clamp(min=1), 0.0)
         items = torch.cat([kept, torch.arange(number, number + n_composites)])
-        return Split(held_out, items, (weight / weight.sum()).float())
+        return Split(held_out, items, (weight / weight.sum()).float(), about)
 
     def held_out(self, split: Split, generator: torch.Generator, device: torch.device) -> Pictures:
         """Return the scenes that are held out."""
@@ -164,9 +170,9 @@ class ScenesSource:
         """Return a scene or a composite for each item."""
         real = items[items < len(self._scenes)]
         parts = [self._scenes.batch(real.numpy(), device)] if len(real) else []
-        if self._cutouts is not None and len(real) < len(items):
+        if self._shown_cutouts is not None and len(real) < len(items):
             n_objects, number = self._config.n_objects, len(items) - len(real)
-            parts.append(paste(self._cutouts, number, n_objects=n_objects, generator=generator, device=device))
+            parts.append(paste(self._shown_cutouts, number, n_objects=n_objects, generator=generator, device=device))
         return Labelled(
             images=torch.cat([part.images for part in parts]),
             objects=torch.cat([part.objects for part in parts]),

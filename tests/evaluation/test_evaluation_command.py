@@ -165,7 +165,7 @@ def test_what_to_evaluate_on(capsys):
     with pytest.raises(SystemExit) as left:
         main(["scenery"])
     assert left.value.code == 2
-    assert capsys.readouterr() == ("", "error: what to do must be digits, scenes or card, got 'scenery'\n")
+    assert capsys.readouterr() == ("", "error: what to do must be digits, scenes, card or scenes-card, got 'scenery'\n")
 
 
 def test_a_number_of_digits_that_a_network_cannot_take(capsys, untrained):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from drawn_scenes import drawn_scenes
@@ -188,12 +189,100 @@ def test_the_whole_command(files, network, tmp_path):
 
 def test_a_network_on_the_scenes_that_it_was_trained_on(files, scenes, network, tmp_path):
     options = ["--images", files[0], "--annotations", files[1], "--cache", tmp_path / "cache"]
-    for identity, told in ((scenes.identity, True), ("another", False)):
-        training = {"scenes": {"sha256": identity}}
+    for identity, held_out, seen in ((scenes.identity, [2, 4], 4), (scenes.identity, [], 6), ("another", [], 0)):
+        training = {"scenes": {"sha256": identity}, "held_out_images": held_out}
         save_model(network, tmp_path / "drawn.safetensors", training=training, provenance={})
         status, out, _ = run("--model", tmp_path / "drawn.safetensors", *options)
         assert status == 0
-        assert ("NOTE: drawn was trained on these scenes, all but those it held out" in out) == told
+        assert ("NOTE" in out) == (seen > 0)
+        assert (f"NOTE: drawn was trained on {seen} of these scenes: this is no test of it" in out) == (seen > 0)
+
+
+def test_the_scenes_that_a_network_held_out(files, scenes, network, tmp_path):
+    file, options = tmp_path / "drawn.safetensors", ["--images", files[0], "--annotations", files[1]]
+    options += ["--cache", tmp_path / "cache", "--model", file]
+    training = {"scenes": {"sha256": scenes.identity}, "held_out_images": [2, 3, 6]}
+    save_model(network, file, training=training, provenance={})
+    status, out, err = run(*options, "--held_out_of", file, "--out", tmp_path / "table.csv")
+    assert (status, err) == (0, "")
+    assert "3 scenes of 2 objects" in out
+    assert "NOTE" not in out
+    expected = evaluate_scenes(network, scenes.select(np.array([1, 2, 5]))).table.set_index("what")["estimate"]
+    found = pd.read_csv(tmp_path / "table.csv").set_index("what")["estimate"]
+    assert_allclose(found[expected.index], expected, rtol=1e-6)
+    save_model(network, file, training=training | {"held_out_images": [2, 77]}, provenance={})
+    text = f"error: annotations must have all 2 images that {str(file)!r} held out, got 1; take those that it was"
+    assert run(*options, "--held_out_of", file)[::2] == (2, f"{text} trained with\n")
+    text = "error: held_out_of must be a network that says which scenes it held out, got 'digits-0'\n"
+    assert run(*options, "--held_out_of", "digits-0")[::2] == (2, text)
+
+
+def trained_file(network, scenes, folder, name, seed, held_out, **options):
+    """Return the file of a network that says that it was trained on the scenes."""
+    training = {
+        "options": {"n_objects": 2, "labels": "supercategory", "size": [40, 60], "name": name, "seed": seed} | options,
+        "scenes": {"what": "6 scenes of instances.json", "n": 6, "sha256": scenes.identity},
+        "held_out_images": held_out,
+        "n_cutouts": 8,
+        "classes": list(scenes.classes),
+        "device": "cpu",
+        "epochs": [{"epoch": 1, "seconds": 90.0, "composites_per_second": 31.0}],
+    }
+    network.name, network.seed = name, seed
+    save_model(network, folder / f"{name}.safetensors", training=training, provenance={"platform": "-", "torch": "2"})
+    return folder / f"{name}.safetensors"
+
+
+def card(*arguments):
+    command = [sys.executable, "-m", "neuroattn.evaluation", "scenes-card", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_card(files, scenes, network, tmp_path):
+    options = ["--images", files[0], "--annotations", files[1], "--cache", tmp_path / "cache"]
+    mine = [
+        trained_file(network, scenes, tmp_path, "net-0", 0, [1, 2]),
+        trained_file(network, scenes, tmp_path, "net-1", 1, [3, 5, 6]),
+    ]
+    # One beside held out the scenes of net-1 alone; one tells of no training at all.
+    beside = [trained_file(network, scenes, tmp_path, "flat-1", 1, [3, 5, 6], steps=1), tmp_path / "other.safetensors"]
+    network.name = "other"
+    save_model(network, beside[1], training={"classes": list(scenes.classes)}, provenance={})
+    status, text, err = card("--model", *mine, "--beside", *beside, *options)
+    assert (status, err) == (0, "")
+    rows = [line.split(" | ")[:3] for line in text.splitlines() if line.startswith("| `") and "safetensors" not in line]
+    expected = []
+    for chosen, names in (([0, 1], ("net-0", "other")), ([2, 4, 5], ("net-1", "flat-1", "other"))):
+        of = evaluate_scenes(network, scenes.select(np.array(chosen))).table.set_index("what").loc["mean_over_classes"]
+        cell = f"{of['estimate']:.4f} [{of['interval_low']:.4f}, {of['interval_high']:.4f}]"
+        expected += [[f"| `{name}`", str(len(chosen)), cell] for name in names]
+    assert rows == expected
+    assert "## `net-0` to `net-1`" in text
+    assert "Mean over classes, these networks on 2 sets of held-out scenes: " in text
+    assert "Mean over classes, `other` on 2 sets of held-out scenes: " in text
+    assert "2 to 3 scenes held out, 8 objects cut out of the other photographs" in text
+    assert text.count("safetensors` |") == 2
+    out = tmp_path / "card.md"
+    assert card("--model", *mine, "--beside", *beside, *options, "--out", out) == (0, "", "")
+    assert out.read_text() + "\n" == text
+
+
+def test_what_a_card_cannot_be_of(files, scenes, network, tmp_path):
+    options = ["--images", files[0], "--annotations", files[1], "--cache", tmp_path / "cache"]
+    mine = trained_file(network, scenes, tmp_path, "net-0", 0, [1, 2])
+    other = trained_file(network, scenes, tmp_path, "net-1", 1, [1, 2], labels="category")
+    for arguments, text in [
+        (["--model", "digits-0"], "model must say how it was trained on scenes, got "),
+        (["--model", mine, other], "model must name networks of as many objects, the same labels and one size"),
+        (["--model", mine, "--beside", mine], f"beside must name other networks than model, got {mine}"),
+        (["--model", mine, "--beside", "digits-0"], "model must name networks of as many objects, the same labels and"),
+        (["--model", mine, "--out", tmp_path / "none" / "card.md"], "out must be in a folder that exists, got "),
+    ]:
+        status, out, err = card(*options, *arguments)
+        assert (status, out) == (2, "")
+        assert err.startswith(f"error: {text}")
+        assert err.count("\n") == 1
 
 
 def test_what_a_network_cannot_take(files, network, tmp_path):

@@ -28,7 +28,7 @@ PAPER = {"learning_rate": 1e-3, "schedule": "constant", "gradient_steps": None, 
 def last_epoch(one_process):
     def run(digits, **options):
         config = DigitsConfig(**{**PAPER, "batch_size": 17, **options})
-        *_, (network, metrics) = train(config, DigitsSource(config, digits), one_process)
+        *_, (network, metrics, _) = train(config, DigitsSource(config, digits), one_process)
         return network, metrics
 
     return run
@@ -56,7 +56,7 @@ def test_what_every_epoch_tells(one_process, few_digits):
     config = DigitsConfig(**PAPER, batch_size=17, epochs=2, name="a")
     epochs = list(train(config, DigitsSource(config, few_digits), one_process))
     assert [epoch.metrics["epoch"] for epoch in epochs] == [1, 2]
-    for network, metrics in epochs:
+    for network, metrics, _ in epochs:
         assert list(metrics) == [
             "epoch",
             "training_classification_loss",

@@ -55,9 +55,12 @@ def test_composites_show_nothing_of_what_is_held_out(files, tmp_path):
     assert (len(split.held_out), len(split.kept)) == (3, 7 + 50)
     assert_array_equal(np.sort([*split.held_out, *split.kept[:7]]), np.arange(10))
     held_out = set(source._scenes.table["image_id"].to_numpy()[split.held_out.numpy()])
-    assert not held_out & set(source._cutouts.image_ids)
-    assert not held_out & set(source._cutouts.background_ids)
-    assert len(source._cutouts) == 14
+    assert split.about == {"held_out_images": sorted(held_out), "n_cutouts": 14}
+    assert not held_out & set(source._shown_cutouts.image_ids)
+    assert not held_out & set(source._shown_cutouts.background_ids)
+    assert len(source._shown_cutouts) == 14
+    # Another split is of all of them again.
+    assert source.split(0.1, seeded(1)).about["n_cutouts"] == 18
     assert len(source.held_out(split, seeded(), torch.device("cpu"))) == 3
 
 
@@ -110,9 +113,9 @@ def test_a_network_learns_two_colours(options, tmp_path, capsys):
     file = tmp_path / "run" / "scenes.safetensors"
     about = read_metadata(file)["training"]
     assert class_names(file) == SUPERCATEGORIES
-    assert about["scenes"] == {"what": "10 scenes of instances.json", "n": 10, "n_cutouts": 20} | {
-        "sha256": about["scenes"]["sha256"]
-    }
+    assert about["scenes"] == {"what": "10 scenes of instances.json", "n": 10} | {"sha256": about["scenes"]["sha256"]}
+    assert len(about["held_out_images"]) == 2
+    assert about["n_cutouts"] == 16
     assert not {"images", "annotations", "cache", "out"} & set(about["options"])
     assert about["epochs"][-1]["validation_accuracy"] == about["epochs"][-1]["validation_mean_over_classes"] == 1
     assert about["epochs"][0]["training_accuracy"] < 0.8
