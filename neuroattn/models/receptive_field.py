@@ -67,10 +67,53 @@ def sees(config: GatedConfig, variable: str, mask: NDArray[np.bool_]) -> NDArray
     numpy.ndarray
         (y, x) of the variable's map, boolean.
     """
+    return pixels_seen(config, variable, mask) > 0
+
+
+def own_object(config: GatedConfig, variable: str, objects: NDArray[np.bool_], share: float) -> NDArray[np.int64]:
+    """Return which object each place of a variable's map sees alone in each picture, −1 where there is none.
+
+    Parameters
+    ----------
+    config, variable
+        As for `receptive_field`.
+    objects
+        (picture, object, y, x) where objects are.
+    share
+        Fraction of all objects' pixels in a receptive field that the own object must have: with 1 it is the only one.
+
+    Returns
+    -------
+    numpy.ndarray
+        (picture, y, x) of the variable's map.
+    """
+    seen = pixels_seen(config, variable, objects)
+    most = seen.max(1)
+    return np.where((most > 0) & (most >= share * seen.sum(1)), seen.argmax(1), -1)
+
+
+def pixels_seen(config: GatedConfig, variable: str, masks: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return how many pixels of masks each place of a variable's map has in its receptive field.
+
+    Parameters
+    ----------
+    config, variable
+        As for `receptive_field`.
+    masks
+        (..., y, x) of images.
+
+    Returns
+    -------
+    numpy.ndarray
+        (..., y, x) of the variable's map.
+    """
     spacing, side = receptive_field(config, variable)
     name, _, of_stage = variable.partition("/")
     sizes = {"response": config.response_sizes, "pooled": config.pooled_sizes}.get(of_stage, config.input_sizes)
     _, height, width = sizes[int(name.removeprefix("stage")) - 1]
-    windows = np.lib.stride_tricks.sliding_window_view(mask, (side, side))[::spacing, ::spacing]
-    seen: NDArray[np.bool_] = np.any(windows[:height, :width], axis=(2, 3))
-    return seen
+    # Sums over squares are differences of the sums over all pixels above and to the left.
+    edges = [(0, 0)] * (masks.ndim - 2) + [(1, 0), (1, 0)]
+    above = np.pad(masks.astype(np.int64), edges).cumsum(-2).cumsum(-1)
+    top, left = np.arange(height) * spacing, np.arange(width) * spacing
+    down = above[..., top + side, :] - above[..., top, :]
+    return np.asarray(down[..., left + side] - down[..., left])

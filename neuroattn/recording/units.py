@@ -1,4 +1,4 @@
-"""Which units of a variable: by channel, window, random sample, or receptive field."""
+"""Which units of a variable: by number, channel, window, random sample, or receptive field."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ class Units:
         Window (first, last) of rows and of columns of the variable's map; the last is not in it.
     field
         (y, x) boolean mask of the image: units whose receptive field overlaps it. A unit of a vector sees everything.
+    numbers
+        Units by their number, in (channel, y, x) order of the whole variable.
     sample
         So many units, drawn at random from those that fit the other conditions, another draw for every variable.
     seed
@@ -41,6 +43,7 @@ class Units:
     y: tuple[int, int] | None = None
     x: tuple[int, int] | None = None
     field: NDArray[np.bool_] | None = None
+    numbers: Sequence[int] | NDArray[np.int64] | None = None
     sample: int | None = None
     seed: int = 0
 
@@ -82,13 +85,7 @@ class Units:
         n_channels, height, width = whole = (*shape, 1, 1)[:3]
         fits = np.ones(whole, bool)
         if self.channels is not None:
-            chosen = [operator.index(channel) for channel in self.channels]
-            if not chosen or min(chosen) < 0 or max(chosen) >= n_channels:
-                raise ValueError(
-                    f"channels must be from 0 to {n_channels - 1} for {variable}, got {list(self.channels)}; give each "
-                    "variable its own units"
-                )
-            fits &= np.isin(np.arange(n_channels), chosen)[:, None, None]
+            fits &= _of_channels(self.channels, variable, n_channels)[:, None, None]
         for name, window, size, axis in (("y", self.y, height, 1), ("x", self.x, width, 2)):
             if window is None:
                 continue
@@ -101,6 +98,8 @@ class Units:
             fits &= np.expand_dims(inside, tuple({0, 1, 2} - {axis}))
         if self.field is not None and len(shape) > 1:
             fits &= sees(variable, self.field)
+        if self.numbers is not None:
+            fits &= _listed(np.asarray(self.numbers), variable, fits.size).reshape(whole)
         numbers = np.flatnonzero(fits)
         if len(numbers) == 0:
             raise ValueError(f"units must leave at least one unit of {variable}, got none; widen the window or field")
@@ -121,9 +120,32 @@ class Units:
         described |= {name: [int(w) for w in window] for name, window in (("y", self.y), ("x", self.x)) if window}
         if self.field is not None:
             described["field_sha256"] = array_hash(self.field)
+        if self.numbers is not None:
+            described["numbers_sha256"] = array_hash(np.unique(np.asarray(self.numbers, dtype=np.int64)))
         if self.sample is not None:
             described |= {"sample": int(self.sample), "seed": int(self.seed)}
         return described
+
+
+def _of_channels(channels: Sequence[int], variable: str, n_channels: int) -> NDArray[np.bool_]:
+    """Return which channels of a variable are listed."""
+    chosen = [operator.index(channel) for channel in channels]
+    if not chosen or min(chosen) < 0 or max(chosen) >= n_channels:
+        raise ValueError(
+            f"channels must be from 0 to {n_channels - 1} for {variable}, got {list(channels)}; give each variable its "
+            "own units"
+        )
+    return np.asarray(np.isin(np.arange(n_channels), chosen))
+
+
+def _listed(numbers: NDArray[np.int64], variable: str, size: int) -> NDArray[np.bool_]:
+    """Return which units of a variable are listed."""
+    if not len(numbers) or numbers.min() < 0 or numbers.max() >= size:
+        raise ValueError(
+            f"numbers must be from 0 to {size - 1} for {variable}, at least one, got {numbers[:4].tolist()}"
+            f"{' …' if len(numbers) > 4 else ''}; give each variable its own units"
+        )
+    return np.asarray(np.isin(np.arange(size), numbers))
 
 
 def array_hash(array: NDArray[Any]) -> str:

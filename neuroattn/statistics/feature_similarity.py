@@ -35,7 +35,7 @@ def feature_similarity(
     Parameters
     ----------
     responses
-        Of units.
+        Of units that see their own object alone in every stimulus; those at the last step count.
     units : ndarray (unit,)
         Those that take part.
     seed
@@ -56,14 +56,15 @@ def feature_similarity(
     Treue & Martínez-Trujillo 1999, Nature 399:575.
     """
     selection, measurement = responses.half == 0, responses.half == 1
+    attended, unattended = responses.attended[-1], responses.unattended[-1]
     classes = np.unique(np.concatenate([responses.own.ravel(), responses.other.ravel()]))
     values, weights = [], []
     # Units on either side see another object each.
     for own, other, of_side in _sides(responses, units):
-        average = (responses.attended + responses.unattended)[selection][:, of_side] / 2
+        average = (attended + unattended)[selection][:, of_side] / 2
         preferred = _means(average, own[selection], classes).argmax(axis=0)
-        level = (responses.attended + responses.unattended)[measurement][:, of_side].mean(axis=0) / 2
-        difference = (responses.unattended - responses.attended)[measurement][:, of_side]
+        level = (attended + unattended)[measurement][:, of_side].mean(axis=0) / 2
+        difference = (unattended - attended)[measurement][:, of_side]
         own_class = np.searchsorted(classes, own[measurement])
         difference = difference - _means(difference, own[measurement], classes)[own_class]
         # A class that no other object has, or all have, tells nothing of the units that prefer it.

@@ -75,7 +75,7 @@ def findings(statistics: pd.DataFrame, strengths: Sequence[float]) -> list[str]:
             f"({dropped:,} dropped: attention not confirmed in both)."
             f"{one if scope == 'units of one network' else ''}"
         ),
-        "Medians over driven units that see one object alone [95 % bootstrap interval].",
+        "Medians over driven units, of stimuli in which they see one object alone [95 % bootstrap interval].",
     ]
     for layer in measured["layer"]:
         lines += _layer(main, statistics, layer)
@@ -94,7 +94,7 @@ def _layer(main: pd.DataFrame, statistics: pd.DataFrame, layer: str) -> list[str
     index, gain, difference, d_prime, area = (
         _row(main, what, layer) for what in ("modulation_index", "gain_ratio", "difference", "d_prime", "roc_area")
     )
-    slope, offset, feature = (_row(main, what, layer) for what in ("slope", "intercept", "feature_similarity"))
+    slope, offset = (_row(main, what, layer) for what in ("slope", "intercept"))
     counts = main[(main["layer"] == layer) & main["what"].str.startswith("n_")]
     told = ", ".join(
         f"{int(n):,} {kind.removeprefix('n_').replace(': ', ' ')}"
@@ -109,11 +109,12 @@ def _layer(main: pd.DataFrame, statistics: pd.DataFrame, layer: str) -> list[str
             f"{int(slope['n_units'] + slope['n_missing']):,} units, the others do not vary in a state; the effect is "
             f"{form(main, layer)})"
         ),
-        (
+    ]
+    for _, feature in main[(main["layer"] == layer) & (main["what"] == "feature_similarity")].iterrows():
+        lines.append(
             f"    attention to the preferred class elsewhere: {_interval(feature)} of the mean response "
             f"(p = {feature['p_within_network']:.3f} over stimuli)"
-        ),
-    ]
+        )
     doses = statistics[(statistics["layer"] == layer) & statistics["strength"].notna()].sort_values("strength")
     if len(doses):
         values = ", ".join(f"{row.strength:g}: {row.estimate:.3f}" for row in doses.itertuples())

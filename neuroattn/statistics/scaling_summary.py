@@ -81,7 +81,7 @@ def summarise(units: pd.DataFrame, generator: np.random.Generator, n_resamples: 
         rows += _mixed(taking_part)
     for layer, of_layer in units.groupby(LAYER, sort=True):
         counts = {
-            "n_excluded: not driven": (of_layer["excluded_by"] == "not driven").sum(),
+            **{f"n_excluded: {why}": n for why, n in of_layer["excluded_by"].value_counts().items() if why},
             "n_silent: when the other object is attended": (of_layer["modulation_index"] == 1).sum(),
             "n_silent: when their own object is attended": (of_layer["modulation_index"] == -1).sum(),
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,7 +12,17 @@ from neuroattn.statistics.errors_in_variables import deming
 from neuroattn.statistics.modulation import driven, modulation
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from neuroattn.statistics.least_squares import BoolArray, FloatArray, IntArray
+
+
+FEWEST_STIMULI = 8  # that select a unit, and that measure it
+TOO_FEW = "too few stimuli with one object alone"
+_MEASURES = [
+    "mean_attended", "mean_unattended", "difference", "gain_ratio", "modulation_index", "d_prime", "roc_area", "slope",
+    "intercept",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +32,11 @@ class Responses:
     Attributes
     ----------
     attended, unattended
-        (stimulus, unit), in the model's units ("1").
+        (step, stimulus, unit), in the model's units ("1").
     own, other
         (stimulus, unit) class of the object in the unit's receptive field, and of the other one.
+    alone
+        (stimulus, unit) whether the unit sees its own object and no other; what it does elsewhere does not count.
     half
         (stimulus,) 0: for the selection of units; 1: for measurement.
     """
@@ -34,11 +45,26 @@ class Responses:
     unattended: FloatArray
     own: IntArray
     other: IntArray
+    alone: BoolArray
     half: IntArray
 
     def of(self, stimuli: BoolArray) -> Responses:
         """Return the responses to a part of the stimuli."""
-        return Responses(**{field.name: getattr(self, field.name)[stimuli] for field in dataclasses.fields(self)})
+        return Responses(
+            attended=self.attended[:, stimuli],
+            unattended=self.unattended[:, stimuli],
+            own=self.own[stimuli],
+            other=self.other[stimuli],
+            alone=self.alone[stimuli],
+            half=self.half[stimuli],
+        )
+
+    def means(self, half: int) -> States:
+        """Return mean responses (step, unit) over the stimuli of a half that count; NaN for a unit without one."""
+        weight = (self.alone & (self.half == half)[:, None]).astype(np.float64)
+        number = weight.sum(0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return States(*(np.einsum("tsu,su->tu", one, weight) / number for one in (self.attended, self.unattended)))
 
 
 class States(NamedTuple):
@@ -49,7 +75,7 @@ class States(NamedTuple):
 
 
 def scaling_units(units: pd.DataFrame, responses: Responses, threshold: float) -> pd.DataFrame:
-    """Select driven units on one half of the stimuli and measure attention on the other.
+    """Select driven units on one half of the stimuli and measure attention at the last step on the other.
 
     Parameters
     ----------
@@ -65,17 +91,55 @@ def scaling_units(units: pd.DataFrame, responses: Responses, threshold: float) -
     pandas.DataFrame
         `units` with ``driven``, ``excluded_by`` ("" for those that take part), the measures of
         `neuroattn.statistics.modulation.modulation` and ``slope`` and ``intercept`` of
-        `neuroattn.statistics.errors_in_variables.deming` over stimuli; NaN for units that are not driven.
+        `neuroattn.statistics.errors_in_variables.deming` over stimuli, and ``modulation_index_step_{t}``; NaN for units
+        that are not driven, or that see their object alone in fewer than 8 stimuli of a half.
     """
-    selection, measurement = responses.half == 0, responses.half == 1
-    attended, unattended = responses.attended[measurement].T, responses.unattended[measurement].T
     table = units.reset_index(drop=True)
-    chosen = driven(responses.attended[selection].T, responses.unattended[selection].T, threshold)
-    table = table.assign(driven=chosen, excluded_by=np.where(chosen, "", "not driven"))
-    lines = deming(attended, unattended)[["slope", "intercept"]]
-    measures = pd.concat([modulation(attended, unattended), lines], axis=1)
-    measures = measures.where(pd.Series(chosen), np.nan)
-    return pd.concat([table, measures.assign(n_stimuli=attended.shape[1])], axis=1)
+    excluded = _excluded(responses, threshold)
+    table = table.assign(driven=excluded == "", excluded_by=excluded)
+    # Units of one place see the same objects; only what they all see can be one array.
+    measurement = responses.half == 1
+    parts = []
+    for group in _seeing_the_same(responses.alone[:, excluded == ""]):
+        of_group = np.flatnonzero(excluded == "")[group]
+        stimuli = responses.alone[:, of_group[0]] & measurement
+        attended, unattended = (one[-1][stimuli][:, of_group].T for one in (responses.attended, responses.unattended))
+        lines = deming(attended, unattended)[["slope", "intercept"]]
+        parts.append(pd.concat([modulation(attended, unattended), lines], axis=1).set_index(of_group))
+    measures = (pd.concat(parts) if parts else pd.DataFrame(dtype=np.float64)).reindex(table.index, columns=_MEASURES)
+    steps = {
+        f"modulation_index_step_{step}": np.where(excluded == "", index, np.nan)
+        for step, index in enumerate(modulation_index(responses.means(1)))
+    }
+    number = (responses.alone & measurement[:, None]).sum(0)
+    return pd.concat([table, measures.assign(n_stimuli=number, **steps)], axis=1)
+
+
+def scaling_index(units: pd.DataFrame, responses: Responses, threshold: float) -> pd.DataFrame:
+    """Return of `scaling_units` the selection and the index alone, for a control or another gate strength."""
+    excluded = _excluded(responses, threshold)
+    index = modulation_index(responses.means(1))[-1]
+    return units.reset_index(drop=True).assign(
+        excluded_by=excluded, modulation_index=np.where(excluded == "", index, np.nan)
+    )
+
+
+def _excluded(responses: Responses, threshold: float) -> NDArray[np.str_]:
+    """Return by what each unit is excluded, "" if it is not."""
+    number = [(responses.alone & (responses.half == half)[:, None]).sum(0) for half in (0, 1)]
+    means = responses.means(0)
+    attended, unattended = (np.nan_to_num(state[-1])[:, None] for state in means)
+    chosen = driven(attended, unattended, threshold)
+    few = np.minimum(*number) < FEWEST_STIMULI
+    return np.where(few, TOO_FEW, np.where(chosen, "", "not driven"))
+
+
+def _seeing_the_same(alone: BoolArray) -> list[list[int]]:
+    """Return the numbers of the units in groups that see their object alone in the same stimuli."""
+    groups: dict[bytes, list[int]] = {}
+    for unit in range(alone.shape[1]):
+        groups.setdefault(alone[:, unit].tobytes(), []).append(unit)
+    return list(groups.values())
 
 
 def modulation_index(states: States) -> FloatArray:

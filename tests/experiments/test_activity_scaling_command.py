@@ -86,14 +86,19 @@ def test_where_attention_cannot_act_nothing_is_found(finished):
 def test_the_recording_holds_the_responses_of_the_sampled_units(finished):
     with xr.open_datatree(finished / "recording.zarr", engine="zarr", consolidated=False) as tree:
         responses = tree["digits-0/stage2/response"]
-        assert dict(responses.sizes) == {"presentation": 120, "time_step": 1, "neuroid": 150}
+        assert dict(responses.sizes) == {"presentation": 120, "time_step": 5, "neuroid": 150}
         assert set(np.unique(responses["own"])) == {0, 1}
-        course = tree["digits-0/time_course/stage2/response"]
-        assert dict(course.sizes) == {"condition": 4, "time_step": 5, "neuroid": 150}
-        state = (responses["attended"] == 0) & (responses["half"] == 1) & responses["confirmed"]
-        by_hand = responses["activation"].isel(presentation=state.values, time_step=0).mean("presentation")
-        row = int(np.flatnonzero((course["attended"] == 0) & (course["half"] == 1))[0])
-        assert_allclose(course["mean"].isel(condition=row, time_step=4), by_hand, rtol=1e-4, atol=1e-6)
+        units = pd.read_parquet(finished / "units.parquet").query("layer == 'stage2/response'")
+        measured = (responses["half"] == 1) & responses["confirmed"]
+        means = []
+        for attended in (responses["attended"] == responses["own"], responses["attended"] != responses["own"]):
+            kept = responses["activation"].where(measured & attended)
+            means.append(kept.mean("presentation").astype(float))
+        by_hand = ((means[0] - means[1]) / (means[0] + means[1])).transpose("time_step", "neuroid")
+        for step in range(5):
+            found = units[f"modulation_index_step_{step}"]
+            taking_part = found.notna().to_numpy()
+            assert_allclose(found[taking_part], by_hand[step].values[taking_part], rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def not_asked(variable, mask):
     raise AssertionError((variable, mask))
 
 
-def by_loop(shape, channels, y, x, seen):
+def by_loop(shape, channels, y, x, seen, numbers=None):
     """Return the numbers of the units that fit, looked at one by one."""
     return [
         number
@@ -42,6 +42,7 @@ def by_loop(shape, channels, y, x, seen):
         and (y is None or y[0] <= row < y[1])
         and (x is None or x[0] <= column < x[1])
         and (seen is None or len(shape) == 1 or seen[row, column])
+        and (numbers is None or number in numbers)
     ]
 
 
@@ -64,15 +65,16 @@ def cases(draw):
         draw(st.none() | window(height)),
         draw(st.none() | window(width)),
         seen,
+        draw(st.none() | st.lists(st.integers(0, n_channels * height * width - 1), min_size=1, max_size=40)),
     )
 
 
 @quick
 @given(case=cases(), share=st.none() | st.floats(0.01, 1), seed=st.integers(0, 2**40))
 def test_equals_a_loop_over_all_units(case, share, seed):
-    shape, channels, y, x, seen = case
+    shape, channels, y, x, seen, numbers = case
     field = np.array([[True]])
-    expected = by_loop(shape, channels, y, x, seen)
+    expected = by_loop(shape, channels, y, x, seen, numbers)
     asked = []
 
     def sees_it(variable, mask):
@@ -80,7 +82,8 @@ def test_equals_a_loop_over_all_units(case, share, seed):
         return seen
 
     sample = None if share is None or not expected else max(1, int(share * len(expected)))
-    units = Units(channels=channels, y=y, x=x, field=None if seen is None else field, sample=sample, seed=seed)
+    field_given = None if seen is None else field
+    units = Units(channels=channels, y=y, x=x, field=field_given, numbers=numbers, sample=sample, seed=seed)
     if not expected:
         with refused("units must leave at least one unit of block/maps, got none; widen the window or field"):
             units.index("block/maps", shape, sees_it)
@@ -113,6 +116,19 @@ def test_every_unit_is_drawn_equally_often():
         counts[Units(sample=drawn, seed=seed).index("layer", (n,), not_asked)] += 1
     share = drawn / n
     assert np.abs(counts - repeats * share).max() < 5 * np.sqrt(repeats * share * (1 - share))
+
+
+@pytest.mark.parametrize("numbers", [[], [-1, 2], [2, 105]])
+def test_units_that_a_variable_does_not_have(numbers):
+    text = f"numbers must be from 0 to 104 for layer, at least one, got {numbers}; give each variable its own units"
+    with refused(text):
+        Units(numbers=numbers).index("layer", (3, 5, 7), not_asked)
+
+
+def test_numbers_are_described_by_their_hash_whatever_their_order():
+    one, same, other = (Units(numbers=numbers).describe() for numbers in ([3, 1, 2], np.array([1, 2, 3]), [1, 2]))
+    assert one == same
+    assert one != other
 
 
 def test_the_whole_can_be_drawn():

@@ -21,14 +21,15 @@ def planted(seed, effect):
     base = 1 + 2.0 * (own == preferred) + 0.3 * random.random((N_STIMULI, N_UNITS))
     unattended = base + effect * (other == preferred)
     half = np.arange(N_STIMULI) % 2
-    return Responses(attended=1.5 * base, unattended=unattended, own=own, other=other, half=half), preferred
+    states = {"attended": 1.5 * base[None], "unattended": unattended[None]}
+    return Responses(**states, own=own, other=other, alone=np.ones(own.shape, bool), half=half), preferred
 
 
 def by_hand(responses, preferred):
     """Return the mean over units, unit by unit and class by class."""
     rows, values = responses.half == 1, []
     for unit in range(N_UNITS):
-        a, n = responses.attended[rows, unit], responses.unattended[rows, unit]
+        a, n = responses.attended[0, rows, unit], responses.unattended[0, rows, unit]
         own, other = responses.own[rows, unit], responses.other[rows, unit]
         d = n - a
         d = d - np.array([d[own == label].mean() for label in own])
@@ -60,7 +61,7 @@ def test_a_part_of_the_units_and_none():
     responses, _ = planted(1, 0.4)
     part = np.arange(N_UNITS) < 11
     some = Responses(
-        **{name: getattr(responses, name)[:, part] for name in ("attended", "unattended", "own", "other")},
+        **{name: getattr(responses, name)[..., part] for name in ("attended", "unattended", "own", "other", "alone")},
         half=responses.half,
     )
     one, _ = feature_similarity(responses, part, 0, 5)
