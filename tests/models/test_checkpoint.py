@@ -158,7 +158,7 @@ def test_a_file_that_is_missing(tmp_path, name):
         load_model(path)
 
 
-SHIPPED = {"digits": 10, "digits-balanced": 3, "digits3": 4}  # how many of each
+SHIPPED = {"digits": 10, "digits-balanced": 3, "digits3": 6}  # how many of each
 
 
 @pytest.mark.parametrize("name", [f"{kind}-{seed}" for kind, number in SHIPPED.items() for seed in range(number)])
