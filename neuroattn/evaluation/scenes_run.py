@@ -48,7 +48,15 @@ def evaluate_on_scenes(config: ScenesConfig, tell: Callable[[str], None]) -> Non
     models = load_models(config.model, device=choose_device(config.device), strength=config.strength)
     tables: list[pd.DataFrame] = []
     for given, model in zip(config.model, models, strict=True):
-        scenes = _scenes_for(given, model, config, n_objects=config.n_objects, labels=config.labels)
+        scenes = scenes_for(
+            given,
+            model,
+            config.images,
+            config.annotations,
+            n_objects=config.n_objects,
+            labels=config.labels,
+            cache=config.cache,
+        )
         if config.held_out_of is not None:
             scenes = held_out_scenes(config.held_out_of, scenes)
         if len(scenes) < 2:
@@ -108,7 +116,9 @@ def write_scenes_card(config: ScenesCardConfig, tell: Callable[[str], None]) -> 
         raise ValueError("model must name networks of as many objects, the same labels and one size; make a card each")
     [(n_objects, labels, _)] = kinds
     for given, model in zip([*names, *config.beside], models, strict=True):
-        scenes = _scenes_for(given, model, config, n_objects=n_objects, labels=labels)
+        scenes = scenes_for(
+            given, model, config.images, config.annotations, n_objects=n_objects, labels=labels, cache=config.cache
+        )
     tell_notes(scenes, tell)
     others = dict(zip(config.beside, models[len(names) :], strict=True))
     text = scenes_card(files, about, models[: len(names)], others, scenes)
@@ -118,26 +128,48 @@ def write_scenes_card(config: ScenesCardConfig, tell: Callable[[str], None]) -> 
         Path(config.out).write_text(text, encoding="utf-8")
 
 
-def _scenes_for(
-    given: str, model: GatedNetwork, config: ScenesConfig | ScenesCardConfig, *, n_objects: int, labels: str
+def scenes_for(
+    given: str,
+    model: GatedNetwork,
+    images: str,
+    annotations: str,
+    *,
+    n_objects: int = 2,
+    labels: str = "supercategory",
+    cache: str | None = None,
 ) -> Scenes:
-    """Return the scenes at the size that a network takes, once it is certain that their classes are its own."""
+    """Return scenes at the size that a network takes, once it is certain that their classes are its own.
+
+    Parameters
+    ----------
+    given
+        Name or file of the network.
+    model
+        The network itself.
+    images, annotations, n_objects, labels, cache
+        As for `neuroattn.stimuli.scenes.load_scenes`.
+
+    Raises
+    ------
+    ValueError
+        If the network does not take such scenes, or they cannot be had.
+    """
     channels, height, width = model.config.size
     if channels != 3:
         raise ValueError(f"model {model.name!r} must take colour images (3, y, x), got {model.config.size}")
     scenes = load_scenes(
-        config.images,
-        config.annotations,
+        images,
+        annotations,
         size=(height, width),
         n_objects=n_objects,
         labels=labels,
-        cache=config.cache,
+        cache=cache,
     )
     known = class_names(given) or SUPERCATEGORIES  # the paper's files do not tell theirs
     if scenes.classes != known or len(known) != model.config.classes:
         raise ValueError(
             f"labels must be the {model.config.classes} classes of model {model.name!r} ({_short(known)}), got the "
-            f"{len(scenes.classes)} of {labels} in {Path(config.annotations).name} ({_short(scenes.classes)}); "
+            f"{len(scenes.classes)} of {labels} in {Path(annotations).name} ({_short(scenes.classes)}); "
             "take the annotations or the labels that it was trained with"
         )
     return scenes

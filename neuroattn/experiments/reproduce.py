@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
+    import torch
 
     from neuroattn.models.gated import GatedNetwork
     from neuroattn.stimuli.stimulus_set import StimulusSet
@@ -50,6 +51,15 @@ class Config(ProtocolConfig):
     composites: int = option(10_000, "composites of the evaluation", low=2)
     n_bars: int = option(11, "places of the tuning protocol's bar along each axis", low=2, high=11)
     tuning_networks: int = option(3, "how many of our networks go through the tuning protocol", low=0)
+    published_scenes: str | None = option(
+        None, "the scenes weights published with the paper (a .pt file); none: ours alone"
+    )
+    scenes_models: tuple[str, ...] = option(
+        (), "our networks of scenes: shipped names, or paths (none: all that are shipped)"
+    )
+    images: str | None = option(None, "folder of COCO images, for the numbers of scenes; none: they are not run")
+    annotations: str | None = option(None, "COCO's instance annotations for them, a JSON file")
+    cache: str | None = option(None, "folder for what is kept of the scenes (default: in the user's cache folder)")
     sweep: str | None = option(None, "table of a penalty sweep (none: the one that travels with the package)")
 
     def __post_init__(self) -> None:
@@ -60,6 +70,11 @@ class Config(ProtocolConfig):
                 "data must be named with published: those weights were trained on digits that are embedded here, and "
                 "their numbers are of test digits"
             )
+        if (self.images is None) != (self.annotations is None):
+            there, missing = ("images", "annotations") if self.annotations is None else ("annotations", "images")
+            raise ValueError(f"{missing} must be named with --{there}, got none; name both, or neither")
+        if self.published_scenes and not self.images:
+            raise ValueError("images must be named with published_scenes, got none; name the folder of COCO's images")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -106,42 +121,81 @@ def reproduce(config: Config, folder: Path, tell: Callable[[str], None]) -> pd.D
     if published is not None and published.name in config.models:
         raise ValueError(f"published must have another name than models, got {published.name!r}; rename the file")
     models = [*([] if published is None else [published]), *ours]
-    evaluated = {model.name: _evaluations(config, model, numbers, own=model is not published) for model in models}
+    scenes_networks = _scenes_networks(config) if config.images else []
+    of_scenes = {name: _on_scenes(config, name, device) for name in scenes_networks}
     tuned = {}
     if published is not None or config.tuning_networks:
         stimuli = _bars(config)
         for model in (*([] if published is None else [published]), *ours[: config.tuning_networks]):
             tell(f"tuning of {model.name}")
             tuned[model.name] = _curves(model, stimuli)
-
-    def number(entry: Mapping[str, Any], model: GatedNetwork) -> float | None:
-        if entry["of"] == "evaluation" and entry.get("composites", config.composites) != config.composites:
-            return None
-        if entry["of"] == "evaluation":
-            return evaluated[model.name].get((entry["what"], entry.get("column", "estimate"), entry.get("noise", 0.3)))
-        return _tuning(entry, tuned[model.name]) if entry["of"] == "tuning" and model.name in tuned else None
-
-    theirs = [None if published is None else number(entry, published) for entry in numbers]
-    own = []
-    for entry in numbers:
-        if entry["of"] == "sweep":
-            own.append(_of_sweep(entry, sweep))
-            continue
-        values = [] if entry.get("networks") == "published" else [number(entry, model) for model in ours]
-        own.append([value for value in values if value is not None])
+    found = _Recomputed(
+        composites=config.composites,
+        evaluated={model.name: _evaluations(config, model, numbers, own=model is not published) for model in models},
+        tuned=tuned,
+        of_scenes=of_scenes,
+        sweep=sweep,
+    )
+    names = [model.name for model in ours] + [name for name in scenes_networks if name != config.published_scenes]
+    of_theirs = ("" if published is None else published.name, config.published_scenes or "")
+    theirs = [found.number(entry, of_theirs[entry["of"] == "scenes"]) for entry in numbers]
+    own = [found.ours(entry, names) for entry in numbers]
     reasons = {
         "evaluation": "the number depends on that of composites (--composites 10000)",
         "tuning": "no network was asked for (--tuning_networks)",
+        "scenes": "the photographs were not named (--images DIR --annotations FILE), or no network of scenes",
         "sweep": "the table of the sweep has no such training (python -m neuroattn.training sweep)",
     }
     table = compare(numbers, theirs, own, reasons)
     about = {
         "configuration": {key: value for key, value in asdict(config).items() if key != "out"},
         "weights_sha256": {model.name: weights_hash(model) for model in models},
+        "scenes_networks": scenes_networks,
         "versions": versions(),
     }
     _write(folder, table, about)
     return table
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Recomputed:
+    """Everything that numbers are read from.
+
+    Attributes
+    ----------
+    composites
+        How many each evaluation is of.
+    evaluated, of_scenes
+        Network → what the evaluation on composites, or on scenes, says of it.
+    tuned
+        Network → layer → curves.
+    sweep
+        The last epoch of every training of the sweep.
+    """
+
+    composites: int
+    evaluated: Mapping[str, Mapping[tuple[str, str, float], float]]
+    of_scenes: Mapping[str, Mapping[tuple[str, str], float]]
+    tuned: Mapping[str, Mapping[str, tuple[Any, ...]]]
+    sweep: pd.DataFrame
+
+    def number(self, entry: Mapping[str, Any], network: str) -> float | None:
+        """Return the number of one network; None where it was not computed."""
+        column = entry.get("column", "estimate")
+        if entry["of"] == "scenes":
+            return self.of_scenes.get(network, {}).get((entry["what"], column))
+        if entry["of"] == "tuning":
+            return _tuning(entry, self.tuned[network]) if network in self.tuned else None
+        if entry["of"] == "evaluation" and entry.get("composites", self.composites) == self.composites:
+            return self.evaluated.get(network, {}).get((entry["what"], column, entry.get("noise", 0.3)))
+        return None
+
+    def ours(self, entry: Mapping[str, Any], networks: Sequence[str]) -> list[float]:
+        """Return the number of each of our networks that it was computed of."""
+        if entry["of"] == "sweep":
+            return _of_sweep(entry, self.sweep)
+        found = [] if entry.get("networks") == "published" else [self.number(entry, name) for name in networks]
+        return [value for value in found if value is not None]
 
 
 def _write(folder: Path, table: pd.DataFrame, about: Mapping[str, Any]) -> None:
@@ -181,6 +235,28 @@ def _evaluations(
         for row in evaluate(model, shown).to_dict("records"):
             found |= {(row["what"], column, noise): float(row[column]) for column in ("estimate", "sd")}
     return found
+
+
+def _scenes_networks(config: Config) -> list[str]:
+    """Return the networks that the numbers of scenes are computed of."""
+    from neuroattn.models.checkpoint import is_of_scenes, shipped_models
+
+    ours = config.scenes_models or [name for name in shipped_models() if is_of_scenes(name)]
+    return [*([config.published_scenes] if config.published_scenes else []), *ours]
+
+
+def _on_scenes(config: Config, name: str, device: torch.device) -> dict[tuple[str, str], float]:
+    """Return (what, column) → number of one network of scenes."""
+    from neuroattn.evaluation.scenes import evaluate_scenes
+    from neuroattn.evaluation.scenes_run import scenes_for
+    from neuroattn.models.checkpoint import load_model
+
+    if config.images is None or config.annotations is None:
+        raise TypeError("scenes must be named")
+    model = load_model(name, device=device)
+    scenes = scenes_for(name, model, config.images, config.annotations, cache=config.cache)
+    rows = evaluate_scenes(model, scenes).table.to_dict("records")
+    return {(row["what"], column): float(row[column]) for row in rows for column in ("estimate", "sd")}
 
 
 def _bars(config: Config) -> StimulusSet:

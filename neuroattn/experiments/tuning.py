@@ -1,7 +1,8 @@
 """Attention-invariant tuning: whether attending a bar scales a unit's orientation tuning and leaves its shape.
 
-``python -m neuroattn.experiments.tuning``. A bar stands on the left, a digit on the right. Each unit's tuning curve is
-taken with the bar attended and with the digit attended, on the same pictures.
+``python -m neuroattn.experiments.tuning``. A bar stands on the left, and on the right a digit, or an object cut out
+of a photograph. Each unit's tuning curve is taken with the bar attended and with the distractor attended, on the same
+pictures.
 
 Source: Lei, Benjamin & Kording (2021), arXiv:2106.04540; the biology: McAdams & Maunsell (1999), J. Neurosci. 19:431.
 """
@@ -9,13 +10,22 @@ Source: Lei, Benjamin & Kording (2021), arXiv:2106.04540; the biology: McAdams &
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from neuroattn import labels
-from neuroattn.experiments.protocol import Protocol, ProtocolConfig, Tables, main
+from neuroattn.experiments.protocol import Protocol, Tables, main
+from neuroattn.experiments.scene_stimuli import (
+    DIGITS,
+    SCENES,
+    SYNTHETIC,
+    SceneOptions,
+    check_scene_options,
+    scene_stimuli,
+)
 from neuroattn.options import check_options, option
 
 if TYPE_CHECKING:
@@ -35,9 +45,9 @@ UNIT_COLUMNS = (
     *(labels.MODEL, labels.NEUROID_ID, labels.LAYER, labels.AREA),
     *(labels.CHANNEL, labels.CHANNEL_Y, labels.CHANNEL_X, "distractor_in_field"),
 )
-METHODS = """Bars at {config.n_orientations} orientations, {config.n_widths} widths (σ 0.5 to 2 pixels) and
-{config.n_x} × {config.n_y} places were shown beside a handwritten {config.distractor} (uniform background noise below
-{config.noise:g}), with the bar attended and with the digit attended ({states}). A unit's tuning curve was the maximum
+METHODS = """Bars at {grid[0]} orientations, {grid[1]} widths ({widths}) and {grid[2]} × {grid[3]} places were shown
+beside {distractor}, with the bar attended and with the distractor attended ({states}). Of layers of more than
+{config.n_units:,} units so many were drawn. A unit's tuning curve was the maximum
 (and, apart, the mean) of its last response over the bars of an orientation. Units were driven if their curve,
 averaged over both states, peaked above {config.driven:g}, and tuned if a von Mises curve fitted it with R² of at
 least {config.tuned:g}, on one half of the bars; on the other half baseline + amplitude · exp(κ(cos 2(θ − θ₀) − 1))
@@ -50,18 +60,25 @@ is that of Lei, Benjamin & Kording (2021, arXiv:2106.04540); the biology that of
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(ProtocolConfig):
+class Config(SceneOptions):
     """Options of the protocol; the defaults are the paper's grid and a cued design."""
+
+    stimuli: str = option(
+        DIGITS, "the distractor: an embedded digit, or an object of a scene of COCO", choices=(DIGITS, SCENES)
+    )
 
     design: str = option(
         "cued", "states cued by inhibition, or the network's free order (the paper's)", choices=("cued", "free")
     )
     n_orientations: int = option(20, "orientations of the bar, equally spaced on [0°, 180°)", low=6, high=360)
-    n_widths: int = option(6, "widths of the bar, σ from 0.5 to 2 px", low=1)
-    n_x: int = option(11, "horizontal places of the bar's centre, 6 to 11 px", low=2)
-    n_y: int = option(11, "vertical places of the bar's centre, 4 to 24 px", low=2)
+    n_widths: int | None = option(None, "widths of the bar (default: 6; with scenes 3)", low=1)
+    n_x: int | None = option(None, "horizontal places of the bar's centre (default: 11; with scenes 5)", low=2)
+    n_y: int | None = option(None, "vertical places of the bar's centre (default: 11; with scenes 5)", low=2)
     distractor: int = option(7, "class of the digit on the right: the first embedded one", low=0, high=9)
-    noise: float = option(0.0, "upper bound of the uniform background noise", unit="luminance", low=0, high=1)
+    noise: float = option(
+        0.0, "upper bound of the uniform background noise, beside a digit", unit="luminance", low=0, high=1
+    )
+    n_units: int = option(20_000, "units a layer and network, drawn at random where there are more", low=1)
     driven: float = option(0.1, "a driven unit's curve peaks above this, averaged over states", unit="1", low=0)
     tuned: float = option(0.5, "R² a tuned unit's averaged curve needs, on the other half of the bars", low=0, high=1)
     fitted: float = option(0.5, "R² that each state's fit needs for fit-based measures", low=0, high=1)
@@ -78,8 +95,17 @@ class Config(ProtocolConfig):
     def __post_init__(self) -> None:
         """Check every option."""
         check_options(self)
+        check_scene_options(self)
         if "none" in self.controls and len(self.controls) > 1:
             raise ValueError(f"controls must be none or a list of controls, got {', '.join(self.controls)}")
+
+    @property
+    def grid(self) -> tuple[int, int, int, int]:
+        """Numbers of orientations, widths, and places along x and y."""
+        defaults = (3, 5, 5) if self.stimuli == SCENES else (6, 11, 11)
+        given = (self.n_widths, self.n_x, self.n_y)
+        n_widths, n_x, n_y = (n or default for n, default in zip(given, defaults, strict=True))
+        return (self.n_orientations, n_widths, n_x, n_y)
 
     @property
     def chosen_controls(self) -> tuple[str, ...]:
@@ -88,22 +114,48 @@ class Config(ProtocolConfig):
 
 
 def stimuli(config: Config) -> StimulusSet:
-    """Return the bars beside the digit; ``for_controls`` marks a sparse part of them."""
+    """Return the bars beside the distractor; ``for_controls`` marks a sparse part of them."""
     import torch
 
     from neuroattn.stimuli.bars import bar_and_digit, tuning_grid
     from neuroattn.stimuli.mnist import embedded
 
+    if config.stimuli == SCENES:
+        return _beside_an_object(config)
     digits = embedded()
     digit = digits.images[digits.labels == config.distractor][0]
-    grid = tuning_grid(config.n_orientations, config.n_widths, config.n_x, config.n_y)
+    grid = _with_controls(tuning_grid(*config.grid))
+    generator = torch.Generator().manual_seed(config.seed)
+    return bar_and_digit(grid, digit, config.distractor, noise=config.noise, generator=generator)
+
+
+def _beside_an_object(config: Config) -> StimulusSet:
+    """Return the bars beside the larger object of a scene that is drawn at random."""
+    from neuroattn.recording.room import free_memory
+    from neuroattn.stimuli.scene_bars import bar_and_object, on_the_right, scene_tuning_grid
+
+    height, width = config.size
+    needed, free = math.prod(config.grid) * 9 * height * width * 4, free_memory() // 2
+    if needed > free:
+        raise ValueError(
+            f"n_orientations × n_widths × n_x × n_y must fit in memory, got {math.prod(config.grid):,} pictures of "
+            f"{needed / 1e9:.1f} GB with their objects, and {free / 1e9:.1f} GB are free for them; show fewer"
+        )
+    drawn = scene_stimuli(config, 1, 2)
+    larger = int(drawn.table["area_1"].iloc[0] > drawn.table["area_0"].iloc[0])
+    alone = np.round(np.asarray(drawn.objects)[0, larger] * 255).astype(np.uint8)
+    grid = _with_controls(scene_tuning_grid((height, width), *config.grid))
+    shown = bar_and_object(grid, on_the_right(alone))
+    shown.table["distractor"] = str(drawn.table[f"category_{larger}"].iloc[0])
+    return shown
+
+
+def _with_controls(grid: pd.DataFrame) -> pd.DataFrame:
     # The same bars at every orientation, spread over widths and places, as many from either half.
     of_half = grid.groupby(["orientation", "half"])
     number, size = of_half.cumcount(), of_half["x"].transform("size")
     few = np.minimum(size, CONTROL_BARS)
-    grid["for_controls"] = (number * few // size) != ((number - 1) * few // size)
-    generator = torch.Generator().manual_seed(config.seed)
-    return bar_and_digit(grid, digit, config.distractor, noise=config.noise, generator=generator)
+    return grid.assign(for_controls=(number * few // size) != ((number - 1) * few // size))
 
 
 def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.DataTree:
@@ -117,10 +169,20 @@ def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.D
     from neuroattn.models.controls import control
     from neuroattn.recording.record import record
     from neuroattn.recording.reduce import Reduction
+    from neuroattn.recording.units import Units
 
     variables = [f"stage{number}/response" for number in range(1, len(model.config.channels) + 1)]
     settings = {key: value for key, value in dataclasses.asdict(config).items() if key != "out"}
-    options: dict[str, Any] = {"design": config.design, "batch_size": config.batch_size, "configuration": settings}
+    options: dict[str, Any] = {
+        "design": config.design,
+        "batch_size": config.batch_size,
+        "configuration": settings,
+        "units": {
+            variable: Units(sample=config.n_units, seed=config.seed)
+            for variable, shape in zip(variables, model.config.response_sizes, strict=True)
+            if math.prod(shape) > config.n_units
+        },
+    }
     last = model.config.steps - 1
     sink = Reduction(["orientation", "half", labels.ATTENDED], keep=labels.CONFIRMED, what=REDUCTIONS)
     trees = {"/": record(model, stimuli, variables, [last], sink=sink, **options)}
@@ -137,7 +199,7 @@ def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.D
         renamed = {node.path: node.to_dataset().rename({intended: labels.ATTENDED}) for node in tree.leaves}
         trees[f"/controls/{name}"] = xr.DataTree.from_dict(renamed)
         trees[f"/controls/{name}"].attrs = tree.attrs
-    ink = np.asarray(stimuli.objects)[0, DISTRACTOR, 0] > 0
+    ink: np.ndarray = np.any(np.asarray(stimuli.objects)[0, DISTRACTOR] > 0, axis=0)
     leaves = {
         f"{at.rstrip('/')}{node.path}": _with_fields(node.to_dataset(), model, ink)
         for at, tree in trees.items()
@@ -184,7 +246,8 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
         parts.append(part.assign(n_stimuli=min(kept), n_stimuli_dropped=max(dropped)))  # of the worst network
         units = table if not name else units
     statistics = adjusted(pd.concat(parts, ignore_index=True))
-    return Tables(units=units, statistics=statistics, findings=(*_confound(config), *findings(statistics)))
+    note = (SYNTHETIC,) if config.synthetic else ()
+    return Tables(units=units, statistics=statistics, findings=(*note, *_confound(config), *findings(statistics)))
 
 
 def _confound(config: Config) -> tuple[str, ...]:
@@ -256,12 +319,20 @@ def methods(config: Config) -> str:
         if config.design == "cued"
         else "in the network's free order"
     )
-    return " ".join(METHODS.split()).format(config=config, states=states)
+    if config.stimuli == SCENES:
+        kind = "a synthetic scene" if config.synthetic else "a scene of COCO (Lin et al. 2014)"
+        distractor = f"the larger object of {kind}, cut out, on grey"
+        widths = f"σ from 1 to 4 % of the height of pictures of {config.size[0]} × {config.size[1]} pixels"
+    else:
+        distractor = f"a handwritten {config.distractor} (uniform background noise below {config.noise:g})"
+        widths = "σ 0.5 to 2 pixels"
+    text = METHODS.format(config=config, grid=config.grid, states=states, distractor=distractor, widths=widths)
+    return " ".join(text.split())
 
 
 PROTOCOL = Protocol(
     name="tuning",
-    description="Tuning to orientation with the bar attended and with the digit beside it attended: gain, offset, "
+    description="Tuning to orientation with the bar attended and with the object beside it attended: gain, offset, "
     "shift and bandwidth of every driven unit, with controls. Default: the paper's grid of 14,520 bars, offline.",
     config=Config,
     stimuli=stimuli,

@@ -1,0 +1,105 @@
+"""Bars on grey beside an object that was cut out of a photograph, in colour, to measure tuning to orientation with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from neuroattn.stimuli.bars import bars, tuning_grid
+from neuroattn.stimuli.scene_pictures import GREY
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from neuroattn.stimuli.stimulus_set import StimulusSet
+
+# As fractions of the picture's height and width. No bar reaches the distractor's place: at most .30 + .40/2 = .50 of a
+# picture that is as wide as high.
+LENGTH = 0.4
+WIDTH = (0.01, 0.04)  # σ
+X, Y = (0.2, 0.3), (0.25, 0.75)
+PLACE_X, PLACE_Y = (0.55, 0.97), (0.1, 0.9)  # of the distractor
+
+
+def scene_tuning_grid(
+    size: tuple[int, int], n_orientations: int = 20, n_widths: int = 3, n_x: int = 5, n_y: int = 5
+) -> pd.DataFrame:
+    """List every combination of orientation, width and place for pictures of a size (y, x) px.
+
+    As `neuroattn.stimuli.bars.tuning_grid`, with σ from 1 to 4 % of the height, centres from 20 to 30 % of the width
+    and from 25 to 75 % of the height.
+    """
+    height, width = size
+    return tuning_grid(
+        n_orientations,
+        n_widths,
+        n_x,
+        n_y,
+        width=(WIDTH[0] * height, WIDTH[1] * height),
+        x=(X[0] * width, X[1] * width),
+        y=(Y[0] * height, Y[1] * height),
+    )
+
+
+def on_the_right(alone: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return an object alone on black (3, y, x), made as large as the distractor's place lets it be, and put there.
+
+    Returns
+    -------
+    numpy.ndarray
+        (4, y, x) 8 bits: red, green, blue, and where the object is.
+
+    Raises
+    ------
+    ValueError
+        If there is no object in the picture.
+    """
+    inside: NDArray[np.bool_] = np.any(alone, axis=0)
+    if not inside.any():
+        raise ValueError("alone must show an object on black, got a black picture")
+    height, width = inside.shape
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    cut = np.dstack([alone.transpose(1, 2, 0)[part], inside[part] * np.uint8(255)])
+    top, bottom = round(PLACE_Y[0] * height), round(PLACE_Y[1] * height)
+    left, right = round(PLACE_X[0] * width), round(PLACE_X[1] * width)
+    scale = min((bottom - top) / cut.shape[0], (right - left) / cut.shape[1])
+    shape = (max(1, round(cut.shape[1] * scale)), max(1, round(cut.shape[0] * scale)))
+    resized = np.asarray(Image.fromarray(cut).resize(shape, Image.Resampling.BILINEAR))
+    placed = np.zeros((4, height, width), np.uint8)
+    y, x = (top + bottom - shape[1]) // 2, (left + right - shape[0]) // 2
+    placed[:, y : y + shape[1], x : x + shape[0]] = resized.transpose(2, 0, 1)
+    return placed
+
+
+def bar_and_object(grid: pd.DataFrame, distractor: NDArray[np.uint8]) -> StimulusSet:
+    """Put each bar of `grid`, white on grey, on the left of one object.
+
+    Parameters
+    ----------
+    grid
+        One row a bar, with the columns ``orientation``, ``width``, ``x`` and ``y`` of `scene_tuning_grid`.
+    distractor
+        (4, y, x) of `on_the_right`; its size is that of the pictures.
+
+    Returns
+    -------
+    stimuli
+        Images (bar, 3, y, x). Object 0 is the bar, object 1 the distractor, each alone on black. The table is `grid`
+        with ``location_0`` and ``location_1``; it has no ``label_k``, because a bar has no class.
+    """
+    from neuroattn.stimuli.stimulus_set import StimulusSet
+
+    _, height, width = distractor.shape
+    columns = (grid[name].to_numpy() for name in ("orientation", "width", "x", "y"))
+    white = bars(*columns, height=height, width=width, length=LENGTH * height)
+    colour, opaque = distractor[:3].astype(np.float32) / 255, distractor[3:].astype(np.float32) / 255
+    objects = np.empty((len(grid), 2, 3, height, width), np.float32)
+    objects[:, 0] = white * (1 - opaque)
+    objects[:, 1] = colour * opaque
+    images = GREY / 255 * (1 - white)
+    images = (images * (1 - opaque) + objects[:, 0]) + objects[:, 1]
+    return StimulusSet(np.minimum(images, 1, dtype=np.float32), objects, grid.assign(location_0=0, location_1=1))

@@ -1,0 +1,99 @@
+"""``python -m neuroattn.experiments.tuning --stimuli scenes``: bars in colour beside an object of a photograph."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from drawn_scenes import COLOURS, drawn_scenes
+from numpy.testing import assert_array_equal
+
+from neuroattn.experiments import tuning
+from neuroattn.experiments.protocol import main
+from neuroattn.experiments.scene_stimuli import SYNTHETIC
+from neuroattn.models.checkpoint import save_model
+from neuroattn.models.config import GatedConfig
+from neuroattn.models.gated import GatedNetwork
+
+SMALL = ["--stimuli", "scenes", "--size", "40", "60", "--n_orientations", "6", "--n_widths", "2", "--n_x", "2"]
+SMALL += ["--n_y", "3", "--n_resamples", "100", "--design", "free", "--driven", "0.0001", "--batch_size", "40"]
+
+
+@pytest.fixture
+def network(tmp_path):
+    config = GatedConfig(size=(3, 40, 60), channels=(4, 5, 6), classes=12, resize="bicubic", strength=0.3, steps=2)
+    path = tmp_path / "small.safetensors"
+    model = GatedNetwork(config, torch.Generator().manual_seed(0), name="small")
+    save_model(model, path, training={}, provenance={})
+    return str(path)
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as left:
+        main(tuning.PROTOCOL, list(map(str, arguments)))
+    return left.value.code, *capsys.readouterr()
+
+
+def test_the_users_scenes(network, tmp_path, capsys):
+    images, annotations = drawn_scenes(tmp_path / "drawn", 6)
+    files = ["--images", images, "--annotations", annotations, "--cache", tmp_path / "cache"]
+    options = [*SMALL, *files, "--models", network, "--n_units", 200, "--controls", "zero_strength"]
+    status, out, err = run(capsys, *options, "--out", tmp_path / "run")
+    assert (status, err) == (0, "")
+    assert "SYNTHETIC" not in out
+    units = pd.read_parquet(tmp_path / "run" / "units.parquet")
+    assert units.groupby("layer").size().to_dict() == {f"stage{k}/response": 200 for k in (1, 2, 3)}
+    # Drawn anew from the seed, and not the first ones.
+    assert units["channel_x"].nunique() > 20
+    assert 0 < units["distractor_in_field"].mean() < 1
+    report = (tmp_path / "run" / "report.html").read_text()
+    assert "the larger object of a scene of COCO" in report
+    assert "handwritten" not in report
+    statistics = pd.read_csv(tmp_path / "run" / "statistics.csv")
+    assert set(statistics["n_stimuli"] + statistics["n_stimuli_dropped"]) >= {72.0}
+
+
+def test_synthetic_scenes_say_that_they_are(network, tmp_path, capsys):
+    options = [*SMALL, "--models", network, "--n_units", 50, "--controls", "none"]
+    status, out, err = run(capsys, *options, "--out", tmp_path / "run")
+    assert (status, err) == (0, "")
+    assert out.splitlines()[0] == SYNTHETIC
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["findings"][0] == SYNTHETIC
+
+
+def test_the_distractor_is_the_larger_object(tmp_path):
+    images, annotations = drawn_scenes(tmp_path / "drawn", 6)
+    for seed in range(4):
+        config = tuning.Config(
+            stimuli="scenes", images=str(images), annotations=str(annotations), cache=str(tmp_path / "cache"),
+            size=(40, 60), n_orientations=6, seed=seed,
+        )  # fmt: skip
+        shown = tuning.stimuli(config)
+        assert len(shown) == 6 * 3 * 5 * 5
+        [name] = set(shown.table["distractor"])
+        colour = COLOURS[{"dog": 1, "car": 2}[name]]
+        seen = np.round(shown.objects[0, 1][:, 20, 45] * 255)
+        assert_array_equal(seen, colour)
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        (["--images", "x"], "annotations must be named with --images, got none; name both, or neither"),
+        (["--size", "30", "60"], "images must be (channel, y, x) = (3, 40, 60) for small, got (3, 30, 60)"),
+        (
+            ["--n_x", "1000", "--n_y", "1000"],
+            "n_orientations × n_widths × n_x × n_y must fit in memory, got 12,000,000 ",
+        ),
+        (["--stimuli", "digits"], "images must be (channel, y, x) = (3, 40, 60) for small, got (1, 28, 42)"),
+    ],
+)
+def test_wrong_options(network, tmp_path, capsys, more, text):
+    status, out, err = run(capsys, *SMALL, "--models", network, *more, "--out", tmp_path / "run")
+    assert (status, out) == (2, "")
+    assert err.startswith(f"error: {text}")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
