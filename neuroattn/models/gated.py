@@ -160,7 +160,11 @@ class GatedNetwork(nn.Module):
     config
         Architecture.
     generator
-        Draws the initial weights (uniform within ±1/√fan-in). Without it the weights are left unset, to be loaded.
+        Draws the initial weights. Without it the weights are left unset, to be loaded.
+    initial
+        ``uniform``: all within ±1/√fan-in, as torch's own; each stage then responds less than the one below. ``he``:
+        bottom-up convolutions within ±√(6/fan-in) and without bias at first, which keeps the spread of responses over
+        stages (He et al. 2015, arXiv:1502.01852).
     name
         What recordings and tables call the network.
     seed
@@ -172,6 +176,7 @@ class GatedNetwork(nn.Module):
         config: GatedConfig,
         generator: torch.Generator | None = None,
         *,
+        initial: str = "uniform",
         name: str = "gated",
         seed: int | None = None,
     ) -> None:
@@ -186,6 +191,8 @@ class GatedNetwork(nn.Module):
         self.feedback_probe = Probe("readout/feedback")
         if generator is not None:
             self._draw_weights(generator)
+            if initial == "he":
+                self._spread(generator)
 
     @torch.no_grad()
     def _draw_weights(self, generator: torch.Generator) -> None:
@@ -194,6 +201,14 @@ class GatedNetwork(nn.Module):
                 bound = 1 / math.sqrt(math.prod(module.weight.shape[1:]))
                 for parameter in module.parameters():
                     parameter.uniform_(-bound, bound, generator=generator)
+
+    @torch.no_grad()
+    def _spread(self, generator: torch.Generator) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d) and module.bias is not None:
+                bound = math.sqrt(6 / math.prod(module.weight.shape[1:]))
+                module.weight.uniform_(-bound, bound, generator=generator)
+                module.bias.zero_()
 
     @property
     def device(self) -> torch.device:

@@ -40,7 +40,7 @@ class MakeConfig:
     x: tuple[int, ...] | None = option(None, "window of columns to keep: first, and the first not in it", low=0)
     sample: int | None = option(None, "so many units of each variable, at random (default: all)", low=1)
     precision: str = option("float32", "of what is written", choices=("float32", "float16"))
-    composites: int = option(1000, "number of composites of digits, where no images are given", low=1)
+    composites: int = option(1000, "number of composites of digits, or of scenes at most", low=1)
     digits: str = option(
         "embedded",
         "the 5,000 digits that travel with the package, or MNIST's official test set",
@@ -50,7 +50,13 @@ class MakeConfig:
         None, "folder with MNIST's IDX files, or 'download'; without it, the folder in NEUROATTN_DATA"
     )
     noise: float = option(0.3, "upper bound of the uniform background noise", unit="luminance", low=0, high=1)
-    images: str | None = option(None, ".npy file of images (stimulus, channel, y, x) in [0, 1], in place of composites")
+    images: str | None = option(
+        None,
+        ".npy file of images (stimulus, channel, y, x) in [0, 1], or (with annotations) a folder of COCO images, in "
+        "place of composites",
+    )
+    annotations: str | None = option(None, "COCO's instance annotations for a folder of images, a JSON file")
+    cache: str | None = option(None, "folder for what is kept of scenes (default: in the user's cache folder)")
     objects: str | None = option(None, ".npy file of their objects (stimulus, object, channel, y, x)")
     table: str | None = option(None, ".csv or .parquet file with one row a stimulus")
     batch_size: int | None = option(None, "stimuli at once (default: chosen by size and memory)", low=1)
@@ -73,6 +79,10 @@ class MakeConfig:
             raise ValueError("workers must be 0 where a scheduler is named by dask; give one of the two")
         if self.images is None and (self.objects or self.table):
             raise ValueError("images must be given with objects or table, got none; give --images FILE.npy")
+        if self.images is None and self.annotations:
+            raise ValueError("images must be given with annotations, got none; give --images DIR")
+        if self.annotations and (self.objects or self.table):
+            raise ValueError("objects and table must not be given with annotations, which tell of both")
 
 
 def make(config: MakeConfig) -> str:
@@ -117,6 +127,8 @@ def make(config: MakeConfig) -> str:
 
 
 def _source(config: MakeConfig) -> str:
+    if config.annotations is not None:
+        return f"scenes of {Path(config.annotations).name}"
     return config.images or f"{config.composites} composites of {config.digits} digits, noise {config.noise:g}"
 
 
@@ -138,6 +150,8 @@ def _stimuli(config: MakeConfig, model: GatedNetwork) -> StimulusSet:
             generator=torch.Generator().manual_seed(config.seed),
         )
         return stimulus_set(made)
+    if config.annotations is not None:
+        return _scenes(config, model, config.images, config.annotations)
     images = _mapped("images", config.images)
     objects = None if config.objects is None else _mapped("objects", config.objects)
     table = None
@@ -150,6 +164,25 @@ def _stimuli(config: MakeConfig, model: GatedNetwork) -> StimulusSet:
                 f"table must be a .csv or .parquet file, got {config.table!r} ({error}); check it"
             ) from error
     return StimulusSet(images, objects, table)
+
+
+def _scenes(config: MakeConfig, model: GatedNetwork, images: str, annotations: str) -> StimulusSet:
+    """Return scenes at the size that the network takes."""
+    from neuroattn.recording.room import free_memory
+    from neuroattn.stimuli.scenes import load_scenes
+
+    channels, height, width = model.config.size
+    if channels != 3:
+        raise ValueError(f"model must take colour images (3, y, x) for scenes, got {model.name} of {model.config.size}")
+    scenes = load_scenes(images, annotations, size=(height, width), cache=config.cache)
+    scenes = scenes.select(slice(config.composites))
+    needed, free = len(scenes) * (1 + scenes.n_objects) * channels * height * width * 4, free_memory() // 2
+    if needed > free:
+        raise ValueError(
+            f"composites must leave scenes that fit in memory, got {len(scenes):,} of {needed / 1e9:.1f} GB with their "
+            f"objects, and {free / 1e9:.1f} GB are free for them; give fewer"
+        )
+    return scenes.stimulus_set()
 
 
 def _mapped(name: str, path: str) -> NDArray[Any]:

@@ -21,6 +21,11 @@ class TrainingConfig:
     schedule: str = option(
         "one-cycle", "how the learning rate runs over the training", choices=("constant", "one-cycle", "cosine")
     )
+    initial: str = option(
+        "uniform",
+        "initial weights: torch's own, or He's, which keep the spread of responses from stage to stage",
+        choices=("uniform", "he"),
+    )
     gradient_steps: int | None = option(
         2,
         "last time steps of a phase that gradients flow through (null: all of them); with one they would not reach the "
@@ -98,6 +103,11 @@ class ScenesConfig(TrainingConfig):
     hidden: tuple[int, ...] = option((30, 60, 100, 20), "feature channels of each stage, bottom up", low=1)
     steps: int = option(5, "time steps T of a phase; with one there is no feedback", low=1)
     strength: float = option(0.3, "gate strength s", low=0, high=1)
+    initial: str = option(
+        "he",
+        "initial weights: torch's own, or He's, which keep the spread of responses from stage to stage",
+        choices=("uniform", "he"),
+    )
     batch_size: int = option(32, "pictures of a step", low=1)
     learning_rate: float = option(2e-3, "learning rate of Adam, the highest of a schedule", low=0, high=1)
     phi: float = option(5000.0, "weight φ of the attention loss beside the classification loss", low=0)

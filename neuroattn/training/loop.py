@@ -81,7 +81,7 @@ def train(
         After an interrupt, once the state is saved.
     """
     weights, order, training, validation = generators(config.seed, 4)
-    network = GatedNetwork(source.network_config, weights, name=config.name, seed=config.seed)
+    network = GatedNetwork(source.network_config, weights, initial=config.initial, name=config.name, seed=config.seed)
     split = source.split(config.validation, order)
     kept, fixed = split.kept, source.held_out(split, validation, fabric.device)
     class_weight = None if split.class_weight is None else split.class_weight.to(fabric.device)

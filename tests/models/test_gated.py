@@ -217,3 +217,27 @@ def test_gradients_reach_every_parameter(tiny, images):
     (phase.logits.square().mean() + phase.gated_image.square().mean()).backward()
     for name, parameter in tiny.named_parameters():
         assert parameter.grad.abs().max() > 0, name
+
+
+def responses_of(network, image):
+    """Return the response of every stage to an image, with open gates."""
+    found = []
+    for stage in network.stages:
+        stage.response.register_forward_hook(lambda _module, _inputs, output: found.append(output.clone()))
+    with torch.no_grad():
+        network(image, network.open_gates(len(image)), network.no_inhibition(len(image)))
+    return found
+
+
+def test_initial_weights_that_keep_the_spread():
+    """Of four stages; torch's own make each respond less than the one below, until the highest says nothing."""
+    image = torch.rand(16, 3, 100, 100, generator=seeded(1))
+    networks = [GatedNetwork(scenes_config(), seeded(), initial=initial) for initial in ("uniform", "he")]
+    plain, he = ([float(one.square().mean().sqrt()) for one in responses_of(net, image)] for net in networks)
+    assert len(plain) == len(he) == 4
+    assert plain[3] < 0.2 * plain[0]
+    assert min(he) > 0.3 * max(he)
+    for stage in networks[1].stages:
+        weight = stage.conv.weight.detach()
+        assert_allclose(weight.abs().max() * weight[0].numel() ** 0.5, 6**0.5, rtol=0.01)
+        assert not stage.conv.bias.any()

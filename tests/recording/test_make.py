@@ -7,11 +7,17 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from drawn_scenes import drawn_scenes
 from numpy.testing import assert_array_equal
 
 import neuroattn
+from neuroattn.models.checkpoint import save_model
+from neuroattn.models.config import GatedConfig
+from neuroattn.models.gated import GatedNetwork
 from neuroattn.recording.__main__ import main
 from neuroattn.recording.store import open_recording
+from neuroattn.stimuli.scenes import load_scenes
 
 
 def run(*arguments):
@@ -132,3 +138,32 @@ def test_a_file_that_is_no_array(tmp_path, capsys):
     assert re.match(
         rf"error: images must be a \.npy file of numbers, got '{path}' \(.*\); check it\n", capsys.readouterr().err
     )
+
+
+def test_scenes_into_a_store(store, tmp_path, capsys):
+    images, annotations = drawn_scenes(tmp_path / "drawn", 6)
+    config = GatedConfig(size=(3, 40, 60), channels=(3, 4, 5, 6), kernel=2, classes=12, resize="bicubic", strength=0.3)
+    network = GatedNetwork(config, torch.Generator().manual_seed(0), name="small").eval()
+    save_model(network, tmp_path / "small.safetensors", training={}, provenance={})
+    variables = [f"stage{number}/response" for number in (1, 2, 3, 4)]
+    options = ["--store", store, "--model", tmp_path / "small.safetensors", "--variables", *variables]
+    scenes = ["--images", images, "--annotations", annotations, "--cache", tmp_path / "cache"]
+    assert run(*options, *scenes, "--composites", 5) == 0
+    assert "10 of 10 presentations recorded (100.0%)" in capsys.readouterr().out
+    stimuli = load_scenes(images, annotations, size=(40, 60), cache=tmp_path / "cache").stimulus_set()
+    expected = neuroattn.record(network, stimuli[:5], variables)
+    with open_recording(store) as tree:
+        for name in variables:
+            found = tree[name].to_dataset().load()
+            assert_array_equal(found["activation"], expected[name]["activation"])
+            assert_array_equal(found["category_1"], expected[name]["category_1"])
+    for more, text in [
+        (["--annotations", annotations], "images must be given with annotations, got none; give --images DIR"),
+        ([*scenes, "--table", "a.csv"], "objects and table must not be given with annotations, which tell of both"),
+        (
+            [*scenes, "--model", "digits-0"],
+            "model must take colour images (3, y, x) for scenes, got digits-0 of (1, 28",
+        ),
+    ]:
+        assert run("--store", tmp_path / "b.zarr", "--model", tmp_path / "small.safetensors", *more) == 2
+        assert capsys.readouterr().err.startswith(f"error: {text}")
