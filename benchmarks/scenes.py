@@ -1,17 +1,21 @@
-"""Rates of what scenes need before a network sees them.
+"""Rates of what scenes need before a network sees them, and of the network that sees them.
 
     python benchmarks/scenes.py index INSTANCES.json [--number N]
     python benchmarks/scenes.py epoch INSTANCES.json --images DIR [--number N] [--threads N]
+    python benchmarks/scenes.py evaluate INSTANCES.json --images DIR [--number N] [--threads N] [--yardstick COMMAND]
 
 ``index`` repeats the images and objects of an annotation file, with ids of their own, until there are N images (118,287
 in COCO's train2017), writes that to a temporary file, and times its index from the file on, in a process of its own
 whose peak memory is told. ``epoch`` loads the file's scenes, decoded once, in batches of 32 until N have been loaded.
+``evaluate`` evaluates an untrained network of the paper's architecture on them, scores included, until N have
+been seen. A yardstick is any command that prints one JSON line with ``items_per_second``, run before and after.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -78,17 +82,50 @@ def epoch(file: Path, images: Path, number: int, threads: int) -> None:
     print(f"{number:,} scenes loaded in {taken:.1f} s, {number / taken:,.0f} a second ({threads} threads)")
 
 
+def evaluate(file: Path, images: Path, number: int, threads: int, yardstick: str | None) -> None:
+    """Time the evaluation of a network on scenes."""
+    import torch
+
+    from neuroattn.evaluation.scenes import evaluate_scenes
+    from neuroattn.models.config import scenes_config
+    from neuroattn.models.gated import GatedNetwork
+    from neuroattn.stimuli.scenes import load_scenes
+
+    def measure_yardstick() -> list[float]:
+        if yardstick is None:
+            return []
+        line = subprocess.run(shlex.split(yardstick), capture_output=True, text=True, check=True).stdout
+        return [json.loads(line)["items_per_second"]]
+
+    torch.set_num_threads(threads)
+    model = GatedNetwork(scenes_config(), torch.Generator().manual_seed(0), initial="he").eval()
+    with tempfile.TemporaryDirectory() as folder:
+        scenes = load_scenes(images, file, cache=folder)
+        repeated = scenes.select(np.arange(number) % len(scenes))
+        evaluate_scenes(model, scenes)
+        plain = measure_yardstick()
+        start = time.perf_counter()
+        evaluate_scenes(model, repeated)
+        rate = number / (time.perf_counter() - start)
+        plain += measure_yardstick()
+    ratio = f", {rate / np.mean(plain):.1f} × the yardstick ({np.mean(plain):.1f} a second)" if plain else ""
+    print(f"{number:,} scenes evaluated, {rate:.0f} a second ({threads} threads){ratio}")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["index", "epoch"])
+    parser.add_argument("what", choices=["index", "epoch", "evaluate"])
     parser.add_argument("file", type=Path)
     parser.add_argument("--images", type=Path)
     parser.add_argument("--number", type=int)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--yardstick", help="command that prints a JSON line with items_per_second")
     options = parser.parse_args()
     if options.what == "index":
         index(options.file, options.number or 118_287)
+    elif options.what == "evaluate":
+        evaluate(options.file, options.images, options.number or 500, options.threads, options.yardstick)
     else:
         epoch(options.file, options.images, options.number or 10_000, options.threads)
 
