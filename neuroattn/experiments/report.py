@@ -88,6 +88,12 @@ def _provenance(about: Mapping[str, Any]) -> pd.DataFrame:
     rows = {f"option {name}": value for name, value in about["configuration"].items()}
     rows |= {f"version of {name}": value for name, value in about["versions"].items()}
     rows |= {"stimuli (SHA-256)": about["stimuli_sha256"], "seed": about["seeds"]["protocol"]}
+    for number, session in enumerate(about["sessions"], 1):
+        recorded = ", ".join(session["recorded"]) or "nothing, all was there"
+        rows[f"session {number}"] = (
+            f"{session['started']}, {session['duration_seconds']} s on {session['device']}, peak memory "
+            f"{session['peak_memory_bytes'] / 1e9:.2f} GB; recorded: {recorded}"
+        )
     return pd.DataFrame({"what": list(rows), "value": [_plain(value) for value in rows.values()]})
 
 

@@ -36,7 +36,10 @@ def text():
         "versions": {"neuroattn": "0.1", "torch": "2"},
         "configuration": {"noise": 0.3, "models": ["a", "b"], "name": "<i>"},
         "stimuli_sha256": "abc",
-        "sessions": [{"started": "2026-01-01", "duration_seconds": 3.0, "device": "cpu"}],
+        "sessions": [
+            {"started": started, "duration_seconds": 4.5, "device": "cpu", "peak_memory_bytes": 1.25e9, "recorded": new}
+            for started, new in (("2026-01-01", ["a", "b"]), ("2026-01-02", []))
+        ],
     }
     return report(
         title="A protocol",
@@ -61,6 +64,8 @@ def test_everything_is_in_it(text):
     assert 'data-value="Infinity"' in text
     assert ">empty<" not in text  # a column without any entry
     assert text.count("<svg") == 1
+    assert "2026-01-01, 4.5 s on cpu, peak memory 1.25 GB; recorded: a, b" in text
+    assert "2026-01-02, 4.5 s on cpu, peak memory 1.25 GB; recorded: nothing, all was there" in text
 
 
 def test_it_opens_without_a_network(text):
