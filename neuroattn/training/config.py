@@ -26,6 +26,11 @@ class TrainingConfig:
         "initial weights: torch's own, or He's, which keep the spread of responses from stage to stage",
         choices=("uniform", "he"),
     )
+    start: str | None = option(
+        None,
+        "network to begin with, of the same sizes, whatever its steps and strength: a shipped name or a file (default: "
+        "weights that are drawn)",
+    )
     gradient_steps: int | None = option(
         2,
         "last time steps of a phase that gradients flow through (null: all of them); with one they would not reach the "

@@ -16,7 +16,7 @@ from neuroattn.training.loss import phase_loss
 from neuroattn.training.optimisation import Optimisation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from lightning_fabric import Fabric
 
@@ -51,6 +51,7 @@ def train(
     source: Source,
     fabric: Fabric,
     *,
+    start: Mapping[str, torch.Tensor] | None = None,
     state: dict[str, Any] | None = None,
     save: Callable[[dict[str, Any]], None] | None = None,
     interrupted: Callable[[], bool] = lambda: False,
@@ -65,6 +66,8 @@ def train(
     ----------
     config, source, fabric
         How, on what, and where.
+    start
+        Weights to begin with; None: they are drawn.
     state
         What `save` was given last, to go on from there: the weights that come out are those of a training that was not
         interrupted, bit by bit on the same kind of machine and number of threads.
@@ -82,6 +85,8 @@ def train(
     """
     weights, order, training, validation = generators(config.seed, 4)
     network = GatedNetwork(source.network_config, weights, initial=config.initial, name=config.name, seed=config.seed)
+    if start is not None:
+        network.load_state_dict(start)
     split = source.split(config.validation, order)
     kept, fixed = split.kept, source.held_out(split, validation, fabric.device)
     class_weight = None if split.class_weight is None else split.class_weight.to(fabric.device)

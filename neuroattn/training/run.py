@@ -13,7 +13,7 @@ import tensorboardX
 import torch
 from filelock import FileLock, Timeout
 
-from neuroattn.models.checkpoint import save_model
+from neuroattn.models.checkpoint import held_out_images, load_model, save_model, weights_hash
 from neuroattn.provenance import versions
 from neuroattn.run_folder import is_free, occupied, unwritable
 from neuroattn.stimuli.cutouts import load_cutouts
@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 
     from lightning_fabric import Fabric
 
+    from neuroattn.models.config import GatedConfig
+    from neuroattn.models.gated import GatedNetwork
     from neuroattn.training.config import DigitsConfig, ScenesConfig, TrainingConfig
-    from neuroattn.training.source import Source
+    from neuroattn.training.source import Source, Split
 
     Tell = Callable[[str], None]
 
@@ -136,10 +138,14 @@ def run_training(config: TrainingConfig, see: Callable[[Tell], Seen], folder: Pa
     if not resume.is_file() and fabric.is_global_zero:
         # Pictures may take a download; a run that cannot be kept must not wait for it.
         _require_writable(folder, config.name)
+    begun = _start(config)
     seen = see(tell if fabric.is_global_zero else lambda _: None)  # one process speaks
+    _require_alike(config, begun, seen.source.network_config)
     about = _about(config, seen, fabric)
+    if begun is not None:
+        about["start"] = {"name": begun.name, "weights_sha256": weights_hash(begun)}
     # Where it is computed does not make it another training, though then its bits may differ.
-    of = {**about["options"], "pictures": seen.identity}
+    of = {**about["options"], "pictures": seen.identity, "start": about.get("start")}
     del of["device"]
     weights = weights_file(folder, config.name)
     with contextlib.ExitStack() as stack:
@@ -156,6 +162,7 @@ def run_training(config: TrainingConfig, see: Callable[[Tell], Seen], folder: Pa
             config,
             seen.source,
             fabric,
+            start=None if begun is None else begun.state_dict(),
             state=state,
             save=lambda now: save_state({**now, "of": of, "epochs": epochs}, resume),
             interrupted=stack.enter_context(interrupts()),
@@ -163,7 +170,12 @@ def run_training(config: TrainingConfig, see: Callable[[Tell], Seen], folder: Pa
             epochs.append(metrics)
             if not fabric.is_global_zero:
                 continue
-            save_model(network, weights, training={**about, **split.about, "epochs": epochs}, provenance=versions())
+            save_model(
+                network,
+                weights,
+                training={**about, **_of_split(config, split), "epochs": epochs},
+                provenance=versions(),
+            )
             pd.DataFrame(epochs).to_csv(folder / METRICS, index=False)
             if events is None:
                 events = _event_writer(folder, int(metrics["epoch"]))
@@ -179,9 +191,35 @@ def run_training(config: TrainingConfig, see: Callable[[Tell], Seen], folder: Pa
             tell(f"weights in {weights}, metrics in {folder / METRICS}")
 
 
+def _start(config: TrainingConfig) -> GatedNetwork | None:
+    """Return the network to begin with, None if there is none."""
+    return None if config.start is None else load_model(config.start)
+
+
+def _of_split(config: TrainingConfig, split: Split) -> dict[str, Any]:
+    """Return what the weights say of the split; what the network to begin with was trained on is not held out."""
+    about = dict(split.about)
+    before = None if config.start is None else held_out_images(config.start)
+    if before is not None and "held_out_images" in about:
+        about["held_out_images"] = sorted(set(about["held_out_images"]) & set(before))
+    return about
+
+
+def _require_alike(config: TrainingConfig, begun: GatedNetwork | None, wanted: GatedConfig) -> None:
+    """Raise unless the weights of the network to begin with fit."""
+    if begun is None:
+        return
+    for name in ("size", "channels", "kernel", "classes", "resize"):
+        there, here = getattr(begun.config, name), getattr(wanted, name)
+        if there != here:
+            raise ValueError(
+                f"start must be a network of the same sizes, got {config.start!r} with {name} {there}, here {here}"
+            )
+
+
 def recipe(config: TrainingConfig) -> dict[str, Any]:
     """Return the options that make a training what it is."""
-    places = {"data", "images", "annotations", "cache", "out"}
+    places = {"data", "images", "annotations", "cache", "start", "out"}
     return {key: value for key, value in dataclasses.asdict(config).items() if key not in places}
 
 

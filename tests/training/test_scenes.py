@@ -156,6 +156,37 @@ def test_without_feedback_and_without_composites(options, tmp_path, capsys):
     assert load_model(tmp_path / "run" / "flat.safetensors").config.steps == 1
 
 
+def test_a_training_that_begins_with_a_network(options, tmp_path, capsys):
+    one, more = tmp_path / "one" / "flat.safetensors", ["--epochs", 1, "--composites", 4]
+    flat = [1 if before == "--steps" else value for before, value in zip([None, *options], options, strict=False)]
+    before = [*flat, *more, "--gradient_steps", "null", "--name", "flat", "--validation", 0.3, "--seed", 1]
+    assert run_here(capsys, *before, "--out", one.parent)[0] == 0
+    # With a learning rate of 0 the weights stay what they were.
+    arguments = [*options, *more, "--learning_rate", 0, "--start", one, "--out", tmp_path / "two"]
+    assert run_here(capsys, *arguments)[0] == 0
+    begun, went_on = load_model(one), load_model(tmp_path / "two" / "scenes.safetensors")
+    assert (begun.config.steps, went_on.config.steps) == (1, 3)
+    assert weights_hash(begun) == weights_hash(went_on)
+    about = read_metadata(tmp_path / "two" / "scenes.safetensors")["training"]
+    assert about["start"] == {"name": "flat", "weights_sha256": weights_hash(begun)}
+    assert "start" not in about["options"]
+    # Of the two that this training held out, those that the one before has seen are not held out.
+    assert about["held_out_images"] == sorted(scenes_held_out(0, 0.2) & scenes_held_out(1, 0.3))
+    assert len(about["held_out_images"]) < 2
+    status, _, err = run_here(capsys, *options, *more, "--start", "digits-0", "--out", tmp_path / "three")
+    assert status == 2
+    assert err == (
+        "error: start must be a network of the same sizes, got 'digits-0' with size (1, 28, 42), here (3, 30, 40)\n"
+    )
+    assert not (tmp_path / "three").exists()
+
+
+def scenes_held_out(seed, fraction):
+    """Return the ids of the images of ten scenes (1 to 10) that a training with a seed holds out."""
+    _, order, *_ = loop.generators(seed, 4)
+    return set((torch.randperm(10, generator=order)[: round(fraction * 10)] + 1).tolist())
+
+
 @pytest.mark.parametrize(
     ("more", "text"),
     [
