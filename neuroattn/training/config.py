@@ -113,9 +113,9 @@ class ScenesConfig(TrainingConfig):
         "initial weights: torch's own, or He's, which keep the spread of responses from stage to stage",
         choices=("uniform", "he"),
     )
-    batch_size: int = option(32, "pictures of a step", low=1)
-    learning_rate: float = option(2e-3, "learning rate of Adam, the highest of a schedule", low=0, high=1)
-    phi: float = option(5000.0, "weight φ of the attention loss beside the classification loss", low=0)
+    batch_size: int = option(16, "pictures of a step", low=1)
+    learning_rate: float = option(5e-4, "learning rate of Adam, the highest of a schedule", low=0, high=1)
+    phi: float = option(500.0, "weight φ of the attention loss beside the classification loss", low=0)
     validation: float = option(0.2, "fraction of the scenes held out for validation, by image", low=0.01, high=0.9)
 
     def __post_init__(self) -> None:

@@ -262,22 +262,23 @@ def accuracy(network: GatedNetwork, pictures: Pictures, fabric: Fabric, batch_si
     Returns
     -------
     dict
-        ``validation_accuracy``, the fraction of phases, and ``validation_mean_over_classes``, the mean over the classes
-        that are there of each one's fraction.
+        ``validation_accuracy``, the fraction of phases, ``validation_mean_over_classes``, the mean over the classes
+        that are there of each one's fraction, and ``validation_classes_decided``, how many classes decisions name.
     """
-    counts = torch.zeros(2, network.config.classes, dtype=torch.float64)
+    counts = torch.zeros(3, network.config.classes, dtype=torch.float64)
     for first in range(fabric.global_rank * batch_size, len(pictures), fabric.world_size * batch_size):
         part = pictures.part(slice(first, first + batch_size)).to(fabric.device)
         for phase, choice in attend(network, part.images, part.objects):
             attended = part.labels.gather(1, choice.attended[:, None])[:, 0]
-            right = attended[phase.logits.argmax(1) == attended]
-            for row, labels in enumerate((right, attended)):
+            decided = phase.logits.argmax(1)
+            for row, labels in enumerate((attended[decided == attended], attended, decided)):
                 counts[row] += torch.bincount(labels, minlength=counts.shape[1]).cpu()
-    right, shown = _sum(counts, fabric)
+    right, shown, decisions = _sum(counts, fabric)
     there = shown > 0
     return {
         "validation_accuracy": float(right.sum() / shown.sum()),
         "validation_mean_over_classes": float((right[there] / shown[there]).mean()),
+        "validation_classes_decided": float((decisions > 0).sum()),
     }
 
 

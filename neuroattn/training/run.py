@@ -186,6 +186,11 @@ def run_training(config: TrainingConfig, see: Callable[[Tell], Seen], folder: Pa
                 f"{metrics['validation_accuracy']:.4f}  training accuracy {metrics['training_accuracy']:.4f}  "
                 f"{metrics['composites_per_second']:.0f} composites/s"
             )
+            if metrics["validation_classes_decided"] == 1:
+                tell(
+                    "warning: every held-out picture is decided alike; if that lasts, a stage may have fallen silent: "
+                    "lower learning_rate or phi, or begin with a network that was trained at one step (--start)"
+                )
         if fabric.is_global_zero:
             _clear(folder, config.name)
             tell(f"weights in {weights}, metrics in {folder / METRICS}")

@@ -64,6 +64,7 @@ def test_what_every_epoch_tells(one_process, few_digits):
             "training_accuracy",
             "validation_accuracy",
             "validation_mean_over_classes",
+            "validation_classes_decided",
             "seconds",
             "composites_per_second",
         ]

@@ -9,6 +9,7 @@ from drawn_scenes import drawn_scenes
 from numpy.testing import assert_allclose, assert_array_equal
 
 from neuroattn.models.checkpoint import class_names, load_model, read_metadata, weights_hash
+from neuroattn.models.gated import GatedNetwork
 from neuroattn.stimuli.coco import SUPERCATEGORIES
 from neuroattn.stimuli.cutouts import load_cutouts
 from neuroattn.stimuli.scenes import load_scenes
@@ -142,10 +143,34 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(options, tmp_path, 
     monkeypatch.setattr(loop, "train_trial", step)
     other = run_here(capsys, *options, *more, "--phi", 1, "--out", tmp_path / "parts")
     assert other[0] == 2
-    assert "differs in phi (5000.0 there, 1.0 now)" in other[2]
+    assert "differs in phi (500.0 there, 1.0 now)" in other[2]
     assert run_here(capsys, *options, *more, "--out", tmp_path / "parts")[0] == 0
     whole, parts = (load_model(tmp_path / name / "scenes.safetensors") for name in ("whole", "parts"))
     assert weights_hash(whole) == weights_hash(parts)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_decisions_that_are_all_alike_are_told(options, tmp_path, capsys, monkeypatch, number):
+    def dead(network, pictures, fabric, batch_size):
+        del network, pictures, fabric, batch_size
+        fractions = dict.fromkeys(("validation_accuracy", "validation_mean_over_classes"), 0.1)
+        return fractions | {"validation_classes_decided": float(number)}
+
+    monkeypatch.setattr(loop, "accuracy", dead)
+    status, out, _ = run_here(capsys, *options, "--epochs", 1, "--composites", 4, "--out", tmp_path / "run")
+    assert status == 0
+    assert ("warning: every held-out picture is decided alike" in out) == (number == 1)
+
+
+def test_classes_decided_are_counted(files, tmp_path, one_process):
+    source = source_of(files, tmp_path)
+    scenes, classes = source._scenes, len(source._scenes.classes)
+    network = GatedNetwork(source.network_config, seeded()).eval()
+    with torch.no_grad():
+        network.readout.weight.zero_()
+        network.readout.bias.copy_(torch.arange(classes) == FOOD)
+    found = loop.accuracy(network, scenes, one_process)
+    assert (found["validation_classes_decided"], found["validation_accuracy"]) == (1, 0)
 
 
 def test_without_feedback_and_without_composites(options, tmp_path, capsys):
