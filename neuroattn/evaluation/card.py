@@ -72,8 +72,11 @@ def hashes(files: Sequence[Path]) -> list[str]:
 
 
 def _recipe(about: Mapping[str, Any]) -> str:
-    options = {key: value for key, value in about["training"]["options"].items() if key not in _OWN}
-    return ", ".join(f"{key} {_plain(value)}" for key, value in options.items())
+    begun = "start" in about["training"]  # with weights that were not drawn
+    own = (*_OWN, "initial") if begun else _OWN
+    options = {key: value for key, value in about["training"]["options"].items() if key not in own}
+    first = "begun with the weights of another network, " if begun else ""
+    return first + ", ".join(f"{key} {_plain(value)}" for key, value in options.items())
 
 
 def _plain(value: Any) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 from neuroattn.evaluation.card import by_what, hashes, interval, of_recipes, span, time_taken
 from neuroattn.evaluation.networks import over_networks
 from neuroattn.evaluation.scenes import evaluate_scenes
-from neuroattn.evaluation.scenes_run import held_out_scenes, n_trained_on
+from neuroattn.evaluation.scenes_run import held_out_scenes, trained_on_note
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,18 +72,18 @@ def scenes_card(
     for recipe, indices in of_recipes(about).items():
         lines += ["", f"## {span([about[index]['name'] for index in indices])}", ""]
         lines += [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
-        tables: dict[str, list[pd.DataFrame]] = {}
+        tables: list[pd.DataFrame] = []
         for index in indices:
             held_out = held_out_scenes(str(files[index]), scenes)
-            beside = {name: one for name, one in others.items() if not n_trained_on(name, held_out)}
+            beside = {name: one for name, one in others.items() if not trained_on_note(name, one.name, held_out)}
             for name, model in {str(files[index]): models[index], **beside}.items():
                 table = evaluate_scenes(model, held_out).table
-                of = by_what(table)
-                lines.append(_row(f"`{model.name}`", str(len(held_out)), of))
-                tables.setdefault("these networks" if name == str(files[index]) else _kind(model), []).append(table)
-        lines += _means(tables)
+                lines.append(_row(f"`{model.name}`", str(len(held_out)), by_what(table)))
+                mine = name == str(files[index])
+                tables.append(table.assign(kind="these networks" if mine else _kind(model), network=model.name))
+        lines += _means(pd.concat(tables, ignore_index=True))
         chosen = [about[index] for index in indices]
-        lines += ["", f"Recipe: {recipe}.", "", *_data(chosen), "", time_taken(chosen), ""]
+        lines += ["", f"Recipe: {recipe}.", "", *_data(chosen), "", time_taken(chosen), "", *_begun(chosen)]
         lines += hashes([files[index] for index in indices])
     return "\n".join([*lines, "", "Released under the package's licence.", ""])
 
@@ -112,18 +112,22 @@ def _row(name: str, n_scenes: str, of: Mapping[str, Mapping[str, Any]]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _means(tables: Mapping[str, Sequence[pd.DataFrame]]) -> list[str]:
-    """Return the mean over networks of each kind, which all saw scenes of their own."""
+def _means(tables: pd.DataFrame) -> list[str]:
+    """Return the mean of each kind of networks; one network on several sets of scenes is one observation."""
+    shown = ("mean_over_classes", "chance_mean_over_classes", "accuracy", "majority_accuracy")
     lines = []
-    for kind, parts in tables.items():
-        if len(parts) < 2:
+    for kind, of_kind in tables[tables["what"].isin(shown)].groupby("kind", sort=False):
+        n_sets = int((of_kind["what"] == shown[0]).sum())
+        if n_sets < 2:
             continue
-        # One network beside several is one observation for each set of scenes.
-        of = by_what(over_networks(pd.concat(parts, ignore_index=True)))
+        of_network = of_kind.groupby(["what", "network"])["estimate"].mean().reset_index()
+        several = len(set(of_network["network"])) > 1
+        of = by_what(over_networks(of_network) if several else of_network)
+        own, chance, accuracy, majority = (of[what] for what in shown)
+        told = [interval(row) if several else f"{row['estimate']:.4f}" for row in (own, accuracy)]
         lines.append(
-            f"Mean over classes, {kind} on {len(parts)} sets of held-out scenes: {interval(of['mean_over_classes'])}, "
-            f"chance {of['chance_mean_over_classes']['estimate']:.4f}; accuracy {interval(of['accuracy'])}, majority "
-            f"{of['majority_accuracy']['estimate']:.4f}."
+            f"Mean over classes, {kind} on {n_sets} sets of held-out scenes: {told[0]}, chance "
+            f"{chance['estimate']:.4f}; accuracy {told[1]}, majority {majority['estimate']:.4f}."
         )
     return ["", *lines] if lines else []
 
@@ -138,6 +142,17 @@ def _data(about: Sequence[Mapping[str, Any]]) -> list[str]:
         "of the other photographs for composites."
         for what, sha in sorted(found)
     ]
+
+
+def _begun(about: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return with whose weights networks began, a line each."""
+    began = [(one["name"], one["training"]["start"]) for one in about if one["training"].get("start")]
+    lines = [
+        f"`{name}` began with the weights of `{start['name']}` (SHA-256 of them `{start['weights_sha256'][:16]}…`); "
+        "that training is not in the time above."
+        for name, start in began
+    ]
+    return [*lines, ""] if lines else []
 
 
 def _either(numbers: Sequence[int]) -> str:

@@ -24,10 +24,10 @@ from neuroattn.models.checkpoint import (
     trained_on,
 )
 from neuroattn.stimuli.coco import SUPERCATEGORIES
-from neuroattn.stimuli.scenes import load_scenes, tell_notes
+from neuroattn.stimuli.scenes import load_scenes, require_classes, tell_notes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -63,9 +63,10 @@ def evaluate_on_scenes(config: ScenesConfig, tell: Callable[[str], None]) -> Non
             raise ValueError(f"annotations must have at least 2 scenes, got {len(scenes)}")
         if not tables:
             tell_notes(scenes, tell)
-            tell(f"{len(scenes):,} scenes of {scenes.n_objects} objects, identity {scenes.identity[:12]}\n")
-        if seen := n_trained_on(given, scenes):
-            tell(f"NOTE: {model.name} was trained on {seen:,} of these scenes: this is no test of it\n")
+            part = "" if config.held_out_of is None else f", those that {config.held_out_of} held out"
+            tell(f"{len(scenes):,} scenes of {scenes.n_objects} objects{part} (of identity {scenes.identity[:12]})\n")
+        if note := trained_on_note(given, model.name, scenes):
+            tell(f"{note}\n")
         found = evaluate_scenes(model, scenes)
         columns = ["what", "estimate", "interval_low", "interval_high", "sd", "n", "note"]
         rows = found.table[columns].to_string(index=False, na_rep="", float_format="{:.4f}".format)
@@ -119,6 +120,12 @@ def write_scenes_card(config: ScenesCardConfig, tell: Callable[[str], None]) -> 
         scenes = scenes_for(
             given, model, config.images, config.annotations, n_objects=n_objects, labels=labels, cache=config.cache
         )
+    for file, one in zip(files, about, strict=True):
+        if one["training"]["scenes"]["sha256"] != scenes.identity:
+            raise ValueError(
+                f"annotations must be of the scenes that {str(file)!r} was trained with, got others (identity "
+                f"{scenes.identity[:12]}, not {one['training']['scenes']['sha256'][:12]})"
+            )
     tell_notes(scenes, tell)
     others = dict(zip(config.beside, models[len(names) :], strict=True))
     text = scenes_card(files, about, models[: len(names)], others, scenes)
@@ -166,12 +173,7 @@ def scenes_for(
         cache=cache,
     )
     known = class_names(given) or SUPERCATEGORIES  # the paper's files do not tell theirs
-    if scenes.classes != known or len(known) != model.config.classes:
-        raise ValueError(
-            f"labels must be the {model.config.classes} classes of model {model.name!r} ({_short(known)}), got the "
-            f"{len(scenes.classes)} of {labels} in {Path(annotations).name} ({_short(scenes.classes)}); "
-            "take the annotations or the labels that it was trained with"
-        )
+    require_classes(scenes, known, model.config.classes, model.name, annotations)
     return scenes
 
 
@@ -181,11 +183,13 @@ def held_out_scenes(name: str, scenes: Scenes) -> Scenes:
     Raises
     ------
     ValueError
-        If its file does not tell which, or they are not all there.
+        If its file does not tell which, they are not all there, or they are fewer than two.
     """
     images = held_out_images(name)
     if images is None:
         raise ValueError(f"held_out_of must be a network that says which scenes it held out, got {name!r}")
+    if len(images) < 2:
+        raise ValueError(f"held_out_of must be a network that held out at least 2 scenes, got {name!r}: {len(images)}")
     chosen = np.isin(scenes.table["image_id"], images)
     if chosen.sum() < len(images):
         raise ValueError(
@@ -195,15 +199,15 @@ def held_out_scenes(name: str, scenes: Scenes) -> Scenes:
     return scenes.select(np.flatnonzero(chosen))
 
 
-def n_trained_on(name: str, scenes: Scenes) -> int:
-    """Return how many of these scenes a network was trained on, as far as its file tells."""
-    if trained_on(name) != scenes.identity:
-        return 0
-    return int((~np.isin(scenes.table["image_id"], held_out_images(name) or ())).sum())
-
-
-def _short(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+def trained_on_note(given: str, name: str, scenes: Scenes) -> str:
+    """Return what must be said of a network that has seen some of these scenes, or perhaps has; "" if it has not."""
+    identity = trained_on(given)
+    if identity is None:
+        return ""
+    if identity != scenes.identity:
+        return f"NOTE: {name} was trained on other scenes, or on these made otherwise: it may have seen some of them"
+    seen = int((~np.isin(scenes.table["image_id"], held_out_images(given) or ())).sum())
+    return f"NOTE: {name} was trained on {seen:,} of these scenes: this is no test of it" if seen else ""
 
 
 def _require_files(config: ScenesConfig) -> None:

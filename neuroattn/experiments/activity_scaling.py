@@ -17,7 +17,7 @@ import numpy as np
 
 from neuroattn import labels
 from neuroattn.experiments.protocol import Protocol, Tables, main
-from neuroattn.experiments.scene_stimuli import SCENES, SYNTHETIC, SceneOptions, check_scene_options, scene_stimuli
+from neuroattn.experiments.scene_stimuli import SCENES, SceneOptions, check_scene_options, scene_notes, scene_stimuli
 from neuroattn.options import check_options, option
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from neuroattn.stimuli.stimulus_set import StimulusSet
 
 OBJECTS = (0, 1)  # of every stimulus, from the left
+SELECTION, MEASUREMENT = 0, 1  # the halves of the stimuli, in turn
 UNIT_COLUMNS = (
     *(labels.MODEL, labels.NEUROID_ID, labels.LAYER, labels.AREA),
     *(labels.CHANNEL, labels.CHANNEL_Y, labels.CHANNEL_X),
@@ -62,7 +63,7 @@ class Config(SceneOptions):
         (0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0), "gate strengths of the dose-response curve", low=0, high=1
     )
     alone: float = option(
-        0.9, "scenes: a unit sees an object alone that has this part of object pixels in its field", low=0.5, high=1
+        0.9, "scenes: a unit sees an object alone that has this part of object pixels in its field", low=0.51, high=1
     )
     controls: tuple[str, ...] = option(
         labels.CONTROLS, "controls, on a part of the stimuli", choices=(*labels.CONTROLS, "none")
@@ -117,18 +118,25 @@ def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.D
     from neuroattn.models.controls import control
     from neuroattn.recording.record import record
     from neuroattn.recording.units import Units
+    from neuroattn.statistics.scaling_units import FEWEST_STIMULI
 
     variables = [f"stage{number}/response" for number in range(1, len(model.config.channels) + 1)]
     settings = {key: value for key, value in dataclasses.asdict(config).items() if key != "out"}
     own = {variable: _own(config, model, variable, stimuli) for variable in variables}
-    numbers = {variable: _sample(config, model, variable, own[variable]) for variable in variables}
+    few = stimuli.select(np.arange(min(config.n_control_stimuli, len(stimuli))))
+    numbers = {variable: _sample(config, model, variable, own[variable][: len(few)]) for variable in variables}
+    variables = [variable for variable in variables if len(numbers[variable])]
+    if not variables:
+        raise ValueError(
+            f"n_control_stimuli must leave units that see one object alone in {FEWEST_STIMULI} stimuli of each half, "
+            f"got {len(few)} stimuli, in which there is none; show more, or lower alone"
+        )
     options: dict[str, Any] = {
         "design": config.design,
         "configuration": settings,
-        "units": {variable: Units(numbers=of_variable) for variable, of_variable in numbers.items()},
+        "units": {variable: Units(numbers=numbers[variable]) for variable in variables},
     }
     trees = {"/": record(model, stimuli, variables, batch_size=config.batch_size, **options)}
-    few = stimuli.select(np.arange(min(config.n_control_stimuli, len(stimuli))))
     # No batch of a single stimulus: its gates could not be shuffled.
     options["batch_size"] = next((b for b in range(config.batch_size, 1, -1) if len(few) % b != 1), len(few))
     last = model.config.steps - 1
@@ -174,17 +182,16 @@ def _own(config: Config, model: GatedNetwork, variable: str, stimuli: StimulusSe
 
 
 def _sample(config: Config, model: GatedNetwork, variable: str, own: np.ndarray) -> np.ndarray:
-    """Return the numbers of a sample of a variable's units, of those that see one object alone often enough."""
+    """Return the numbers of a sample of a variable's units, of those that see one object alone often enough.
+
+    Often enough in the stimuli of the controls, so that the controls are of the same units.
+    """
     from neuroattn.statistics.scaling_units import FEWEST_STIMULI
 
-    often = (own >= 0).sum(0) >= 2 * FEWEST_STIMULI
+    halves = [(own[half::2] >= 0).sum(0) for half in (SELECTION, MEASUREMENT)]
+    often = np.minimum(*halves) >= FEWEST_STIMULI
     n_channels = model.config.channels[int(variable.removeprefix("stage").partition("/")[0]) - 1]
     numbers = np.flatnonzero(np.broadcast_to(often, (n_channels, *often.shape)))
-    if not len(numbers):
-        raise ValueError(
-            f"n_stimuli must leave {2 * FEWEST_STIMULI} stimuli in which a unit of {variable} sees one object alone, "
-            f"got {len(own)} stimuli; show more, or lower alone"
-        )
     if len(numbers) > config.n_units:
         generator = np.random.default_rng([config.seed, *variable.encode()])
         numbers = np.sort(generator.choice(numbers, config.n_units, replace=False))
@@ -216,7 +223,8 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
             units.append(table)
             counts.append(np.bincount(responses.half, minlength=2))
             taking_part = (table["excluded_by"] == "").to_numpy()
-            shown.setdefault(f"{stage}/response", []).append((responses, stimulus_id, taking_part))
+            if config.stimuli != SCENES:
+                shown.setdefault(f"{stage}/response", []).append((responses.last(), stimulus_id, taking_part))
         for kind in ("strength", "controls"):
             for name in tree[kind].children if kind in tree.children else ():
                 for node in tree[f"{kind}/{name}"].leaves:
@@ -243,7 +251,8 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
         part = summarise_index(pd.concat(tables, ignore_index=True), about, generator, config.n_resamples)
         parts.append(part.assign(n_stimuli=n_few // 2, n_stimuli_selection=n_few - n_few // 2))
     statistics = adjusted(pd.concat(parts, ignore_index=True))
-    lines = (*_notes(config, whole), *_confound(config), *findings(statistics, strengths))
+    n_stages = max(len(json.loads(tree.attrs["model_config"])["channels"]) for tree in recording.children.values())
+    lines = (*_notes(config, whole, n_stages), *_confound(config), *findings(statistics, strengths))
     return Tables(units=whole, statistics=statistics, findings=lines)
 
 
@@ -264,14 +273,17 @@ def _similarities(
     ]
 
 
-def _notes(config: Config, units: pd.DataFrame) -> tuple[str, ...]:
+def _notes(config: Config, units: pd.DataFrame, n_stages: int) -> tuple[str, ...]:
     """Return what must be said of scenes before their findings."""
     if config.stimuli != SCENES:
         return ()
+    there = set(units[labels.LAYER])
+    missing = [name for k in range(n_stages) if (name := f"stage{k + 1}/response") not in there]
     seen = units.loc[units["excluded_by"] == "", "n_stimuli"]
     alone = f"at least {100 * config.alone:g} % of the object pixels in their receptive field"
     return (
-        *((SYNTHETIC,) if config.synthetic else ()),
+        *scene_notes(config),
+        *(f"NOTE: {name} is left out: no unit of it sees one object alone in enough scenes." for name in missing),
         (
             f"A unit's own object differs from scene to scene: it has {alone}. Units are measured on "
             f"{_median(seen)} scenes (median). Attention to the preferred class elsewhere is not tested: too few "

@@ -18,7 +18,7 @@ import numpy as np
 
 from neuroattn import labels
 from neuroattn.experiments.protocol import Protocol, Tables, main
-from neuroattn.experiments.scene_stimuli import SCENES, SYNTHETIC, SceneOptions, check_scene_options, scene_stimuli
+from neuroattn.experiments.scene_stimuli import SCENES, SceneOptions, check_scene_options, scene_notes, scene_stimuli
 from neuroattn.options import check_options, option
 
 if TYPE_CHECKING:
@@ -151,11 +151,10 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
         part = summarise_control(trials(f"controls/{name}"), generator, config.n_resamples)
         parts.append(part.assign(control=name))
     statistics = adjusted(pd.concat(parts, ignore_index=True))
-    note = (SYNTHETIC,) if config.synthetic else ()
     scenes = ("synthetic scenes" if config.synthetic else "scenes", "objects")
     shown = scenes if config.stimuli == SCENES else ("composites", "digits")
     lines = findings(statistics, config.n_objects, shown)
-    return Tables(units=whole, statistics=statistics, findings=(*note, *lines))
+    return Tables(units=whole, statistics=statistics, findings=(*scene_notes(config), *lines))
 
 
 def figure(config: Config, tables: Tables) -> Figure:

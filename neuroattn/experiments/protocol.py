@@ -144,7 +144,12 @@ def run(protocol: Protocol[C], config: C, folder: Path) -> Tables:
     recorded = recorded_models(store)
     missing = [model for model in models if model.name not in recorded]
     for model in missing:
-        write_model(protocol.recording(config, model, stimuli), store, model.name)
+        try:
+            write_model(protocol.recording(config, model, stimuli), store, model.name)
+        except ValueError:
+            if not recorded and model is missing[0] and not store.exists():
+                _release(folder)  # these stimuli cannot be recorded: nothing is left behind
+            raise
     attributes = {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()}
     write_attributes(store, {"schema_version": SCHEMA_VERSION, **attributes})
     with open_recording(store) as recordings:
@@ -237,6 +242,13 @@ def _claim(folder: Path, about: dict[str, Any]) -> None:
         _write_json(folder / "run.json", {**about, "state": "running"})
     except OSError as error:
         raise unwritable(folder, error) from error
+
+
+def _release(folder: Path) -> None:
+    """Undo a claim on a folder in which nothing was recorded."""
+    (folder / "run.json").unlink()
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _difference(before: Any, now: Any, name: str) -> str:

@@ -33,6 +33,7 @@ with an interval over them; and say of each whether it is reproduced, differs (a
 BAR, DIGIT = 0, 1  # the objects of a tuning stimulus
 # Columns of units that see the bar on the left, of each layer.
 COLUMNS = {"stage1/response": 11, "stage2/response": 3}
+N_SCENES = ("n_scenes", "estimate")
 _PACKAGE = Path(__file__).resolve().parents[1]
 _RECIPES = next(place for place in (_PACKAGE / "recipes", _PACKAGE.parent / "experiments") if place.is_dir())
 
@@ -73,6 +74,8 @@ class Config(ProtocolConfig):
         if (self.images is None) != (self.annotations is None):
             there, missing = ("images", "annotations") if self.annotations is None else ("annotations", "images")
             raise ValueError(f"{missing} must be named with --{there}, got none; name both, or neither")
+        if len(set(self.scenes_models)) < len(self.scenes_models):
+            raise ValueError(f"scenes_models must name different networks, got {', '.join(self.scenes_models)}")
         if self.published_scenes and not self.images:
             raise ValueError("images must be named with published_scenes, got none; name the folder of COCO's images")
 
@@ -107,7 +110,7 @@ def reproduce(config: Config, folder: Path, tell: Callable[[str], None]) -> pd.D
     import yaml
 
     from neuroattn.device import choose_device
-    from neuroattn.models.checkpoint import load_models, weights_hash
+    from neuroattn.models.checkpoint import load_model, load_models, weights_hash
     from neuroattn.provenance import versions
     from neuroattn.statistics.reproduction import compare
 
@@ -131,6 +134,7 @@ def reproduce(config: Config, folder: Path, tell: Callable[[str], None]) -> pd.D
             tuned[model.name] = _curves(model, stimuli)
     found = _Recomputed(
         composites=config.composites,
+        published_scenes=config.published_scenes,
         evaluated={model.name: _evaluations(config, model, numbers, own=model is not published) for model in models},
         tuned=tuned,
         of_scenes=of_scenes,
@@ -143,14 +147,14 @@ def reproduce(config: Config, folder: Path, tell: Callable[[str], None]) -> pd.D
     reasons = {
         "evaluation": "the number depends on that of composites (--composites 10000)",
         "tuning": "no network was asked for (--tuning_networks)",
-        "scenes": "the photographs were not named (--images DIR --annotations FILE), or no network of scenes",
+        "scenes": "the photographs were not named (--images DIR --annotations FILE), or there is no network of scenes",
         "sweep": "the table of the sweep has no such training (python -m neuroattn.training sweep)",
     }
     table = compare(numbers, theirs, own, reasons)
     about = {
         "configuration": {key: value for key, value in asdict(config).items() if key != "out"},
         "weights_sha256": {model.name: weights_hash(model) for model in models},
-        "scenes_networks": scenes_networks,
+        "scenes_weights_sha256": {name: weights_hash(load_model(name)) for name in scenes_networks},
         "versions": versions(),
     }
     _write(folder, table, about)
@@ -165,6 +169,8 @@ class _Recomputed:
     ----------
     composites
         How many each evaluation is of.
+    published_scenes
+        The published network among those of scenes, if it is there.
     evaluated, of_scenes
         Network → what the evaluation on composites, or on scenes, says of it.
     tuned
@@ -174,6 +180,7 @@ class _Recomputed:
     """
 
     composites: int
+    published_scenes: str | None
     evaluated: Mapping[str, Mapping[tuple[str, str, float], float]]
     of_scenes: Mapping[str, Mapping[tuple[str, str], float]]
     tuned: Mapping[str, Mapping[str, tuple[Any, ...]]]
@@ -183,7 +190,10 @@ class _Recomputed:
         """Return the number of one network; None where it was not computed."""
         column = entry.get("column", "estimate")
         if entry["of"] == "scenes":
-            return self.of_scenes.get(network, {}).get((entry["what"], column))
+            found = self.of_scenes.get(network, {})
+            # A number of the published weights is about certain scenes, of which at least the count must be the same.
+            other = network == self.published_scenes and found.get(N_SCENES) != entry.get("scenes", found.get(N_SCENES))
+            return None if other else found.get((entry["what"], column))
         if entry["of"] == "tuning":
             return _tuning(entry, self.tuned[network]) if network in self.tuned else None
         if entry["of"] == "evaluation" and entry.get("composites", self.composites) == self.composites:
@@ -246,17 +256,20 @@ def _scenes_networks(config: Config) -> list[str]:
 
 
 def _on_scenes(config: Config, name: str, device: torch.device) -> dict[tuple[str, str], float]:
-    """Return (what, column) → number of one network of scenes."""
+    """Return (what, column) → number of one network, on the scenes that it held out where its file tells of any."""
     from neuroattn.evaluation.scenes import evaluate_scenes
-    from neuroattn.evaluation.scenes_run import scenes_for
-    from neuroattn.models.checkpoint import load_model
+    from neuroattn.evaluation.scenes_run import held_out_scenes, scenes_for
+    from neuroattn.models.checkpoint import is_of_scenes, load_model
 
     if config.images is None or config.annotations is None:
         raise TypeError("scenes must be named")
     model = load_model(name, device=device)
     scenes = scenes_for(name, model, config.images, config.annotations, cache=config.cache)
+    if is_of_scenes(name):  # on what it was trained on, it would do better than it can
+        scenes = held_out_scenes(name, scenes)
     rows = evaluate_scenes(model, scenes).table.to_dict("records")
-    return {(row["what"], column): float(row[column]) for row in rows for column in ("estimate", "sd")}
+    numbers = {(row["what"], column): float(row[column]) for row in rows for column in ("estimate", "sd")}
+    return numbers | {N_SCENES: float(len(scenes))}
 
 
 def _bars(config: Config) -> StimulusSet:

@@ -56,6 +56,21 @@ def check_scene_options(config: SceneOptions) -> None:
         raise ValueError(f"size must be two numbers, height and width, got {len(config.size)}")
 
 
+def scene_notes(config: SceneOptions) -> tuple[str, ...]:
+    """Return what must stand on top of findings: that scenes are synthetic, or that networks may have learnt them."""
+    from neuroattn.models.checkpoint import is_of_scenes
+
+    if config.synthetic:
+        return (SYNTHETIC,)
+    if config.images is None:
+        return ()
+    trained = [name for name in config.models if is_of_scenes(name)]
+    return tuple(
+        f"NOTE: {name} was trained on scenes, these perhaps among them; its file says which scenes it held out."
+        for name in trained
+    )
+
+
 def scene_stimuli(config: SceneOptions, number: int, n_objects: int) -> StimulusSet:
     """Return scenes, drawn at random, each with its objects in the order of their places from the left.
 

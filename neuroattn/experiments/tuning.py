@@ -21,9 +21,9 @@ from neuroattn.experiments.protocol import Protocol, Tables, main
 from neuroattn.experiments.scene_stimuli import (
     DIGITS,
     SCENES,
-    SYNTHETIC,
     SceneOptions,
     check_scene_options,
+    scene_notes,
     scene_stimuli,
 )
 from neuroattn.options import check_options, option
@@ -246,8 +246,8 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
         parts.append(part.assign(n_stimuli=min(kept), n_stimuli_dropped=max(dropped)))  # of the worst network
         units = table if not name else units
     statistics = adjusted(pd.concat(parts, ignore_index=True))
-    note = (SYNTHETIC,) if config.synthetic else ()
-    return Tables(units=units, statistics=statistics, findings=(*note, *_confound(config), *findings(statistics)))
+    lines = (*scene_notes(config), *_confound(config), *findings(statistics))
+    return Tables(units=units, statistics=statistics, findings=lines)
 
 
 def _confound(config: Config) -> tuple[str, ...]:
@@ -322,7 +322,7 @@ def methods(config: Config) -> str:
     if config.stimuli == SCENES:
         kind = "a synthetic scene" if config.synthetic else "a scene of COCO (Lin et al. 2014)"
         distractor = f"the larger object of {kind}, cut out, on grey"
-        widths = f"σ from 1 to 4 % of the height of pictures of {config.size[0]} × {config.size[1]} pixels"
+        widths = f"σ from 1 to 4 % of the shorter side of pictures of {config.size[0]} × {config.size[1]} pixels"
     else:
         distractor = f"a handwritten {config.distractor} (uniform background noise below {config.noise:g})"
         widths = "σ 0.5 to 2 pixels"

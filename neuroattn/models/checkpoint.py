@@ -238,7 +238,9 @@ def _load_own(path: Path) -> GatedNetwork:
         config = GatedConfig.from_json(json.dumps(metadata["config"]))
     except (TypeError, AttributeError) as error:
         raise ValueError(f"model {str(path)!r} has a configuration of another version ({error})") from error
-    network = GatedNetwork(config, name=metadata["name"], seed=metadata["seed"])
+    # How the weights were drawn before the training, for a control that is not trained.
+    initial = metadata["training"].get("options", {}).get("initial", "uniform")
+    network = GatedNetwork(config, initial=initial, name=metadata["name"], seed=metadata["seed"])
     _fill(network, state, path)
     return network
 

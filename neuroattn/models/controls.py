@@ -39,7 +39,7 @@ def control(name: str, model: GatedNetwork, seed: int) -> GatedNetwork:
         return ShuffledGates.of(model)
     if name == "untrained":
         generator = torch.Generator().manual_seed(seed)
-        twin = GatedNetwork(model.config, generator, name=model.name, seed=model.seed)
+        twin = GatedNetwork(model.config, generator, initial=model.initial, name=model.name, seed=model.seed)
         return twin.to(model.readout.weight).eval()
     return model
 

@@ -55,6 +55,9 @@ class Step(NamedTuple):
     gates: Maps
 
 
+INITIAL = ("uniform", "he")
+
+
 class TopDown(nn.Module):
     """A transposed convolution over two resized maps, computed before the resize.
 
@@ -181,7 +184,9 @@ class GatedNetwork(nn.Module):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        self.config, self.name, self.seed = config, name, seed
+        if initial not in INITIAL:
+            raise ValueError(f"initial must be one of {', '.join(INITIAL)}, got {initial!r}")
+        self.config, self.name, self.seed, self.initial = config, name, seed, initial
         self.stages = nn.ModuleList(GatedStage(number, config) for number in range(1, len(config.channels) + 1))
         self.top_size = config.pooled_sizes[-1]
         units = math.prod(self.top_size)

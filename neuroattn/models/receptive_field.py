@@ -80,7 +80,8 @@ def own_object(config: GatedConfig, variable: str, objects: NDArray[np.bool_], s
     objects
         (picture, object, y, x) where objects are.
     share
-        Fraction of all objects' pixels in a receptive field that the own object must have: with 1 it is the only one.
+        Fraction, above one half, of all objects' pixels in a receptive field that the own object must have: with 1 it
+        is the only one.
 
     Returns
     -------

@@ -168,13 +168,18 @@ def _stimuli(config: MakeConfig, model: GatedNetwork) -> StimulusSet:
 
 def _scenes(config: MakeConfig, model: GatedNetwork, images: str, annotations: str) -> StimulusSet:
     """Return scenes at the size that the network takes."""
+    from neuroattn.models.checkpoint import class_names
     from neuroattn.recording.room import free_memory
-    from neuroattn.stimuli.scenes import load_scenes
+    from neuroattn.stimuli.coco import SUPERCATEGORIES
+    from neuroattn.stimuli.scenes import load_scenes, require_classes, tell_notes
 
     channels, height, width = model.config.size
     if channels != 3:
         raise ValueError(f"model must take colour images (3, y, x) for scenes, got {model.name} of {model.config.size}")
     scenes = load_scenes(images, annotations, size=(height, width), cache=config.cache)
+    known = class_names(config.model) or SUPERCATEGORIES  # the paper's files do not tell theirs
+    require_classes(scenes, known, model.config.classes, model.name, annotations)
+    tell_notes(scenes, print)
     scenes = scenes.select(slice(config.composites))
     needed, free = len(scenes) * (1 + scenes.n_objects) * channels * height * width * 4, free_memory() // 2
     if needed > free:

@@ -140,6 +140,10 @@ def _of_channels(channels: Sequence[int], variable: str, n_channels: int) -> NDA
 
 def _listed(numbers: NDArray[np.int64], variable: str, size: int) -> NDArray[np.bool_]:
     """Return which units of a variable are listed."""
+    if len(numbers) and not np.issubdtype(numbers.dtype, np.integer):
+        raise ValueError(
+            f"numbers must be whole numbers for {variable}, got {numbers.dtype}; np.flatnonzero makes them"
+        )
     if not len(numbers) or numbers.min() < 0 or numbers.max() >= size:
         raise ValueError(
             f"numbers must be from 0 to {size - 1} for {variable}, at least one, got {numbers[:4].tolist()}"

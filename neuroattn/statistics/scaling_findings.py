@@ -79,6 +79,8 @@ def findings(statistics: pd.DataFrame, strengths: Sequence[float]) -> list[str]:
     ]
     for layer in measured["layer"]:
         lines += _layer(main, statistics, layer)
+    silent = sorted(set(main.loc[main["what"].str.startswith("n_excluded"), "layer"]) - set(measured["layer"]))
+    lines += [f"  {layer}: no unit takes part ({_counts(main, layer)})" for layer in silent]
     lines.append(_order(main))
     for strength in sorted(set(strengths)):
         low, high = ceiling(strength)
@@ -95,11 +97,7 @@ def _layer(main: pd.DataFrame, statistics: pd.DataFrame, layer: str) -> list[str
         _row(main, what, layer) for what in ("modulation_index", "gain_ratio", "difference", "d_prime", "roc_area")
     )
     slope, offset = (_row(main, what, layer) for what in ("slope", "intercept"))
-    counts = main[(main["layer"] == layer) & main["what"].str.startswith("n_")]
-    told = ", ".join(
-        f"{int(n):,} {kind.removeprefix('n_').replace(': ', ' ')}"
-        for n, kind in zip(counts["estimate"].astype(int), counts["what"], strict=True)
-    )
+    told = _counts(main, layer)
     lines = [
         f"  {layer}: {int(index['n_units']):,} units" + (f" ({told})" if told else ""),
         f"    modulation index {_interval(index)}; gain {_interval(gain)}; difference {_interval(difference)}",
@@ -125,6 +123,15 @@ def _layer(main: pd.DataFrame, statistics: pd.DataFrame, layer: str) -> list[str
         lines.append(f"    controls: {values}")
     lines.append(f"    'Attention to its object increases a unit's activity': {verdict(main, layer)}")
     return lines
+
+
+def _counts(main: pd.DataFrame, layer: str) -> str:
+    """Return how many units of a layer were excluded or silent, and why."""
+    counts = main[(main["layer"] == layer) & main["what"].str.startswith("n_")]
+    return ", ".join(
+        f"{int(n):,} {kind.removeprefix('n_').replace(': ', ' ')}"
+        for n, kind in zip(counts["estimate"].astype(int), counts["what"], strict=True)
+    )
 
 
 def _order(main: pd.DataFrame) -> str:

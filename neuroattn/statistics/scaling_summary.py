@@ -42,9 +42,9 @@ NOTHING = 1e-3
 COLUMNS = [
     "what", "layer", "against", "time_step", "last_step", "strength", "control", "unit", "estimate", "interval_low",
     "interval_high", "cluster_mean", "cluster_mean_low", "cluster_mean_high", "effect_size", "n_models", "n_channels",
-    "n_units", "n_missing", "n_stimuli", "n_stimuli_selection", "n_stimuli_dropped", "scope", "test", "p",
-    "p_adjusted", "p_within_network", "p_within_network_adjusted", "p_sign_flip", "smallest_p_sign_flip", "converged",
-    "warnings",
+    "n_units", "n_missing", "n_stimuli", "n_stimuli_of_unit", "n_stimuli_selection", "n_stimuli_dropped", "scope",
+    "test", "p", "p_adjusted", "p_within_network", "p_within_network_adjusted", "p_sign_flip", "smallest_p_sign_flip",
+    "converged", "warnings",
 ]  # fmt: skip
 
 
@@ -86,7 +86,10 @@ def summarise(units: pd.DataFrame, generator: np.random.Generator, n_resamples: 
             "n_silent: when their own object is attended": (of_layer["modulation_index"] == -1).sum(),
         }
         rows += [{"what": what, "layer": layer, "unit": "1", "estimate": int(n)} for what, n in counts.items() if n]
-    return pd.DataFrame(rows).reindex(columns=COLUMNS)
+    # The median over units: of stimuli in which they do not see their object alone they are not measured.
+    of_unit = taking_part.groupby(LAYER)["n_stimuli"].median()
+    table = pd.DataFrame(rows).reindex(columns=COLUMNS)
+    return table.assign(n_stimuli_of_unit=table["layer"].map(of_unit))
 
 
 def summarise_index(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -58,6 +59,10 @@ class Responses:
             alone=self.alone[stimuli],
             half=self.half[stimuli],
         )
+
+    def last(self) -> Responses:
+        """Return the responses at the last step alone."""
+        return dataclasses.replace(self, attended=self.attended[-1:], unattended=self.unattended[-1:])
 
     def means(self, half: int) -> States:
         """Return mean responses (step, unit) over the stimuli of a half that count; NaN for a unit without one."""

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from neuroattn.stimuli.stimulus_set import StimulusSet
 
-# As fractions of the picture's height and width. No bar reaches the distractor's place: at most .30 + .40/2 = .50 of a
-# picture that is as wide as high.
+# As fractions of the picture's shorter side.
 LENGTH = 0.4
 WIDTH = (0.01, 0.04)  # σ
+# Of its width and height. No bar is cut off, nor reaches the distractor's place: at most .30 + .40/2 = .50.
 X, Y = (0.2, 0.3), (0.25, 0.75)
 PLACE_X, PLACE_Y = (0.55, 0.97), (0.1, 0.9)  # of the distractor
 
@@ -29,8 +29,8 @@ def scene_tuning_grid(
 ) -> pd.DataFrame:
     """List every combination of orientation, width and place for pictures of a size (y, x) px.
 
-    As `neuroattn.stimuli.bars.tuning_grid`, with σ from 1 to 4 % of the height, centres from 20 to 30 % of the width
-    and from 25 to 75 % of the height.
+    As `neuroattn.stimuli.bars.tuning_grid`, with σ from 1 to 4 % of the shorter side, centres from 20 to 30 % of the
+    width and from 25 to 75 % of the height.
     """
     height, width = size
     return tuning_grid(
@@ -38,7 +38,7 @@ def scene_tuning_grid(
         n_widths,
         n_x,
         n_y,
-        width=(WIDTH[0] * height, WIDTH[1] * height),
+        width=(WIDTH[0] * min(size), WIDTH[1] * min(size)),
         x=(X[0] * width, X[1] * width),
         y=(Y[0] * height, Y[1] * height),
     )
@@ -95,7 +95,7 @@ def bar_and_object(grid: pd.DataFrame, distractor: NDArray[np.uint8]) -> Stimulu
 
     _, height, width = distractor.shape
     columns = (grid[name].to_numpy() for name in ("orientation", "width", "x", "y"))
-    white = bars(*columns, height=height, width=width, length=LENGTH * height)
+    white = bars(*columns, height=height, width=width, length=LENGTH * min(height, width))
     colour, opaque = distractor[:3].astype(np.float32) / 255, distractor[3:].astype(np.float32) / 255
     objects = np.empty((len(grid), 2, 3, height, width), np.float32)
     objects[:, 0] = white * (1 - opaque)

@@ -327,6 +327,32 @@ def class_counts(labels: NDArray[np.int64], classes: Sequence[str]) -> pd.Series
     return pd.Series(np.bincount(labels.ravel(), minlength=len(classes)), index=list(classes))
 
 
+def require_classes(scenes: Scenes, known: Sequence[str], n_classes: int, name: str, annotations: str | Path) -> None:
+    """Raise unless scenes have the classes that a network names.
+
+    Parameters
+    ----------
+    scenes
+        Of the annotations.
+    known
+        The network's classes, in their order.
+    n_classes
+        How many it has outputs for.
+    name, annotations
+        Its name, and the file of the annotations, for the message.
+    """
+    if scenes.classes != tuple(known) or len(known) != n_classes:
+        raise ValueError(
+            f"labels must be the {n_classes} classes of model {name!r} ({_few(known)}), got the {len(scenes.classes)} "
+            f"of {scenes.labels_are} in {Path(annotations).name} ({_few(scenes.classes)}); take the annotations or the "
+            "labels that it was trained with"
+        )
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+
+
 def tell_notes(scenes: Scenes | SceneIndex, tell: Callable[[str], None]) -> None:
     """Tell what was left out of scenes, a line for each reason."""
     for note in scenes.notes:

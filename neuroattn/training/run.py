@@ -13,7 +13,7 @@ import tensorboardX
 import torch
 from filelock import FileLock, Timeout
 
-from neuroattn.models.checkpoint import held_out_images, load_model, save_model, weights_hash
+from neuroattn.models.checkpoint import class_names, held_out_images, load_model, save_model, weights_hash
 from neuroattn.provenance import versions
 from neuroattn.run_folder import is_free, occupied, unwritable
 from neuroattn.stimuli.cutouts import load_cutouts
@@ -30,10 +30,9 @@ if TYPE_CHECKING:
 
     from lightning_fabric import Fabric
 
-    from neuroattn.models.config import GatedConfig
     from neuroattn.models.gated import GatedNetwork
     from neuroattn.training.config import DigitsConfig, ScenesConfig, TrainingConfig
-    from neuroattn.training.source import Source, Split
+    from neuroattn.training.source import Source
 
     Tell = Callable[[str], None]
 
@@ -103,7 +102,8 @@ def train_scenes(config: ScenesConfig, folder: Path, tell: Callable[[str], None]
             "sha256": scenes.identity,
         }
         identity = scenes.identity + (cutouts.identity if cutouts is not None else "")
-        source = ScenesSource(config, scenes, cutouts, tell)
+        before = None if config.start is None else held_out_images(config.start) or ()
+        source = ScenesSource(config, scenes, cutouts, tell, new_images=before)
         return Seen(source, identity, {"scenes": about, "classes": list(scenes.classes)})
 
     run_training(config, seen, folder, tell)
@@ -140,7 +140,7 @@ def run_training(config: TrainingConfig, see: Callable[[Tell], Seen], folder: Pa
         _require_writable(folder, config.name)
     begun = _start(config)
     seen = see(tell if fabric.is_global_zero else lambda _: None)  # one process speaks
-    _require_alike(config, begun, seen.source.network_config)
+    _require_alike(config, begun, seen)
     about = _about(config, seen, fabric)
     if begun is not None:
         about["start"] = {"name": begun.name, "weights_sha256": weights_hash(begun)}
@@ -150,6 +150,7 @@ def run_training(config: TrainingConfig, see: Callable[[Tell], Seen], folder: Pa
     weights = weights_file(folder, config.name)
     with contextlib.ExitStack() as stack:
         if fabric.is_global_zero:
+            stack.callback(_remove_if_empty, folder)
             stack.enter_context(_alone(folder, config.name))
         # Other machines may not see the folder.
         state = fabric.broadcast(load_state(resume, of) if fabric.is_global_zero else None)
@@ -173,7 +174,7 @@ def run_training(config: TrainingConfig, see: Callable[[Tell], Seen], folder: Pa
             save_model(
                 network,
                 weights,
-                training={**about, **_of_split(config, split), "epochs": epochs},
+                training={**about, **split.about, "epochs": epochs},
                 provenance=versions(),
             )
             pd.DataFrame(epochs).to_csv(folder / METRICS, index=False)
@@ -201,24 +202,18 @@ def _start(config: TrainingConfig) -> GatedNetwork | None:
     return None if config.start is None else load_model(config.start)
 
 
-def _of_split(config: TrainingConfig, split: Split) -> dict[str, Any]:
-    """Return what the weights say of the split; what the network to begin with was trained on is not held out."""
-    about = dict(split.about)
-    before = None if config.start is None else held_out_images(config.start)
-    if before is not None and "held_out_images" in about:
-        about["held_out_images"] = sorted(set(about["held_out_images"]) & set(before))
-    return about
-
-
-def _require_alike(config: TrainingConfig, begun: GatedNetwork | None, wanted: GatedConfig) -> None:
+def _require_alike(config: TrainingConfig, begun: GatedNetwork | None, seen: Seen) -> None:
     """Raise unless the weights of the network to begin with fit."""
-    if begun is None:
+    if begun is None or config.start is None:
         return
+    wanted, known, here = seen.source.network_config, class_names(config.start), seen.about.get("classes")
+    if known is not None and here is not None and list(known) != here:
+        raise ValueError(f"start must be a network of the same classes, got {config.start!r} of {', '.join(known)}")
     for name in ("size", "channels", "kernel", "classes", "resize"):
-        there, here = getattr(begun.config, name), getattr(wanted, name)
-        if there != here:
+        there, asked = getattr(begun.config, name), getattr(wanted, name)
+        if there != asked:
             raise ValueError(
-                f"start must be a network of the same sizes, got {config.start!r} with {name} {there}, here {here}"
+                f"start must be a network of the same sizes, got {config.start!r} with {name} {there}, here {asked}"
             )
 
 
@@ -250,6 +245,11 @@ def kept(folder: Path, name: str) -> str:
     if resume_file(folder, name).is_file():
         return f"the training goes on from here with the same command and --out {folder}"
     return "no batch was complete, so nothing was kept"
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # there is something in it
+        folder.rmdir()
 
 
 def _clear(folder: Path, name: str) -> None:

@@ -13,7 +13,7 @@ from neuroattn.stimuli.digits import composites
 from neuroattn.stimuli.labelled import Labelled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from neuroattn.stimuli.cutouts import Cutouts
     from neuroattn.stimuli.mnist import Digits
@@ -118,13 +118,22 @@ class ScenesSource:
         Of the same annotations; None where no composites are asked for.
     tell
         Told of classes without an example.
+    new_images
+        Ids of the images that a network to begin with has not seen, as far as it tells; None: there is none to begin
+        with. Others are not held out.
     """
 
     def __init__(
-        self, config: ScenesConfig, scenes: Scenes, cutouts: Cutouts | None, tell: Callable[[str], None]
+        self,
+        config: ScenesConfig,
+        scenes: Scenes,
+        cutouts: Cutouts | None,
+        tell: Callable[[str], None],
+        new_images: Sequence[int] | None = None,
     ) -> None:
         self._config, self._scenes, self._tell = config, scenes, tell
-        self._cutouts, self._shown_cutouts = cutouts, cutouts
+        self._cutouts, self._new_images = cutouts, new_images
+        self._shown_cutouts: Cutouts | None = None  # those of the split
 
     @property
     def network_config(self) -> GatedConfig:
@@ -139,10 +148,24 @@ class ScenesSource:
         )
 
     def split(self, validation: float, order: torch.Generator) -> Split:
-        """Hold out a fraction of the scenes; classes weigh the more, the rarer they are among the others."""
+        """Hold out a fraction of the scenes; classes weigh the more, the rarer they are among the others.
+
+        Raises
+        ------
+        ValueError
+            If the network to begin with has seen all that would be held out.
+        """
         number = len(self._scenes)
         shuffled = torch.randperm(number, generator=order)
         held_out, kept = shuffled.tensor_split([min(number - 1, max(1, round(validation * number)))])
+        if self._new_images is not None:
+            seen = ~np.isin(self._scenes.table["image_id"].to_numpy()[held_out.numpy()], self._new_images)
+            held_out, kept = held_out[~seen], torch.cat([kept, held_out[seen]])
+            if not len(held_out):
+                raise ValueError(
+                    "start must be a network that says which scenes it held out, some of those held out here among "
+                    f"them, got {self._config.start!r}; take the same seed and validation as its training"
+                )
         counts = torch.bincount(
             torch.from_numpy(self._scenes.labels)[kept].ravel(), minlength=len(self._scenes.classes)
         )

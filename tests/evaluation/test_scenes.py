@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -189,13 +190,18 @@ def test_the_whole_command(files, network, tmp_path):
 
 def test_a_network_on_the_scenes_that_it_was_trained_on(files, scenes, network, tmp_path):
     options = ["--images", files[0], "--annotations", files[1], "--cache", tmp_path / "cache"]
-    for identity, held_out, seen in ((scenes.identity, [2, 4], 4), (scenes.identity, [], 6), ("another", [], 0)):
+    for identity, held_out, note in (
+        (scenes.identity, [2, 4], "drawn was trained on 4 of these scenes: this is no test of it"),
+        (scenes.identity, [], "drawn was trained on 6 of these scenes: this is no test of it"),
+        (scenes.identity, [1, 2, 3, 4, 5, 6], None),
+        ("another", [], "drawn was trained on other scenes, or on these made otherwise: it may have seen some of them"),
+    ):
         training = {"scenes": {"sha256": identity}, "held_out_images": held_out}
         save_model(network, tmp_path / "drawn.safetensors", training=training, provenance={})
         status, out, _ = run("--model", tmp_path / "drawn.safetensors", *options)
         assert status == 0
-        assert ("NOTE" in out) == (seen > 0)
-        assert (f"NOTE: drawn was trained on {seen} of these scenes: this is no test of it" in out) == (seen > 0)
+        assert ("NOTE" in out) == (note is not None)
+        assert note is None or f"NOTE: {note}" in out
 
 
 def test_the_scenes_that_a_network_held_out(files, scenes, network, tmp_path):
@@ -205,7 +211,7 @@ def test_the_scenes_that_a_network_held_out(files, scenes, network, tmp_path):
     save_model(network, file, training=training, provenance={})
     status, out, err = run(*options, "--held_out_of", file, "--out", tmp_path / "table.csv")
     assert (status, err) == (0, "")
-    assert "3 scenes of 2 objects" in out
+    assert f"3 scenes of 2 objects, those that {file} held out" in out
     assert "NOTE" not in out
     expected = evaluate_scenes(network, scenes.select(np.array([1, 2, 5]))).table.set_index("what")["estimate"]
     found = pd.read_csv(tmp_path / "table.csv").set_index("what")["estimate"]
@@ -213,6 +219,9 @@ def test_the_scenes_that_a_network_held_out(files, scenes, network, tmp_path):
     save_model(network, file, training=training | {"held_out_images": [2, 77]}, provenance={})
     text = f"error: annotations must have all 2 images that {str(file)!r} held out, got 1; take those that it was"
     assert run(*options, "--held_out_of", file)[::2] == (2, f"{text} trained with\n")
+    save_model(network, file, training=training | {"held_out_images": [2]}, provenance={})
+    text = f"error: held_out_of must be a network that held out at least 2 scenes, got {str(file)!r}: 1\n"
+    assert run(*options, "--held_out_of", file)[::2] == (2, text)
     text = "error: held_out_of must be a network that says which scenes it held out, got 'digits-0'\n"
     assert run(*options, "--held_out_of", "digits-0")[::2] == (2, text)
 
@@ -260,7 +269,11 @@ def test_a_card(files, scenes, network, tmp_path):
     assert rows == expected
     assert "## `net-0` to `net-1`" in text
     assert "Mean over classes, these networks on 2 sets of held-out scenes: " in text
-    assert "Mean over classes, `other` on 2 sets of held-out scenes: " in text
+    # One network is one observation, on however many sets of scenes.
+    [line] = [line for line in text.splitlines() if line.startswith("Mean over classes, `other` on 2 sets")]
+    both = [evaluate_scenes(network, scenes.select(np.array(chosen))).table for chosen in ([0, 1], [2, 4, 5])]
+    own = np.mean([table.set_index("what").loc["mean_over_classes", "estimate"] for table in both])
+    assert line.startswith(f"Mean over classes, `other` on 2 sets of held-out scenes: {own:.4f}, chance ")
     assert "2 to 3 scenes held out, 8 objects cut out of the other photographs" in text
     assert text.count("safetensors` |") == 2
     out = tmp_path / "card.md"
@@ -272,9 +285,11 @@ def test_what_a_card_cannot_be_of(files, scenes, network, tmp_path):
     options = ["--images", files[0], "--annotations", files[1], "--cache", tmp_path / "cache"]
     mine = trained_file(network, scenes, tmp_path, "net-0", 0, [1, 2])
     other = trained_file(network, scenes, tmp_path, "net-1", 1, [1, 2], labels="category")
+    elsewhere = trained_file(network, dataclasses.replace(scenes, identity="f" * 64), tmp_path, "net-2", 2, [1, 2])
     for arguments, text in [
         (["--model", "digits-0"], "model must say how it was trained on scenes, got "),
         (["--model", mine, other], "model must name networks of as many objects, the same labels and one size"),
+        (["--model", elsewhere], "annotations must be of the scenes that "),
         (["--model", mine, "--beside", mine], f"beside must name other networks than model, got {mine}"),
         (["--model", mine, "--beside", "digits-0"], "model must name networks of as many objects, the same labels and"),
         (["--model", mine, "--out", tmp_path / "none" / "card.md"], "out must be in a folder that exists, got "),

@@ -6,7 +6,10 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 
+from neuroattn.models.checkpoint import load_model, save_model
+from neuroattn.models.config import GatedConfig
 from neuroattn.models.controls import CONTROLS, ShuffledGates, control
+from neuroattn.models.gated import GatedNetwork
 from neuroattn.models.trial import run_phase
 
 
@@ -74,3 +77,14 @@ def test_an_unknown_control(tiny):
     text = r"^control must be one of intact, zero_strength, one_step, shuffled_gates, untrained, got 'shuffled'$"
     with pytest.raises(ValueError, match=text):
         control("shuffled", tiny, 0)
+
+
+def test_the_untrained_control_is_drawn_as_the_network_was(tmp_path):
+    config = GatedConfig(size=(3, 40, 40), channels=(4, 5), classes=3)
+    for options, initial in (({"initial": "he"}, "he"), ({}, "uniform")):
+        trained = GatedNetwork(config, torch.Generator().manual_seed(1))
+        save_model(trained, tmp_path / "a.safetensors", training={"options": options}, provenance={})
+        found = control("untrained", load_model(tmp_path / "a.safetensors"), 7)
+        expected = GatedNetwork(config, torch.Generator().manual_seed(7), initial=initial)
+        for name, value in expected.state_dict().items():
+            assert torch.equal(found.state_dict()[name], value)

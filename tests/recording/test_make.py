@@ -145,6 +145,7 @@ def test_scenes_into_a_store(store, tmp_path, capsys):
     config = GatedConfig(size=(3, 40, 60), channels=(3, 4, 5, 6), kernel=2, classes=12, resize="bicubic", strength=0.3)
     network = GatedNetwork(config, torch.Generator().manual_seed(0), name="small").eval()
     save_model(network, tmp_path / "small.safetensors", training={}, provenance={})
+    save_model(network, tmp_path / "other.safetensors", training={"classes": list("abcdefghijkl")}, provenance={})
     variables = [f"stage{number}/response" for number in (1, 2, 3, 4)]
     options = ["--store", store, "--model", tmp_path / "small.safetensors", "--variables", *variables]
     scenes = ["--images", images, "--annotations", annotations, "--cache", tmp_path / "cache"]
@@ -159,6 +160,10 @@ def test_scenes_into_a_store(store, tmp_path, capsys):
             assert_array_equal(found["category_1"], expected[name]["category_1"])
     for more, text in [
         (["--annotations", annotations], "images must be given with annotations, got none; give --images DIR"),
+        (
+            [*scenes, "--model", tmp_path / "other.safetensors"],
+            "labels must be the 12 classes of model 'small' (a, b, c",
+        ),
         ([*scenes, "--table", "a.csv"], "objects and table must not be given with annotations, which tell of both"),
         (
             [*scenes, "--model", "digits-0"],

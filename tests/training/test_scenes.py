@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+import yaml
 from drawn_scenes import drawn_scenes
 from numpy.testing import assert_allclose, assert_array_equal
 
-from neuroattn.models.checkpoint import class_names, load_model, read_metadata, weights_hash
+from neuroattn.models.checkpoint import class_names, load_model, read_metadata, save_model, weights_hash
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.stimuli.coco import SUPERCATEGORIES
 from neuroattn.stimuli.cutouts import load_cutouts
 from neuroattn.stimuli.scenes import load_scenes
 from neuroattn.training import loop
 from neuroattn.training.__main__ import main
-from neuroattn.training.config import ScenesConfig
+from neuroattn.training.config import DigitsConfig, ScenesConfig
 from neuroattn.training.loss import phase_loss
 from neuroattn.training.source import ScenesSource
 
 ANIMAL, FOOD, VEHICLE = (SUPERCATEGORIES.index(name) for name in ("animal", "food", "vehicle"))
+EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 SMALL = ["--size", 30, 40, "--hidden", 3, 4, "--steps", 3, "--batch_size", 4, "--precision", 32]
 
 
@@ -63,6 +67,40 @@ def test_composites_show_nothing_of_what_is_held_out(files, tmp_path):
     # Another split is of all of them again.
     assert source.split(0.1, seeded(1)).about["n_cutouts"] == 18
     assert len(source.held_out(split, seeded(), torch.device("cpu"))) == 3
+
+
+@pytest.mark.parametrize(("name", "kind"), [("paper-scenes", ScenesConfig), ("paper-digits", DigitsConfig)])
+def test_the_papers_recipes_leave_nothing_to_our_defaults(name, kind):
+    """Every option in which our own recipe may differ from the paper's is in its file."""
+    given = yaml.safe_load((EXPERIMENTS / f"{name}.yaml").read_text())
+    ours = {
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "schedule",
+        "gradient_steps",
+        "clip",
+        "initial",
+        "precision",
+        "phi",
+    }
+    ours |= {"strength", "validation", *(["composites"] if kind is ScenesConfig else ["noise"])}
+    assert ours <= set(given)
+    places = {"images": "a", "annotations": "b"} if kind is ScenesConfig else {}
+    config = kind(**given, **places)
+    plain = ("constant", None, None, "uniform", 0.0, "error", None)
+    names = ("schedule", "gradient_steps", "clip", "initial", "averaging", "attended", "start")
+    assert tuple(getattr(config, one) for one in names) == plain
+
+
+def test_only_what_is_new_is_held_out(files, tmp_path):
+    plain = source_of(files, tmp_path, composites=0).split(0.4, seeded())
+    held_out = plain.about["held_out_images"]
+    source = source_of(files, tmp_path, composites=0)
+    source._new_images = held_out[1:]
+    split = source.split(0.4, seeded())
+    assert split.about["held_out_images"] == held_out[1:]
+    assert len(split.kept) == len(plain.kept) + 1
 
 
 def test_items_are_scenes_and_then_composites(files, tmp_path):
@@ -184,7 +222,7 @@ def test_without_feedback_and_without_composites(options, tmp_path, capsys):
 def test_a_training_that_begins_with_a_network(options, tmp_path, capsys):
     one, more = tmp_path / "one" / "flat.safetensors", ["--epochs", 1, "--composites", 4]
     flat = [1 if before == "--steps" else value for before, value in zip([None, *options], options, strict=False)]
-    before = [*flat, *more, "--gradient_steps", "null", "--name", "flat", "--validation", 0.3, "--seed", 1]
+    before = [*flat, *more, "--gradient_steps", "null", "--name", "flat", "--validation", 0.6, "--seed", 1]
     assert run_here(capsys, *before, "--out", one.parent)[0] == 0
     # With a learning rate of 0 the weights stay what they were.
     arguments = [*options, *more, "--learning_rate", 0, "--start", one, "--out", tmp_path / "two"]
@@ -196,8 +234,17 @@ def test_a_training_that_begins_with_a_network(options, tmp_path, capsys):
     assert about["start"] == {"name": "flat", "weights_sha256": weights_hash(begun)}
     assert "start" not in about["options"]
     # Of the two that this training held out, those that the one before has seen are not held out.
-    assert about["held_out_images"] == sorted(scenes_held_out(0, 0.2) & scenes_held_out(1, 0.3))
-    assert len(about["held_out_images"]) < 2
+    assert about["held_out_images"] == sorted(scenes_held_out(0, 0.2) & scenes_held_out(1, 0.6))
+    assert len(about["held_out_images"]) == 1, "of the two that this seed holds out"
+    # Nothing that was held out before, or no word of it: what is held out here would not be new.
+    for name, images in (("other", sorted(set(range(1, 11)) - scenes_held_out(0, 0.2))), ("mute", None)):
+        training = {"scenes": {"sha256": "a"}} | ({} if images is None else {"held_out_images": images})
+        save_model(begun, tmp_path / f"{name}.safetensors", training=training, provenance={})
+        seen = [*options, *more, "--start", tmp_path / f"{name}.safetensors", "--out", tmp_path / "three"]
+        status, _, err = run_here(capsys, *seen)
+        assert status == 2
+        assert err.startswith("error: start must be a network that says which scenes it held out, some of those held")
+        assert not (tmp_path / "three").exists()
     status, _, err = run_here(capsys, *options, *more, "--start", "digits-0", "--out", tmp_path / "three")
     assert status == 2
     assert err == (
