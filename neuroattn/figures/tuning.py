@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 N_EXAMPLES = 3
+NOTE_WIDTH = 31  # characters below a panel
 
 
 class _Panel(NamedTuple):
@@ -153,7 +155,8 @@ def _draw_distribution(
     bound = statistics.loc[statistics["what"] == panel.measure, "equivalence_high"]
     if bound.notna().any():
         axes.axvspan(-bound.iloc[0], bound.iloc[0], color="0.9", zorder=-1, lw=0)
-    notes = [f"n = {' and '.join(numbers)}"] if numbers else []
+    # Of four stages in two lines: the panel beside begins where a longer one would end.
+    notes = [textwrap.fill(f"n = {' / '.join(numbers)}", NOTE_WIDTH)] if numbers else []
     notes += [f"({beyond:,} beyond the axis)"] if beyond else []
     axes.set_xlabel("\n".join([panel.label, *notes]))
     axes.set_ylabel("fraction of units")

@@ -52,7 +52,7 @@ def test_axes_are_labelled_with_units_and_the_biology_is_named() -> None:
     shown = texts(figure)
     for label in ("orientation of the bar (°)", "response (1)", "gain (ratio of amplitudes)", "V4 1.26", "V1 1.08",
                   "shift of preferred orientation (°)", "change of half width (°)", "bar attended", "bar unattended",
-                  "stage 1", "stage 2", "n = 41 and 41", "s = 0", "untrained", "fraction of units"):  # fmt: skip
+                  "stage 1", "stage 2", "n = 41 / 41", "s = 0", "untrained", "fraction of units"):  # fmt: skip
         assert label in shown
     assert figure.get_size_inches()[0] == COLUMN_WIDTH
 
