@@ -39,10 +39,11 @@ def imposed(signal: torch.Tensor, inhibition: torch.Tensor) -> torch.Tensor:
 
 def tanh(x: torch.Tensor) -> torch.Tensor:
     """Return tanh of a tensor that nobody else has: it may be overwritten."""
-    if x.device.type != "cpu":
-        return torch.tanh(x)
+    on_cpu = x.device.type == "cpu"
     if not torch.is_grad_enabled():
-        return _tanh_in_place(x)
+        return _tanh_in_place(x) if on_cpu else torch.tanh(x)
+    if not on_cpu and x.dtype == torch.float32:
+        return torch.tanh(x)
     result: torch.Tensor = _Tanh.apply(x)  # type: ignore[no-untyped-call]
     return result
 
@@ -112,17 +113,19 @@ class _Imposed(torch.autograd.Function):
 
 
 class _Tanh(torch.autograd.Function):
+    """With the slope from 32 bits: bfloat16 rounds tanh(3.5) to 1, whose slope is 0, and no gate would open again."""
+
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
-        y = _tanh_in_place(x.clone())
-        ctx.save_for_backward(y)
-        return y
+        half = torch.sigmoid_(2 * x.float())
+        ctx.save_for_backward((half - half * half).mul_(4).to(x.dtype))
+        return half.mul_(2).sub_(1).to(x.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
-        (y,) = ctx.saved_tensors
-        return cast("torch.Tensor", torch.ops.aten.tanh_backward(gradient, y))
+        (slope,) = ctx.saved_tensors
+        return cast("torch.Tensor", gradient * slope)
 
 
 class _ImageConvolution(torch.autograd.Function):

@@ -103,3 +103,13 @@ def test_channels_are_innermost():
         found = channels_last(maps)
         assert torch.equal(found, maps)
         assert found.stride() == (20 * shape[1], 1, 5 * shape[1], shape[1])
+
+
+def test_the_slope_of_tanh_survives_a_low_precision():
+    """Where tanh itself rounds to 1, whose slope would be 0."""
+    x = torch.tensor([-7.0, -3.5, -0.5, 0.0, 1.0, 3.5, 7.0], dtype=torch.bfloat16, requires_grad=True)
+    y = tanh(x.clone())
+    assert y.dtype == torch.bfloat16
+    assert y[-2:].tolist() == [1, 1]
+    y.sum().backward()
+    assert_close(x.grad.double(), 1 / torch.cosh(x.detach().double()) ** 2, rtol=0.01, atol=0)
