@@ -239,7 +239,8 @@ def _load_own(path: Path) -> GatedNetwork:
     except (TypeError, AttributeError) as error:
         raise ValueError(f"model {str(path)!r} has a configuration of another version ({error})") from error
     # How the weights were drawn before the training, for a control that is not trained.
-    initial = metadata["training"].get("options", {}).get("initial", "uniform")
+    training = metadata["training"]
+    initial = training.get("options", {}).get("initial", "uniform") if isinstance(training, dict) else "uniform"
     network = GatedNetwork(config, initial=initial, name=metadata["name"], seed=metadata["seed"])
     _fill(network, state, path)
     return network

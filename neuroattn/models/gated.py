@@ -166,8 +166,9 @@ class GatedNetwork(nn.Module):
         Draws the initial weights. Without it the weights are left unset, to be loaded.
     initial
         ``uniform``: all within ±1/√fan-in, as torch's own; each stage then responds less than the one below. ``he``:
-        bottom-up convolutions within ±√(6/fan-in) and without bias at first, which keeps the spread of responses over
-        stages (He et al. 2015, arXiv:1502.01852).
+        bottom-up convolutions within ±√(6/fan-in), which keeps the spread of responses over stages (He et al. 2015,
+        arXiv:1502.01852), and top-down ones within ±1/√(the number of terms of a sum), which leaves gates near 0; both
+        without bias at first.
     name
         What recordings and tables call the network.
     seed
@@ -212,6 +213,13 @@ class GatedNetwork(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d) and module.bias is not None:
                 bound = math.sqrt(6 / math.prod(module.weight.shape[1:]))
+                module.weight.uniform_(-bound, bound, generator=generator)
+                module.bias.zero_()
+        for module in self.modules():
+            if isinstance(module, nn.ConvTranspose2d) and module.bias is not None:
+                # Torch takes the outputs for inputs here: of the image's single gate, whose sum of hundreds of terms
+                # would begin shut or open, whichever way the seed falls.
+                bound = 1 / math.sqrt(module.weight.shape[0] * math.prod(module.weight.shape[2:]))
                 module.weight.uniform_(-bound, bound, generator=generator)
                 module.bias.zero_()
 

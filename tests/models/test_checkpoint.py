@@ -15,7 +15,16 @@ from numpy.testing import assert_array_equal
 from safetensors.torch import save_file
 
 from neuroattn.models import checkpoint
-from neuroattn.models.checkpoint import load_model, load_models, read_metadata, save_model, shipped_models, weights_hash
+from neuroattn.models.checkpoint import (
+    held_out_images,
+    is_of_scenes,
+    load_model,
+    load_models,
+    read_metadata,
+    save_model,
+    shipped_models,
+    weights_hash,
+)
 from neuroattn.models.config import GatedConfig, digits_config, scenes_config
 from neuroattn.models.gated import GatedNetwork
 
@@ -158,17 +167,22 @@ def test_a_file_that_is_missing(tmp_path, name):
         load_model(path)
 
 
-SHIPPED = {"digits": 10, "digits-balanced": 3, "digits3": 6}  # how many of each
+SHIPPED = {"digits": 10, "digits-balanced": 3, "digits3": 6, "scenes": 3}  # how many of each
 
 
 @pytest.mark.parametrize("name", [f"{kind}-{seed}" for kind, number in SHIPPED.items() for seed in range(number)])
 def test_the_shipped_networks(name):
     assert name in shipped_models()
-    for shipped in shipped_models():
-        network, about = load_model(shipped), read_metadata(shipped)
-        assert network.name == shipped == about["name"]
+    assert len(shipped_models()) == sum(SHIPPED.values())
+    network, about = load_model(name), read_metadata(name)
+    assert network.name == name == about["name"]
+    assert network.seed == about["training"]["options"]["seed"]
+    if is_of_scenes(name):
+        assert network.config == scenes_config()
+        assert len(held_out_images(name)) == 16
+        assert about["training"]["epochs"][-1]["validation_classes_decided"] > 1
+    else:
         assert network.config == digits_config(n_objects=about["training"]["options"]["n_objects"])
-        assert network.seed == about["training"]["options"]["seed"]
         assert about["training"]["epochs"][-1]["validation_accuracy"] > 0.9
 
 

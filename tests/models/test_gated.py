@@ -241,3 +241,17 @@ def test_initial_weights_that_keep_the_spread():
         weight = stage.conv.weight.detach()
         assert_allclose(weight.abs().max() * weight[0].numel() ** 0.5, 6**0.5, rtol=0.01)
         assert not stage.conv.bias.any()
+        top_down = stage.top_down.deconv
+        assert_allclose(top_down.weight.detach().abs().max() * (16 * top_down.weight.shape[0]) ** 0.5, 1, rtol=0.01)
+        assert not top_down.bias.any()
+
+
+def test_he_leaves_the_gates_of_the_image_nearer_to_0():
+    image = torch.rand(4, 3, 100, 100, generator=seeded(1))
+    means = {}
+    for initial in ("uniform", "he"):
+        networks = [GatedNetwork(scenes_config(), seeded(seed), initial=initial) for seed in range(6)]
+        with torch.no_grad():
+            gates = [net(image, net.open_gates(4), net.no_inhibition(4)).gates[0].abs().mean() for net in networks]
+        means[initial] = sum(map(float, gates)) / 6
+    assert means["he"] < 0.6 * means["uniform"]
