@@ -114,7 +114,7 @@ class ScenesConfig(TrainingConfig):
         choices=("uniform", "he"),
     )
     batch_size: int = option(16, "pictures of a step", low=1)
-    learning_rate: float = option(4e-4, "learning rate of Adam, the highest of a schedule", low=0, high=1)
+    learning_rate: float = option(1e-4, "learning rate of Adam, the highest of a schedule", low=0, high=1)
     phi: float = option(500.0, "weight φ of the attention loss beside the classification loss", low=0)
     validation: float = option(0.2, "fraction of the scenes held out for validation, by image", low=0.01, high=0.9)
 

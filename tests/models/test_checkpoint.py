@@ -16,8 +16,6 @@ from safetensors.torch import save_file
 
 from neuroattn.models import checkpoint
 from neuroattn.models.checkpoint import (
-    held_out_images,
-    is_of_scenes,
     load_model,
     load_models,
     read_metadata,
@@ -167,7 +165,7 @@ def test_a_file_that_is_missing(tmp_path, name):
         load_model(path)
 
 
-SHIPPED = {"digits": 10, "digits-balanced": 3, "digits3": 6, "scenes": 3}  # how many of each
+SHIPPED = {"digits": 10, "digits-balanced": 3, "digits3": 6}  # how many of each
 
 
 @pytest.mark.parametrize("name", [f"{kind}-{seed}" for kind, number in SHIPPED.items() for seed in range(number)])
@@ -177,13 +175,8 @@ def test_the_shipped_networks(name):
     network, about = load_model(name), read_metadata(name)
     assert network.name == name == about["name"]
     assert network.seed == about["training"]["options"]["seed"]
-    if is_of_scenes(name):
-        assert network.config == scenes_config()
-        assert len(held_out_images(name)) == 16
-        assert about["training"]["epochs"][-1]["validation_classes_decided"] > 1
-    else:
-        assert network.config == digits_config(n_objects=about["training"]["options"]["n_objects"])
-        assert about["training"]["epochs"][-1]["validation_accuracy"] > 0.9
+    assert network.config == digits_config(n_objects=about["training"]["options"]["n_objects"])
+    assert about["training"]["epochs"][-1]["validation_accuracy"] > 0.9
 
 
 # Damaged and foreign safetensors
