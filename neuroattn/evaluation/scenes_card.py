@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from neuroattn.evaluation.card import by_what, hashes, interval, of_recipes, span, time_taken
+from neuroattn.evaluation.network_scenes import held_out_scenes, trained_on_note
 from neuroattn.evaluation.networks import over_networks
 from neuroattn.evaluation.scenes import evaluate_scenes
-from neuroattn.evaluation.scenes_run import held_out_scenes, trained_on_note
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

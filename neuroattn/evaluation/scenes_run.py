@@ -4,35 +4,32 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from neuroattn.device import choose_device
+from neuroattn.evaluation.network_scenes import held_out_scenes, scenes_for, trained_on_note
 from neuroattn.evaluation.networks import over_networks
 from neuroattn.evaluation.output_file import require_folder, require_new
 from neuroattn.evaluation.scenes import evaluate_scenes
+from neuroattn.evaluation.scenes_card import scenes_card
 from neuroattn.models.checkpoint import (
     checkpoint_path,
-    class_names,
-    held_out_images,
     is_of_scenes,
     load_models,
     read_metadata,
     shipped_models,
-    trained_on,
 )
-from neuroattn.stimuli.coco import SUPERCATEGORIES
-from neuroattn.stimuli.scenes import load_scenes, require_classes, tell_notes
+from neuroattn.stimuli.scenes import tell_notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from neuroattn.evaluation.config import ScenesCardConfig, ScenesConfig
-    from neuroattn.models.gated import GatedNetwork
     from neuroattn.stimuli.scenes import Scenes
 
 
@@ -97,8 +94,6 @@ def write_scenes_card(config: ScenesCardConfig, tell: Callable[[str], None]) -> 
         If a file does not say how it was trained, the scenes cannot be had or are others than those that it was trained
         with, or the card's folder does not exist.
     """
-    from neuroattn.evaluation.scenes_card import scenes_card
-
     require_folder("out", config.out)
     names = config.model or tuple(name for name in shipped_models() if is_of_scenes(name))
     if not names:
@@ -106,10 +101,7 @@ def write_scenes_card(config: ScenesCardConfig, tell: Callable[[str], None]) -> 
     if twice := sorted(set(names) & set(config.beside)):
         raise ValueError(f"beside must name other networks than model, got {', '.join(twice)}")
     files = [checkpoint_path(name) for name in names]
-    about = [read_metadata(file) for file in files]
-    for file, one in zip(files, about, strict=True):
-        if not {"options", "epochs", "scenes", "held_out_images"} <= set(one["training"]):
-            raise ValueError(f"model must say how it was trained on scenes, got {str(file)!r}, whose metadata does not")
+    about = [_described(file) for file in files]
     models = load_models([*names, *config.beside], device=choose_device(config.device))
     options = [one["training"]["options"] for one in about]
     kinds = {(one["n_objects"], one["labels"], tuple(one["size"])) for one in options}
@@ -126,7 +118,8 @@ def write_scenes_card(config: ScenesCardConfig, tell: Callable[[str], None]) -> 
                 f"annotations must be of the scenes that {str(file)!r} was trained with, got others (identity "
                 f"{scenes.identity[:12]}, not {one['training']['scenes']['sha256'][:12]})"
             )
-    tell_notes(scenes, tell)
+    if config.out is not None:  # otherwise the card alone is told
+        tell_notes(scenes, tell)
     others = dict(zip(config.beside, models[len(names) :], strict=True))
     text = scenes_card(files, about, models[: len(names)], others, scenes)
     if config.out is None:
@@ -135,79 +128,12 @@ def write_scenes_card(config: ScenesCardConfig, tell: Callable[[str], None]) -> 
         Path(config.out).write_text(text, encoding="utf-8")
 
 
-def scenes_for(
-    given: str,
-    model: GatedNetwork,
-    images: str,
-    annotations: str,
-    *,
-    n_objects: int = 2,
-    labels: str = "supercategory",
-    cache: str | None = None,
-) -> Scenes:
-    """Return scenes at the size that a network takes, once it is certain that their classes are its own.
-
-    Parameters
-    ----------
-    given
-        Name or file of the network.
-    model
-        The network itself.
-    images, annotations, n_objects, labels, cache
-        As for `neuroattn.stimuli.scenes.load_scenes`.
-
-    Raises
-    ------
-    ValueError
-        If the network does not take such scenes, or they cannot be had.
-    """
-    channels, height, width = model.config.size
-    if channels != 3:
-        raise ValueError(f"model {model.name!r} must take colour images (3, y, x), got {model.config.size}")
-    scenes = load_scenes(
-        images,
-        annotations,
-        size=(height, width),
-        n_objects=n_objects,
-        labels=labels,
-        cache=cache,
-    )
-    known = class_names(given) or SUPERCATEGORIES  # the paper's files do not tell theirs
-    require_classes(scenes, known, model.config.classes, model.name, annotations)
-    return scenes
-
-
-def held_out_scenes(name: str, scenes: Scenes) -> Scenes:
-    """Return the scenes that the training of a network held out.
-
-    Raises
-    ------
-    ValueError
-        If its file does not tell which, they are not all there, or they are fewer than two.
-    """
-    images = held_out_images(name)
-    if images is None:
-        raise ValueError(f"held_out_of must be a network that says which scenes it held out, got {name!r}")
-    if len(images) < 2:
-        raise ValueError(f"held_out_of must be a network that held out at least 2 scenes, got {name!r}: {len(images)}")
-    chosen = np.isin(scenes.table["image_id"], images)
-    if chosen.sum() < len(images):
-        raise ValueError(
-            f"annotations must have all {len(images):,} images that {name!r} held out, got {chosen.sum():,}; take "
-            "those that it was trained with"
-        )
-    return scenes.select(np.flatnonzero(chosen))
-
-
-def trained_on_note(given: str, name: str, scenes: Scenes) -> str:
-    """Return what must be said of a network that has seen some of these scenes, or perhaps has; "" if it has not."""
-    identity = trained_on(given)
-    if identity is None:
-        return ""
-    if identity != scenes.identity:
-        return f"NOTE: {name} was trained on other scenes, or on these made otherwise: it may have seen some of them"
-    seen = int((~np.isin(scenes.table["image_id"], held_out_images(given) or ())).sum())
-    return f"NOTE: {name} was trained on {seen:,} of these scenes: this is no test of it" if seen else ""
+def _described(file: Path) -> dict[str, Any]:
+    """Return what a network says of itself, once it is certain that it says how it was trained on scenes."""
+    about = read_metadata(file)
+    if not {"options", "epochs", "scenes", "held_out_images"} <= set(about["training"]):
+        raise ValueError(f"model must say how it was trained on scenes, got {str(file)!r}, whose metadata does not")
+    return about
 
 
 def _require_files(config: ScenesConfig) -> None:

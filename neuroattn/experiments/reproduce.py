@@ -257,8 +257,8 @@ def _scenes_networks(config: Config) -> list[str]:
 
 def _on_scenes(config: Config, name: str, device: torch.device) -> dict[tuple[str, str], float]:
     """Return (what, column) → number of one network, on the scenes that it held out where its file tells of any."""
+    from neuroattn.evaluation.network_scenes import held_out_scenes, scenes_for
     from neuroattn.evaluation.scenes import evaluate_scenes
-    from neuroattn.evaluation.scenes_run import held_out_scenes, scenes_for
     from neuroattn.models.checkpoint import is_of_scenes, load_model
 
     if config.images is None or config.annotations is None:
