@@ -56,6 +56,7 @@ class Step(NamedTuple):
 
 
 INITIAL = ("uniform", "he")
+_FIRST_GATE = 0.9
 
 
 class TopDown(nn.Module):
@@ -167,8 +168,8 @@ class GatedNetwork(nn.Module):
     initial
         ``uniform``: all within ±1/√fan-in, as torch's own; each stage then responds less than the one below. ``he``:
         bottom-up convolutions within ±√(6/fan-in), which keeps the spread of responses over stages (He et al. 2015,
-        arXiv:1502.01852), and top-down ones within ±1/√(the number of terms of a sum), which leaves gates near 0; both
-        without bias at first.
+        arXiv:1502.01852), and top-down ones within ±1/√(the number of terms of a sum), so that gates hardly differ from
+        place to place; both without bias at first, but for the image's gate, which begins at 0.9.
     name
         What recordings and tables call the network.
     seed
@@ -222,6 +223,11 @@ class GatedNetwork(nn.Module):
                 bound = 1 / math.sqrt(module.weight.shape[0] * math.prod(module.weight.shape[2:]))
                 module.weight.uniform_(-bound, bound, generator=generator)
                 module.bias.zero_()
+        first = cast("GatedStage", self.stages[0]).top_down.deconv.bias
+        if first is not None:
+            # Objects are a tenth of a picture's energy: no gate that is the same everywhere does better. From 0 the
+            # first steps throw it shut, too far for its slope to open it again.
+            first.fill_(math.atanh(_FIRST_GATE))
 
     @property
     def device(self) -> torch.device:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -243,15 +244,19 @@ def test_initial_weights_that_keep_the_spread():
         assert not stage.conv.bias.any()
         top_down = stage.top_down.deconv
         assert_allclose(top_down.weight.detach().abs().max() * (16 * top_down.weight.shape[0]) ** 0.5, 1, rtol=0.01)
-        assert not top_down.bias.any()
+        first = stage is networks[1].stages[0]
+        assert_allclose(top_down.bias.detach(), np.arctanh(0.9) if first else 0.0, rtol=1e-6)
 
 
-def test_he_leaves_the_gates_of_the_image_nearer_to_0():
+def test_he_leaves_the_gate_of_the_image_nearly_shut_and_even():
     image = torch.rand(4, 3, 100, 100, generator=seeded(1))
-    means = {}
+    spread, mean = {}, {}
     for initial in ("uniform", "he"):
         networks = [GatedNetwork(scenes_config(), seeded(seed), initial=initial) for seed in range(6)]
         with torch.no_grad():
-            gates = [net(image, net.open_gates(4), net.no_inhibition(4)).gates[0].abs().mean() for net in networks]
-        means[initial] = sum(map(float, gates)) / 6
-    assert means["he"] < 0.6 * means["uniform"]
+            gates = [net(image, net.open_gates(4), net.no_inhibition(4)).gates[0] for net in networks]
+        mean[initial] = [float(gate.mean()) for gate in gates]
+        spread[initial] = np.mean([float(gate.std()) for gate in gates])
+    assert min(mean["he"]) > 0.75
+    assert np.ptp(mean["he"]) < 0.4 * np.ptp(mean["uniform"])
+    assert spread["he"] < 0.6 * spread["uniform"]
