@@ -150,7 +150,7 @@ def run_training(config: TrainingConfig, see: Callable[[Tell], Seen], folder: Pa
     weights = weights_file(folder, config.name)
     with contextlib.ExitStack() as stack:
         if fabric.is_global_zero:
-            stack.callback(_remove_if_empty, folder)
+            stack.enter_context(_removed_if_refused(folder))
             stack.enter_context(_alone(folder, config.name))
         # Other machines may not see the folder.
         state = fabric.broadcast(load_state(resume, of) if fabric.is_global_zero else None)
@@ -187,7 +187,7 @@ def run_training(config: TrainingConfig, see: Callable[[Tell], Seen], folder: Pa
                 f"{metrics['validation_accuracy']:.4f}  training accuracy {metrics['training_accuracy']:.4f}  "
                 f"{metrics['composites_per_second']:.0f} composites/s"
             )
-            if metrics["validation_classes_decided"] == 1:
+            if metrics["validation_classes_decided"] == 1 and len(network.config.channels) > 2:
                 tell(
                     "warning: every held-out picture is decided alike; if that lasts, a stage may have fallen silent: "
                     "lower learning_rate or phi, or begin with a network that was trained at one step (--start)"
@@ -247,9 +247,15 @@ def kept(folder: Path, name: str) -> str:
     return "no batch was complete, so nothing was kept"
 
 
-def _remove_if_empty(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # there is something in it
-        folder.rmdir()
+@contextlib.contextmanager
+def _removed_if_refused(folder: Path) -> Iterator[None]:
+    """Leave no empty folder behind where the training cannot begin."""
+    try:
+        yield
+    except ValueError:
+        with contextlib.suppress(OSError):  # there is something in it
+            folder.rmdir()
+        raise
 
 
 def _clear(folder: Path, name: str) -> None:

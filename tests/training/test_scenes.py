@@ -195,7 +195,8 @@ def test_decisions_that_are_all_alike_are_told(options, tmp_path, capsys, monkey
         return fractions | {"validation_classes_decided": float(number)}
 
     monkeypatch.setattr(loop, "accuracy", dead)
-    status, out, _ = run_here(capsys, *options, "--epochs", 1, "--composites", 4, "--out", tmp_path / "run")
+    deep = ["--hidden", 3, 4, 5]  # of two stages none falls silent
+    status, out, _ = run_here(capsys, *options, *deep, "--epochs", 1, "--composites", 4, "--out", tmp_path / "run")
     assert status == 0
     assert ("warning: every held-out picture is decided alike" in out) == (number == 1)
 
