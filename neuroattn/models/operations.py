@@ -117,6 +117,10 @@ class _Tanh(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        if x.dtype == torch.float32:
+            y = _tanh_in_place(x.clone())
+            ctx.save_for_backward(1 - y * y)
+            return y
         half = torch.sigmoid_(2 * x.float())
         ctx.save_for_backward((half - half * half).mul_(4).to(x.dtype))
         return half.mul_(2).sub_(1).to(x.dtype)

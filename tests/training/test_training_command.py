@@ -84,6 +84,7 @@ def test_a_whole_training(folder, tmp_path):
     about = read_metadata(run / "a.safetensors")
     assert (about["name"], about["seed"]) == ("a", 0)
     assert about["training"]["options"] == {
+        "initial": "uniform",
         "name": "a",
         "n_objects": 2,
         "strength": 0.2,
