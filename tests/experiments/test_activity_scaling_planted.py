@@ -7,48 +7,15 @@ import pytest
 import torch
 import xarray as xr
 from numpy.testing import assert_allclose
+from scaled_subject import ScaledSubject
 
 from neuroattn.experiments import activity_scaling
 from neuroattn.models.config import digits_config
-from neuroattn.models.gated import GatedNetwork, Step
-
-MIDDLE = 21  # of 42 columns: gates open on one side of it
 
 
-class ScaledSubject(GatedNetwork):
-    """A network of one stage that attends the right digit unless that is inhibited.
-
-    Its units respond to the ungated image; from the second time step on a unit whose own digit is attended has its
-    response multiplied by `gain` and raised by `offset`.
-    """
-
-    def __init__(self, *, gain, offset, seed=0):
-        super().__init__(digits_config(channels=(7,)), torch.Generator().manual_seed(seed), name=f"planted-{seed}")
-        self.gain, self.offset = gain, offset
-
-    def with_strength(self, strength):
-        del strength  # what is planted does not depend on it
-        return self
-
-    def forward(self, image, gates, inhibition, *, top_down=True, strength=None):
-        del top_down
-        (gate,), (mask,), (stage,) = gates, inhibition, self.stages
-        s = self.config.strength if strength is None else strength
-        gated_image = stage.gated_input(image * (1 - s * gate))
-        started = gate.flatten(1).any(1)
-        left = gate[..., :MIDDLE].mean((1, 2, 3)) < gate[..., MIDDLE:].mean((1, 2, 3))
-        response = stage.conv(image).relu() + 0.05
-        attended = torch.zeros(len(image), response.shape[3], dtype=torch.bool)
-        attended[:, :11] = (started & left)[:, None]
-        attended[:, 28:] = (started & ~left)[:, None]
-        scaled = torch.where(attended[:, None, None], self.gain * response + self.offset, response)
-        stage.response(scaled)
-        inhibited = mask[..., MIDDLE:].float().mean((1, 2, 3)) > 0.5
-        signal = torch.zeros_like(image)
-        signal[..., MIDDLE:] = inhibited[:, None, None, None].float()
-        signal[..., :MIDDLE] = 1 - inhibited[:, None, None, None].float()
-        logits = self.logits_probe(torch.zeros(len(image), self.config.classes))
-        return Step(logits, gated_image, [stage.following_gate(signal, mask)])
+def planted(**effect):
+    """Return a subject of composites of two digits."""
+    return ScaledSubject(digits_config(channels=(7,)), left=11, right=28, **effect)
 
 
 def run(*subjects, **options):
@@ -68,7 +35,7 @@ def row(tables, what):
     [(1.6, 0.0, "multiplicative"), (1.0, 0.3, "additive"), (1.3, 0.2, "multiplicative and additive")],
 )
 def test_planted_gain_and_offset_come_back(gain, offset, form):
-    tables = run(ScaledSubject(gain=gain, offset=offset), n_stimuli=200)
+    tables = run(planted(gain=gain, offset=offset), n_stimuli=200)
     units = tables.units[tables.units["excluded_by"] == ""]
     assert len(units) > 100
     assert set(units["own"]) == {0, 1}
@@ -91,7 +58,7 @@ def test_planted_gain_and_offset_come_back(gain, offset, form):
 
 
 def test_where_nothing_is_planted_nothing_is_found():
-    tables = run(ScaledSubject(gain=1.0, offset=0.0), n_stimuli=100)
+    tables = run(planted(gain=1.0, offset=0.0), n_stimuli=100)
     for what, null in (("modulation_index", 0), ("gain_ratio", 1), ("difference", 0), ("slope", 1), ("intercept", 0)):
         assert_allclose(row(tables, what)["estimate"], null, atol=1e-6)
     assert_allclose(row(tables, "roc_area")["estimate"], 0.5)
@@ -100,7 +67,7 @@ def test_where_nothing_is_planted_nothing_is_found():
 
 
 def test_several_networks_are_the_sample():
-    subjects = [ScaledSubject(gain=1.2 + 0.1 * seed, offset=0.1, seed=seed) for seed in range(6)]
+    subjects = [planted(gain=1.2 + 0.1 * seed, offset=0.1, seed=seed) for seed in range(6)]
     tables = run(*subjects, n_stimuli=60, n_control_stimuli=20)
     index = row(tables, "modulation_index")
     means = tables.units.groupby("model")["modulation_index"].mean()
@@ -116,7 +83,7 @@ def test_several_networks_are_the_sample():
 
 
 def test_a_subject_that_does_not_attend_is_refused():
-    blind = ScaledSubject(gain=1.0, offset=0.0)
+    blind = planted(gain=1.0, offset=0.0)
     blind.forward = lambda image, gates, inhibition, **options: ScaledSubject.forward(
         blind, image, gates, [torch.zeros_like(mask) for mask in inhibition], **options
     )

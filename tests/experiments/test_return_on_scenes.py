@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 import xarray as xr
 from drawn_scenes import drawn_scenes
 from numpy.testing import assert_array_equal
@@ -15,22 +14,10 @@ from numpy.testing import assert_array_equal
 from neuroattn.experiments import inhibition_of_return
 from neuroattn.experiments.protocol import main
 from neuroattn.experiments.scene_stimuli import SYNTHETIC
-from neuroattn.models.checkpoint import save_model
-from neuroattn.models.config import GatedConfig
-from neuroattn.models.gated import GatedNetwork
 from neuroattn.stimuli.coco import Rule, read_annotations, select_scenes
 from neuroattn.stimuli.synthetic_scenes import write_synthetic_scenes
 
 SMALL = ["--stimuli", "scenes", "--size", "40", "60", "--n_control_stimuli", "20", "--n_resamples", "100"]
-
-
-@pytest.fixture
-def network(tmp_path):
-    config = GatedConfig(size=(3, 40, 60), channels=(4, 5, 6), classes=12, resize="bicubic", strength=0.3, steps=2)
-    path = tmp_path / "small.safetensors"
-    model = GatedNetwork(config, torch.Generator().manual_seed(0), name="small")
-    save_model(model, path, training={}, provenance={})
-    return str(path)
 
 
 def run(capsys, *arguments):

@@ -9,47 +9,17 @@ import torch
 import xarray as xr
 from drawn_scenes import drawn_scenes
 from numpy.testing import assert_allclose, assert_array_equal
+from scaled_subject import ScaledSubject
 
 from neuroattn.experiments import activity_scaling
 from neuroattn.experiments.protocol import main
 from neuroattn.experiments.scene_stimuli import SYNTHETIC
-from neuroattn.models.checkpoint import save_model
 from neuroattn.models.config import GatedConfig
-from neuroattn.models.gated import GatedNetwork, Step
+from neuroattn.models.gated import GatedNetwork
 from neuroattn.models.receptive_field import own_object, receptive_field
 from neuroattn.statistics.scaling_units import TOO_FEW, Responses, scaling_units
 
-MIDDLE = 30  # of 60 columns
 CONFIG = {"size": (3, 40, 60), "classes": 12, "resize": "bicubic", "strength": 0.3}
-
-
-class ScaledSubject(GatedNetwork):
-    """A network of one stage that attends the right half unless that is inhibited, and scales what is attended."""
-
-    gain = 1.5
-
-    def with_strength(self, strength):
-        del strength  # what is planted does not depend on it
-        return self
-
-    def forward(self, image, gates, inhibition, *, top_down=True, strength=None):
-        del top_down
-        (gate,), (mask,), (stage,) = gates, inhibition, self.stages
-        s = self.config.strength if strength is None else strength
-        gated_image = stage.gated_input(image * (1 - s * gate))
-        started = gate.flatten(1).any(1)
-        left = gate[..., :MIDDLE].mean((1, 2, 3)) < gate[..., MIDDLE:].mean((1, 2, 3))
-        response = stage.conv(image).relu() + 0.05
-        attended = torch.zeros(len(image), response.shape[3], dtype=torch.bool)
-        attended[:, :28] = (started & left)[:, None]
-        attended[:, 28:] = (started & ~left)[:, None]
-        stage.response(torch.where(attended[:, None, None], self.gain * response, response))
-        inhibited = mask[..., MIDDLE:].float().mean((1, 2, 3)) > 0.5
-        signal = torch.zeros_like(image)
-        signal[..., MIDDLE:] = inhibited[:, None, None, None].float()
-        signal[..., :MIDDLE] = 1 - inhibited[:, None, None, None].float()
-        logits = self.logits_probe(torch.zeros(len(image), self.config.classes))
-        return Step(logits, gated_image, [stage.following_gate(signal, mask)])
 
 
 def test_planted_gain_comes_back(tmp_path):
@@ -58,7 +28,7 @@ def test_planted_gain_comes_back(tmp_path):
         stimuli="scenes", images=str(images), annotations=str(annotations), cache=str(tmp_path / "cache"),
         size=(40, 60), controls=("none",), strengths=(0.3,), n_control_stimuli=40, n_resamples=100, n_units=300,
     )  # fmt: skip
-    subject = ScaledSubject(GatedConfig(channels=(7,), **CONFIG), torch.Generator().manual_seed(0), name="planted")
+    subject = ScaledSubject(GatedConfig(channels=(7,), **CONFIG), left=28, right=28, gain=1.5)
     shown = activity_scaling.stimuli(config)
     tree = xr.DataTree.from_dict({"/planted": activity_scaling.recording(config, subject, shown)})
     tables = activity_scaling.analysis(config, tree)
@@ -116,14 +86,6 @@ def test_stimuli_without_an_own_object_do_not_count():
         assert_allclose(table.loc[unit, [f"modulation_index_step_{t}" for t in range(3)]].astype(float), index)
         assert table.loc[unit, "n_stimuli"] == rows.sum()
     assert table.loc[4, ["modulation_index", "slope", "modulation_index_step_1"]].isna().all()
-
-
-@pytest.fixture
-def network(tmp_path):
-    path = tmp_path / "small.safetensors"
-    model = GatedNetwork(GatedConfig(channels=(4, 5, 6), **CONFIG), torch.Generator().manual_seed(0), name="small")
-    save_model(model, path, training={}, provenance={})
-    return str(path)
 
 
 def run(capsys, *arguments):

@@ -7,28 +7,15 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from drawn_scenes import COLOURS, drawn_scenes
 from numpy.testing import assert_array_equal
 
 from neuroattn.experiments import tuning
 from neuroattn.experiments.protocol import main
 from neuroattn.experiments.scene_stimuli import SYNTHETIC
-from neuroattn.models.checkpoint import save_model
-from neuroattn.models.config import GatedConfig
-from neuroattn.models.gated import GatedNetwork
 
 SMALL = ["--stimuli", "scenes", "--size", "40", "60", "--n_orientations", "6", "--n_widths", "2", "--n_x", "2"]
 SMALL += ["--n_y", "3", "--n_resamples", "100", "--design", "free", "--driven", "0.0001", "--batch_size", "40"]
-
-
-@pytest.fixture
-def network(tmp_path):
-    config = GatedConfig(size=(3, 40, 60), channels=(4, 5, 6), classes=12, resize="bicubic", strength=0.3, steps=2)
-    path = tmp_path / "small.safetensors"
-    model = GatedNetwork(config, torch.Generator().manual_seed(0), name="small")
-    save_model(model, path, training={}, provenance={})
-    return str(path)
 
 
 def run(capsys, *arguments):
