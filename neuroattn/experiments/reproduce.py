@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
-    import torch
 
     from neuroattn.models.gated import GatedNetwork
     from neuroattn.stimuli.stimulus_set import StimulusSet
@@ -110,7 +109,7 @@ def reproduce(config: Config, folder: Path, tell: Callable[[str], None]) -> pd.D
     import yaml
 
     from neuroattn.device import choose_device
-    from neuroattn.models.checkpoint import load_model, load_models, weights_hash
+    from neuroattn.models.checkpoint import load_models, weights_hash
     from neuroattn.provenance import versions
     from neuroattn.statistics.reproduction import compare
 
@@ -125,7 +124,8 @@ def reproduce(config: Config, folder: Path, tell: Callable[[str], None]) -> pd.D
         raise ValueError(f"published must have another name than models, got {published.name!r}; rename the file")
     models = [*([] if published is None else [published]), *ours]
     scenes_networks = _scenes_networks(config) if config.images else []
-    of_scenes = {name: _on_scenes(config, name, device) for name in scenes_networks}
+    scenes_models = dict(zip(scenes_networks, load_models(scenes_networks, device=device), strict=True))
+    of_scenes = {name: _on_scenes(config, name, model) for name, model in scenes_models.items()}
     tuned = {}
     if published is not None or config.tuning_networks:
         stimuli = _bars(config)
@@ -154,7 +154,7 @@ def reproduce(config: Config, folder: Path, tell: Callable[[str], None]) -> pd.D
     about = {
         "configuration": {key: value for key, value in asdict(config).items() if key != "out"},
         "weights_sha256": {model.name: weights_hash(model) for model in models},
-        "scenes_weights_sha256": {name: weights_hash(load_model(name)) for name in scenes_networks},
+        "scenes_weights_sha256": {name: weights_hash(model) for name, model in scenes_models.items()},
         "versions": versions(),
     }
     _write(folder, table, about)
@@ -255,15 +255,14 @@ def _scenes_networks(config: Config) -> list[str]:
     return [*([config.published_scenes] if config.published_scenes else []), *ours]
 
 
-def _on_scenes(config: Config, name: str, device: torch.device) -> dict[tuple[str, str], float]:
+def _on_scenes(config: Config, name: str, model: GatedNetwork) -> dict[tuple[str, str], float]:
     """Return (what, column) → number of one network, on the scenes that it held out where its file tells of any."""
     from neuroattn.evaluation.network_scenes import held_out_scenes, scenes_for
     from neuroattn.evaluation.scenes import evaluate_scenes
-    from neuroattn.models.checkpoint import is_of_scenes, load_model
+    from neuroattn.models.checkpoint import is_of_scenes
 
     if config.images is None or config.annotations is None:
         raise TypeError("scenes must be named")
-    model = load_model(name, device=device)
     scenes = scenes_for(name, model, config.images, config.annotations, cache=config.cache)
     if is_of_scenes(name):  # on what it was trained on, it would do better than it can
         scenes = held_out_scenes(name, scenes)
