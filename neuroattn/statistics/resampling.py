@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -91,23 +91,17 @@ def hierarchical_bootstrap(
     _require(data, labels, statistic, n_resamples, confidence)
     levels, order = _levels(labels, len(data))
     data = data[order]
-    place = None
-    if statistic == "median":  # units are counted in the order of their values
-        place = np.empty(len(data), dtype=np.int64)
-        place[np.argsort(data, kind="stable")] = np.arange(len(data))
-        data = np.sort(data)
+    estimate = {"mean": _means, "median": _medians}[statistic]
     estimates = np.empty(n_resamples)
-    chunk = max(1, _DRAWS_PER_CHUNK // len(data))
+    # Means draw every unit. Medians, and shares of units, need the number of draws of every cluster alone.
+    width = len(data) if statistic == "mean" and not _binary(data) else len(levels[-1].size)
+    chunk = max(1, _DRAWS_PER_CHUNK // width)
     for start in range(0, n_resamples, chunk):
         stop = min(start + chunk, n_resamples)
         counts = np.ones((stop - start, 1), dtype=np.int64)
         for level in levels[:-1]:
             counts = _draw(counts, level, generator)
-        counts = _draw(counts, levels[-1], generator, place)
-        if statistic == "mean":
-            estimates[start:stop] = counts @ data / counts.sum(axis=1)
-        else:
-            estimates[start:stop] = _weighted_median(counts, data)
+        estimates[start:stop] = estimate(counts, levels[-1], data, generator)
     tail = (1 - confidence) / 2
     number = next((len(level.size) for level in levels[1:] if len(level.size) > 1), len(data))
     if expanded:
@@ -141,29 +135,113 @@ def _unclipped(value: float) -> float:
     return float(np.sign(value) * np.inf) if abs(value) > _HUGE / 1e50 else float(value)
 
 
-def _draw(counts: IntArray, level: _Level, generator: np.random.Generator, place: IntArray | None = None) -> IntArray:
-    """Return how often each member is drawn, given how often its group was, (resample, group).
-
-    The result is (resample, member), members in their own order or at their `place`.
-    """
+def _draw(counts: IntArray, level: _Level, generator: np.random.Generator) -> IntArray:
+    """Return how often each member is drawn, (resample, member), given how often its group was, (resample, group)."""
     n_members = int(level.size.sum())
     draws = (counts * level.size).ravel()
     first = np.repeat(np.tile(level.first, len(counts)), draws)
     size = np.repeat(np.tile(level.size, len(counts)), draws)
     member = first + (generator.random(len(first)) * size).astype(np.int64)
-    if place is not None:
-        member = place[member]
     row = np.repeat(np.arange(len(counts)) * n_members, draws.reshape(counts.shape).sum(axis=1))
     return np.bincount(row + member, minlength=len(counts) * n_members).reshape(len(counts), n_members)
 
 
-def _weighted_median(counts: IntArray, values: FloatArray) -> FloatArray:
-    """Return the median of each row's resample: `counts` (resample, unit) of the sorted `values` (unit,)."""
-    below = counts.cumsum(axis=1)
-    total = below[:, -1:]
-    lower = (below <= (total - 1) // 2).sum(axis=1)
-    upper = (below <= total // 2).sum(axis=1)
-    return np.asarray((values[lower] + values[upper]) / 2)
+def _binary(values: FloatArray) -> bool:
+    return bool(((values == 0) | (values == 1)).all())
+
+
+def _means(counts: IntArray, units: _Level, values: FloatArray, generator: np.random.Generator) -> FloatArray:
+    """Return the mean of each resample, given how often every cluster of units was drawn, (resample, cluster)."""
+    if _binary(values):  # which of the units were drawn does not matter, only how many of those that are 1
+        share = np.add.reduceat(values, units.first) / units.size
+        draws = counts * units.size
+        return np.asarray(generator.binomial(draws, share).sum(axis=1) / draws.sum(axis=1))
+    of_unit = _draw(counts, units, generator)
+    return np.asarray(of_unit @ values / of_unit.sum(axis=1))
+
+
+def _medians(counts: IntArray, units: _Level, values: FloatArray, generator: np.random.Generator) -> FloatArray:
+    """Return the median of each resample, given how often every cluster of units was drawn, (resample, cluster)."""
+    order = np.argsort(values, kind="stable")
+    cluster = np.repeat(np.arange(len(units.size)), units.size)[order]
+    places = _Places(len(values), np.sort(cluster * len(values) + np.arange(len(values))), units.first)
+    draws = counts * units.size
+    total = draws.sum(axis=1)
+    low, high = np.zeros_like(total), np.full_like(total, len(values))
+    lower, upper = _order_statistics(places, low, high, draws, (total - 1) // 2, total // 2, generator)
+    ascending = values[order]
+    return np.asarray((ascending[lower] + ascending[upper]) / 2)
+
+
+class _Places(NamedTuple):
+    """Where the units of every cluster stand among all units in the order of their values.
+
+    Attributes
+    ----------
+    n_units
+        Of all clusters.
+    keys
+        (unit,) cluster · n_units + place, ascending.
+    first
+        (cluster,) index of its first key.
+    """
+
+    n_units: int
+    keys: IntArray
+    first: IntArray
+
+    def below(self, place: IntArray) -> IntArray:
+        """Return how many units of every cluster stand before a place, (resample, cluster)."""
+        start = np.arange(len(self.first)) * self.n_units
+        return np.searchsorted(self.keys, start + place[:, None]) - self.first
+
+
+def _order_statistics(
+    places: _Places,
+    low: IntArray,
+    high: IntArray,
+    draws: IntArray,
+    lower: IntArray,
+    upper: IntArray,
+    generator: np.random.Generator,
+) -> tuple[IntArray, IntArray]:
+    """Return the places of the `lower` and the `upper` of the drawn units, which are one unit or neighbours.
+
+    Of every cluster `draws` (resample, cluster) units fell, each at random, into the places from `low` to before
+    `high`. How many of them fell into the lower half of these places is binomial, and tells in which half a rank lies:
+    halving after halving finds its place, with no need to draw the others'.
+    """
+    found = np.empty((2, len(low)), dtype=np.int64)
+    rows = np.arange(len(low))
+    at_low, at_high = places.below(low), places.below(high)
+    while len(rows):
+        single = high - low == 1
+        found[:, rows[single]] = low[single]
+        middle = (low + high) // 2
+        at_middle = places.below(middle)
+        share = (at_middle - at_low) / np.maximum(at_high - at_low, 1)
+        left = generator.binomial(draws, share)
+        n_left = left.sum(axis=1)
+        apart = ~single & (lower < n_left) & (upper >= n_left)
+        if apart.any():  # from here on the two go their own ways: the last on the left, and the first on the right
+            last = n_left[apart] - 1
+            half = (places, low[apart], middle[apart], left[apart], last, last, generator)
+            found[0, rows[apart]] = _order_statistics(*half)[0]
+            none = np.zeros_like(last)
+            half = (places, middle[apart], high[apart], (draws - left)[apart], none, none, generator)
+            found[1, rows[apart]] = _order_statistics(*half)[1]
+        go = ~single & ~apart
+        is_left = (upper < n_left)[go]
+        taken = np.where(is_left, 0, n_left[go])
+        lower, upper = lower[go] - taken, upper[go] - taken
+        low, high = np.where(is_left, low[go], middle[go]), np.where(is_left, middle[go], high[go])
+        of_cluster = is_left[:, None]
+        at_low, at_high = (
+            np.where(of_cluster, at_low[go], at_middle[go]),
+            np.where(of_cluster, at_middle[go], at_high[go]),
+        )
+        draws, rows = np.where(of_cluster, left[go], (draws - left)[go]), rows[go]
+    return found[0], found[1]
 
 
 def _levels(labels: list[npt.NDArray[Any]], n_units: int) -> tuple[list[_Level], npt.NDArray[np.intp]]:

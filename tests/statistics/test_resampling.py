@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import re
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
-from neuroattn.statistics.resampling import _draw, _Level, _weighted_median, hierarchical_bootstrap, median
+from neuroattn.statistics.resampling import _draw, _Level, _means, _medians, hierarchical_bootstrap, median
 
 
 def width(interval):
@@ -105,12 +106,29 @@ def test_members_are_drawn_alike():
     assert_allclose(counts.var(axis=0), [2 / 3, 2 / 3, 2 / 3, 1 / 2, 1 / 2], atol=0.03)
 
 
-@pytest.mark.parametrize("total", [6, 7])
-def test_median_of_counts_is_the_median(total):
-    generator = np.random.default_rng(total)
-    values = np.sort(generator.normal(size=5))
-    counts = generator.multinomial(total, np.full(5, 0.2), size=31)
-    assert_allclose(_weighted_median(counts, values), [np.median(np.repeat(values, row)) for row in counts])
+@pytest.mark.parametrize("draws_of", [(1, 1), (2, 0), (0, 2), (2, 1)])
+@pytest.mark.parametrize("estimate", [_medians, _means])
+def test_resamples_have_the_distribution_of_all_that_can_be_drawn(estimate, draws_of):
+    """Two clusters of three units, drawn once, twice or not at all: every outcome can be listed."""
+    level = _Level(first=np.array([0, 3]), size=np.array([3, 3]))
+    values = np.array([1.0, 5.0, 2.5, 2.0, 4.0, 3.2] if estimate is _medians else [1.0, 0.0, 0.0, 1.0, 0.0, 1.0])
+    clusters = [values[:3]] * 3 * draws_of[0] + [values[3:]] * 3 * draws_of[1]
+    outcomes = np.array([*itertools.product(*clusters)])
+    what = np.median(outcomes, axis=1) if estimate is _medians else outcomes.mean(axis=1)
+    possible, ways = np.unique(what.round(9), return_counts=True)
+    n = 20_000
+    found = estimate(np.tile(draws_of, (n, 1)), level, values, np.random.default_rng(1)).round(9)
+    assert set(found) <= set(possible)
+    observed = (found[:, None] == possible).sum(axis=0)
+    expected = n * ways / ways.sum()
+    likely = expected >= 5
+    pooled = [np.append(counts[likely], counts[~likely].sum() + 1e-9) for counts in (observed, expected)]
+    assert stats.chisquare(*pooled).pvalue > 0.001
+
+
+def test_equal_values_are_units_of_their_own():
+    low, high = hierarchical_bootstrap([2.0] * 9 + [3.0], [], "median", 400, np.random.default_rng(0))
+    assert low == high == 2
 
 
 def test_median_weighs_each_unit_by_its_own_draws():
