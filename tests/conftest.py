@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # every core has a process of its own, and torch must not take it another's
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 REFERENCE = Path(os.environ.get("NEUROATTN_REFERENCE", Path(__file__).resolve().parents[2] / "shared"))
 
 
