@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 from scipy.special import ndtr, stdtrit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from neuroattn.statistics.least_squares import FloatArray, IntArray
 
@@ -91,7 +92,11 @@ def hierarchical_bootstrap(
     _require(data, labels, statistic, n_resamples, confidence)
     levels, order = _levels(labels, len(data))
     data = data[order]
-    estimate = {"mean": _means, "median": _medians}[statistic]
+    estimate: Callable[[IntArray, np.random.Generator], FloatArray]
+    if statistic == "median":
+        estimate = partial(_medians, _ranked(levels[-1], data))
+    else:
+        estimate = partial(_means, levels[-1], data)
     estimates = np.empty(n_resamples)
     # Means draw every unit. Medians, and shares of units, need the number of draws of every cluster alone.
     width = len(data) if statistic == "mean" and not _binary(data) else len(levels[-1].size)
@@ -101,7 +106,7 @@ def hierarchical_bootstrap(
         counts = np.ones((stop - start, 1), dtype=np.int64)
         for level in levels[:-1]:
             counts = _draw(counts, level, generator)
-        estimates[start:stop] = estimate(counts, levels[-1], data, generator)
+        estimates[start:stop] = estimate(counts, generator)
     tail = (1 - confidence) / 2
     number = next((len(level.size) for level in levels[1:] if len(level.size) > 1), len(data))
     if expanded:
@@ -150,7 +155,7 @@ def _binary(values: FloatArray) -> bool:
     return bool(((values == 0) | (values == 1)).all())
 
 
-def _means(counts: IntArray, units: _Level, values: FloatArray, generator: np.random.Generator) -> FloatArray:
+def _means(units: _Level, values: FloatArray, counts: IntArray, generator: np.random.Generator) -> FloatArray:
     """Return the mean of each resample, given how often every cluster of units was drawn, (resample, cluster)."""
     if _binary(values):  # which of the units were drawn does not matter, only how many of those that are 1
         share = np.add.reduceat(values, units.first) / units.size
@@ -160,44 +165,48 @@ def _means(counts: IntArray, units: _Level, values: FloatArray, generator: np.ra
     return np.asarray(of_unit @ values / of_unit.sum(axis=1))
 
 
-def _medians(counts: IntArray, units: _Level, values: FloatArray, generator: np.random.Generator) -> FloatArray:
+def _medians(ranked: _Ranked, counts: IntArray, generator: np.random.Generator) -> FloatArray:
     """Return the median of each resample, given how often every cluster of units was drawn, (resample, cluster)."""
-    order = np.argsort(values, kind="stable")
-    cluster = np.repeat(np.arange(len(units.size)), units.size)[order]
-    places = _Places(len(values), np.sort(cluster * len(values) + np.arange(len(values))), units.first)
-    draws = counts * units.size
+    draws = counts * ranked.size
     total = draws.sum(axis=1)
-    low, high = np.zeros_like(total), np.full_like(total, len(values))
-    lower, upper = _order_statistics(places, low, high, draws, (total - 1) // 2, total // 2, generator)
-    ascending = values[order]
-    return np.asarray((ascending[lower] + ascending[upper]) / 2)
+    low, high = np.zeros_like(total), np.full_like(total, len(ranked.values))
+    lower, upper = _order_statistics(ranked, low, high, draws, (total - 1) // 2, total // 2, generator)
+    return np.asarray((ranked.values[lower] + ranked.values[upper]) / 2)
 
 
-class _Places(NamedTuple):
+class _Ranked(NamedTuple):
     """Where the units of every cluster stand among all units in the order of their values.
 
     Attributes
     ----------
-    n_units
-        Of all clusters.
+    values
+        (unit,) of all clusters, ascending.
     keys
-        (unit,) cluster · n_units + place, ascending.
-    first
-        (cluster,) index of its first key.
+        (unit,) cluster · number of units + place, ascending.
+    first, size
+        (cluster,) index of its first key, and how many it has.
     """
 
-    n_units: int
+    values: FloatArray
     keys: IntArray
     first: IntArray
+    size: IntArray
 
     def below(self, place: IntArray) -> IntArray:
         """Return how many units of every cluster stand before a place, (resample, cluster)."""
-        start = np.arange(len(self.first)) * self.n_units
+        start = np.arange(len(self.first)) * len(self.values)
         return np.searchsorted(self.keys, start + place[:, None]) - self.first
 
 
+def _ranked(units: _Level, values: FloatArray) -> _Ranked:
+    order = np.argsort(values, kind="stable")
+    cluster = np.repeat(np.arange(len(units.size)), units.size)[order]
+    keys = np.sort(cluster * len(values) + np.arange(len(values)))
+    return _Ranked(values[order], keys, units.first, units.size)
+
+
 def _order_statistics(
-    places: _Places,
+    ranked: _Ranked,
     low: IntArray,
     high: IntArray,
     draws: IntArray,
@@ -213,22 +222,22 @@ def _order_statistics(
     """
     found = np.empty((2, len(low)), dtype=np.int64)
     rows = np.arange(len(low))
-    at_low, at_high = places.below(low), places.below(high)
+    at_low, at_high = ranked.below(low), ranked.below(high)
     while len(rows):
         single = high - low == 1
         found[:, rows[single]] = low[single]
         middle = (low + high) // 2
-        at_middle = places.below(middle)
+        at_middle = ranked.below(middle)
         share = (at_middle - at_low) / np.maximum(at_high - at_low, 1)
         left = generator.binomial(draws, share)
         n_left = left.sum(axis=1)
         apart = ~single & (lower < n_left) & (upper >= n_left)
         if apart.any():  # from here on the two go their own ways: the last on the left, and the first on the right
             last = n_left[apart] - 1
-            half = (places, low[apart], middle[apart], left[apart], last, last, generator)
+            half = (ranked, low[apart], middle[apart], left[apart], last, last, generator)
             found[0, rows[apart]] = _order_statistics(*half)[0]
             none = np.zeros_like(last)
-            half = (places, middle[apart], high[apart], (draws - left)[apart], none, none, generator)
+            half = (ranked, middle[apart], high[apart], (draws - left)[apart], none, none, generator)
             found[1, rows[apart]] = _order_statistics(*half)[1]
         go = ~single & ~apart
         is_left = (upper < n_left)[go]

@@ -165,7 +165,7 @@ def test_a_file_that_is_missing(tmp_path, name):
         load_model(path)
 
 
-SHIPPED = {"digits": 10, "digits-balanced": 3, "digits3": 6}  # how many of each
+SHIPPED = {"digits": 10, "digits-balanced": 3, "digits3": 6, "scenes": 3}  # how many of each
 
 
 @pytest.mark.parametrize("name", [f"{kind}-{seed}" for kind, number in SHIPPED.items() for seed in range(number)])
@@ -174,9 +174,15 @@ def test_the_shipped_networks(name):
     assert len(shipped_models()) == sum(SHIPPED.values())
     network, about = load_model(name), read_metadata(name)
     assert network.name == name == about["name"]
-    assert network.seed == about["training"]["options"]["seed"]
-    assert network.config == digits_config(n_objects=about["training"]["options"]["n_objects"])
-    assert about["training"]["epochs"][-1]["validation_accuracy"] > 0.9
+    options, last = about["training"]["options"], about["training"]["epochs"][-1]
+    assert network.seed == options["seed"]
+    if name.startswith("scenes"):
+        assert network.config == scenes_config()
+        assert len(about["training"]["held_out_images"]) == 16
+        assert last["validation_classes_decided"] > 4
+    else:
+        assert network.config == digits_config(n_objects=options["n_objects"])
+        assert last["validation_accuracy"] > 0.9
 
 
 # Damaged and foreign safetensors

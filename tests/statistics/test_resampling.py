@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
-from neuroattn.statistics.resampling import _draw, _Level, _means, _medians, hierarchical_bootstrap, median
+from neuroattn.statistics.resampling import _draw, _Level, _means, _medians, _ranked, hierarchical_bootstrap, median
 
 
 def width(interval):
@@ -116,8 +116,8 @@ def test_resamples_have_the_distribution_of_all_that_can_be_drawn(estimate, draw
     outcomes = np.array([*itertools.product(*clusters)])
     what = np.median(outcomes, axis=1) if estimate is _medians else outcomes.mean(axis=1)
     possible, ways = np.unique(what.round(9), return_counts=True)
-    n = 20_000
-    found = estimate(np.tile(draws_of, (n, 1)), level, values, np.random.default_rng(1)).round(9)
+    n, given = 20_000, (_ranked(level, values),) if estimate is _medians else (level, values)
+    found = estimate(*given, np.tile(draws_of, (n, 1)), np.random.default_rng(1)).round(9)
     assert set(found) <= set(possible)
     observed = (found[:, None] == possible).sum(axis=0)
     expected = n * ways / ways.sum()
