@@ -6,7 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+settings.register_profile("tests", deadline=None)  # other tests share the cores: how long one takes says nothing
+settings.load_profile("tests")
 if "PYTEST_XDIST_WORKER" in os.environ:  # every core has a process of its own, and torch must not take it another's
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -146,7 +146,11 @@ def test_two_processes_share_a_store(network, many, tmp_path):
     torch.save(network, tmp_path / "network.pt")
     store = tmp_path / "shared.zarr"
     command = [sys.executable, "-c", SHARING, str(ROOT), str(tmp_path / "network.pt"), str(store)]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    both = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [process.stdout.readline() for process in both] == ["ready\n"] * 2
+    for process in both:
+        process.stdin.write("go\n")
+        process.stdin.flush()
     written = []
     for process in both:
         printed, _ = process.communicate(timeout=120)
@@ -177,6 +181,8 @@ network = torch.load(sys.argv[2], weights_only=False)
 objects = np.random.default_rng(0).uniform(0, 0.5, (101, 2, 1, 11, 13)).astype(np.float32)
 stimuli = StimulusSet(objects.sum(1), objects, pd.DataFrame({"name": [f"picture {k}" for k in range(101)]}))
 names = ["stage1/response", "stage2/gate", "readout/logits"]
+print("ready", flush=True)
+sys.stdin.readline()
 with record(network, stimuli, names, batch_size=3, store=sys.argv[3]) as t:
     assert bool(t["done"].all())
 print("whole")

@@ -170,7 +170,7 @@ def test_as_good_as_scipy_on_noisy_curves():
     assert n_compared > 80
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(turn=st.floats(-400, 400), seed=st.integers(0, 1000))
 def test_turning_the_labels_turns_the_preferred_orientation(turn, seed):
     generator = np.random.default_rng(seed)
@@ -182,7 +182,7 @@ def test_turning_the_labels_turns_the_preferred_orientation(turn, seed):
     assert turned["preferred"].between(0, 180, inclusive="left").all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(factor=st.floats(1e-6, 1e6), offset=st.floats(-10, 10), seed=st.integers(0, 1000))
 def test_scaling_the_response_scales_baseline_and_amplitude(factor, offset, seed):
     generator = np.random.default_rng(seed)

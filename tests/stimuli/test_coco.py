@@ -138,7 +138,6 @@ def files(draw):
     return images, Rule(least_area=numbers[0], most_overlap=numbers[1], n_objects=draw(st.integers(1, 3)))
 
 
-@settings(deadline=None)
 @given(files())
 def test_the_rule_is_that_of_dense_masks(tmp_path_factory, drawn):
     images, rule = drawn
@@ -310,7 +309,6 @@ def test_the_three_forms_of_outlines(form):
     assert_array_equal(decoded(segmentation), mask)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 50_000), min_size=2, max_size=30), st.booleans())
 def test_compressed_run_lengths_of_any_length(runs, object_first):
     runs = [0, *runs] if object_first else runs
@@ -322,7 +320,7 @@ def test_compressed_run_lengths_of_any_length(runs, object_first):
 LETTERS = st.text(st.characters(min_codepoint=48, max_codepoint=111), max_size=30)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.one_of(
         st.recursive(
@@ -339,7 +337,6 @@ def test_whatever_a_file_says_is_an_outline_or_none(segmentation):
     assert mask is None or (mask.shape == (10, 20) and mask.any())
 
 
-@settings(deadline=None)
 @given(st.integers(0, 40), st.characters(min_codepoint=48, max_codepoint=111))
 def test_a_damaged_letter_of_compressed_run_lengths(place, letter):
     mask = np.zeros((10, 20), bool)

@@ -14,7 +14,7 @@ from numpy.testing import assert_array_equal
 
 from neuroattn.stimuli.idx import read_idx
 
-quick = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def idx(array):
