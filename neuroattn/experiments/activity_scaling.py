@@ -316,7 +316,8 @@ def _confirmed(dataset: xr.Dataset) -> xr.Dataset:
     if halves.min() < FEWEST_STIMULI:
         raise ValueError(
             f"attention was confirmed in both states of {halves[0]} stimuli that select and {halves[1]} that measure, "
-            f"and must be of {FEWEST_STIMULI}; show more stimuli (--n_stimuli), or take a model that attends them"
+            f"and must be of {FEWEST_STIMULI}; show more stimuli (--n_stimuli), or take another model than "
+            f"{dataset[labels.MODEL].values[0]}, one that attends them"
         )
     return dataset.isel({labels.PRESENTATION: confirmed})
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+MOST_UPRIGHT = 8  # names that stand side by side under an axis
 CONTROL_NAMES = {
     "intact": "intact",
     "zero_strength": "s = 0",
@@ -78,7 +79,7 @@ def _draw_returns(axes: Axes, main: pd.DataFrame) -> None:
     axes.set_ylabel("second phase attends the object\nthat the first attended (fraction)")
     axes.set_xlabel(
         f"mask of the second phase (n = {_number(rows)})\n"
-        "carried, moved (no mask): objects changed places; place: of what stands there"
+        "carried, moved (no mask): objects changed places;\nplace: of what stands there"
     )
 
 
@@ -119,9 +120,12 @@ def _points(axes: Axes, rows: pd.DataFrame, names: Sequence[str], colour: str) -
     axes.vlines(at, rows["interval_low"], rows["interval_high"], color=colour)
     axes.plot(at, rows["estimate"], "o", ms=3, color=colour)
     axes.set_xticks(at, [name.replace("attended ", "attended\n") for name in names])
+    if len(rows) > MOST_UPRIGHT:
+        level = [name.replace("\n", " ") for name in names]
+        axes.set_xticks(at, level, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_xlim(-0.5, len(rows) - 0.5)
 
 
 def _number(rows: pd.DataFrame) -> str:
     models, stimuli = int(rows["n_models"].max()), int(rows["n_stimuli"].max())
-    return f"{models} network{'s' if models > 1 else ''}, {stimuli:,} composites"
+    return f"{models} network{'s' if models > 1 else ''}, {stimuli:,} stimuli"
