@@ -119,10 +119,11 @@ def _points(axes: Axes, rows: pd.DataFrame, names: Sequence[str], colour: str) -
     at = np.arange(len(rows))
     axes.vlines(at, rows["interval_low"], rows["interval_high"], color=colour)
     axes.plot(at, rows["estimate"], "o", ms=3, color=colour)
-    axes.set_xticks(at, [name.replace("attended ", "attended\n") for name in names])
     if len(rows) > MOST_UPRIGHT:
         level = [name.replace("\n", " ") for name in names]
         axes.set_xticks(at, level, rotation=45, ha="right", rotation_mode="anchor")
+    else:
+        axes.set_xticks(at, [name.replace("attended ", "attended\n") for name in names])
     axes.set_xlim(-0.5, len(rows) - 0.5)
 
 

@@ -93,13 +93,15 @@ def hierarchical_bootstrap(
     levels, order = _levels(labels, len(data))
     data = data[order]
     estimate: Callable[[IntArray, np.random.Generator], FloatArray]
+    # Means draw every unit. Medians, and shares of units, need the number of draws of every cluster alone.
+    width = len(levels[-1].size)
     if statistic == "median":
         estimate = partial(_medians, _ranked(levels[-1], data))
+    elif np.isin(data, (0, 1)).all():
+        estimate = partial(_shares, levels[-1], data)
     else:
-        estimate = partial(_means, levels[-1], data)
+        estimate, width = partial(_means, levels[-1], data), len(data)
     estimates = np.empty(n_resamples)
-    # Means draw every unit. Medians, and shares of units, need the number of draws of every cluster alone.
-    width = len(data) if statistic == "mean" and not _binary(data) else len(levels[-1].size)
     chunk = max(1, _DRAWS_PER_CHUNK // width)
     for start in range(0, n_resamples, chunk):
         stop = min(start + chunk, n_resamples)
@@ -151,18 +153,17 @@ def _draw(counts: IntArray, level: _Level, generator: np.random.Generator) -> In
     return np.bincount(row + member, minlength=len(counts) * n_members).reshape(len(counts), n_members)
 
 
-def _binary(values: FloatArray) -> bool:
-    return bool(((values == 0) | (values == 1)).all())
-
-
 def _means(units: _Level, values: FloatArray, counts: IntArray, generator: np.random.Generator) -> FloatArray:
     """Return the mean of each resample, given how often every cluster of units was drawn, (resample, cluster)."""
-    if _binary(values):  # which of the units were drawn does not matter, only how many of those that are 1
-        share = np.add.reduceat(values, units.first) / units.size
-        draws = counts * units.size
-        return np.asarray(generator.binomial(draws, share).sum(axis=1) / draws.sum(axis=1))
     of_unit = _draw(counts, units, generator)
     return np.asarray(of_unit @ values / of_unit.sum(axis=1))
+
+
+def _shares(units: _Level, values: FloatArray, counts: IntArray, generator: np.random.Generator) -> FloatArray:
+    """Return `_means` of values that are 0 or 1: only how many 1 were drawn matters, not which."""
+    share = np.add.reduceat(values, units.first) / units.size
+    draws = counts * units.size
+    return np.asarray(generator.binomial(draws, share).sum(axis=1) / draws.sum(axis=1))
 
 
 def _medians(ranked: _Ranked, counts: IntArray, generator: np.random.Generator) -> FloatArray:

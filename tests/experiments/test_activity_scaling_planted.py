@@ -87,6 +87,9 @@ def test_a_subject_that_does_not_attend_is_refused():
     blind.forward = lambda image, gates, inhibition, **options: ScaledSubject.forward(
         blind, image, gates, [torch.zeros_like(mask) for mask in inhibition], **options
     )
-    text = r"attention was confirmed in both states of 0 stimuli .* take another model than planted-0, one that attends"
+    text = (
+        "attention was confirmed in both states of 0 stimuli that select and 0 that measure, and must be of 8; "
+        ".* take another model than planted-0, one that attends them"
+    )
     with pytest.raises(ValueError, match=text):
         run(blind, n_stimuli=40, n_control_stimuli=20)

@@ -8,7 +8,16 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
-from neuroattn.statistics.resampling import _draw, _Level, _means, _medians, _ranked, hierarchical_bootstrap, median
+from neuroattn.statistics.resampling import (
+    _draw,
+    _Level,
+    _means,
+    _medians,
+    _ranked,
+    _shares,
+    hierarchical_bootstrap,
+    median,
+)
 
 
 def width(interval):
@@ -107,7 +116,7 @@ def test_members_are_drawn_alike():
 
 
 @pytest.mark.parametrize("draws_of", [(1, 1), (2, 0), (0, 2), (2, 1)])
-@pytest.mark.parametrize("estimate", [_medians, _means])
+@pytest.mark.parametrize("estimate", [_medians, _means, _shares])
 def test_resamples_have_the_distribution_of_all_that_can_be_drawn(estimate, draws_of):
     """Two clusters of three units, drawn once, twice or not at all: every outcome can be listed."""
     level = _Level(first=np.array([0, 3]), size=np.array([3, 3]))
