@@ -38,6 +38,11 @@ class ProtocolConfig:
     device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
     seed: int = option(0, "seed of everything that is drawn", low=0, high=2**32 - 1)
 
+    @property
+    def synthetic(self) -> bool:
+        """Whether the stimuli stand in for those that the user did not name."""
+        return False
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tables:
@@ -137,7 +142,7 @@ def run(protocol: Protocol[C], config: C, folder: Path) -> Tables:
     stimuli = protocol.stimuli(config)
     for model in models:
         require_size(model, stimuli)
-    about["stimuli_sha256"] = stimuli.identity()
+    about |= {"stimuli_sha256": stimuli.identity(), "synthetic_stimuli": config.synthetic}
     sessions = _require_free(folder, about)
     _claim(folder, {**about, "sessions": sessions})
     store = folder / "recording.zarr"
@@ -154,9 +159,15 @@ def run(protocol: Protocol[C], config: C, folder: Path) -> Tables:
     write_attributes(store, {"schema_version": SCHEMA_VERSION, **attributes})
     with open_recording(store) as recordings:
         tables = protocol.analysis(config, recordings)
+    notes = tuple(f"NOTE: {note}." for note in stimuli.notes)
+    tables = dataclasses.replace(tables, findings=(*notes, *tables.findings))
+    figure = protocol.figure(config, tables)
+    if config.synthetic:  # a table or a figure may be looked at without its report
+        figure.suptitle("synthetic scenes", fontsize=7)
+        for table in (tables.units, tables.statistics):
+            table.insert(0, "stimuli", "synthetic scenes")
     tables.units.to_parquet(folder / "units.parquet", index=False)
     tables.statistics.to_csv(folder / "statistics.csv", index=False)
-    figure = protocol.figure(config, tables)
     for suffix in ("png", "svg"):
         figure.savefig(folder / f"figure.{suffix}", dpi=300)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)

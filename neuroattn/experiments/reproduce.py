@@ -125,7 +125,10 @@ def reproduce(config: Config, folder: Path, tell: Callable[[str], None]) -> pd.D
     models = [*([] if published is None else [published]), *ours]
     scenes_networks = _scenes_networks(config) if config.images else []
     scenes_models = dict(zip(scenes_networks, load_models(scenes_networks, device=device), strict=True))
-    of_scenes = {name: _on_scenes(config, name, model) for name, model in scenes_models.items()}
+    notes: list[str] = []
+    of_scenes = {name: _on_scenes(config, name, model, notes) for name, model in scenes_models.items()}
+    for note in notes:
+        tell(f"note: {note}")
     tuned = {}
     if published is not None or config.tuning_networks:
         stimuli = _bars(config)
@@ -155,6 +158,7 @@ def reproduce(config: Config, folder: Path, tell: Callable[[str], None]) -> pd.D
         "configuration": {key: value for key, value in asdict(config).items() if key != "out"},
         "weights_sha256": {model.name: weights_hash(model) for model in models},
         "scenes_weights_sha256": {name: weights_hash(model) for name, model in scenes_models.items()},
+        "notes": notes,
         "versions": versions(),
     }
     _write(folder, table, about)
@@ -255,8 +259,11 @@ def _scenes_networks(config: Config) -> list[str]:
     return [*([config.published_scenes] if config.published_scenes else []), *ours]
 
 
-def _on_scenes(config: Config, name: str, model: GatedNetwork) -> dict[tuple[str, str], float]:
-    """Return (what, column) → number of one network, on the scenes that it held out where its file tells of any."""
+def _on_scenes(config: Config, name: str, model: GatedNetwork, notes: list[str]) -> dict[tuple[str, str], float]:
+    """Return (what, column) → number of one network, on the scenes that it held out where its file tells of any.
+
+    What was left out of the scenes is added to the notes.
+    """
     from neuroattn.evaluation.network_scenes import held_out_scenes, scenes_for
     from neuroattn.evaluation.scenes import evaluate_scenes
     from neuroattn.models.checkpoint import is_of_scenes
@@ -264,6 +271,7 @@ def _on_scenes(config: Config, name: str, model: GatedNetwork) -> dict[tuple[str
     if config.images is None or config.annotations is None:
         raise TypeError("scenes must be named")
     scenes = scenes_for(name, model, config.images, config.annotations, cache=config.cache)
+    notes += [note for note in scenes.notes if note not in notes]
     if is_of_scenes(name):  # on what it was trained on, it would do better than it can
         scenes = held_out_scenes(name, scenes)
     rows = evaluate_scenes(model, scenes).table.to_dict("records")

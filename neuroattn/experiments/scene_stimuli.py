@@ -30,6 +30,7 @@ class SceneOptions(ProtocolConfig):
     stimuli: str = option(DIGITS, "composites of embedded digits, or scenes of COCO", choices=(DIGITS, SCENES))
     images: str | None = option(None, "scenes: folder of COCO images (default: synthetic scenes made for the run)")
     annotations: str | None = option(None, "scenes: COCO's instance annotations for them, a JSON file")
+    labels: str = option("supercategory", "scenes: what an object's class is", choices=("supercategory", "category"))
     size: tuple[int, ...] = option((100, 100), "scenes: height and width of the pictures", unit="px", low=1)
     cache: str | None = option(None, "scenes: folder for what is kept of them (default: in the user's cache folder)")
 
@@ -82,7 +83,13 @@ def scene_stimuli(config: SceneOptions, number: int, n_objects: int) -> Stimulus
         How many, at most.
     n_objects
         Objects of each.
+
+    Raises
+    ------
+    ValueError
+        If a network takes no such pictures or has other classes, or scenes cannot be had.
     """
+    _require_size(config)  # before scenes are made, which takes its time
     if config.images is not None and config.annotations is not None:
         return _from_left(_drawn(config, config.images, config.annotations, number, n_objects))
     if n_objects != 2:
@@ -95,13 +102,33 @@ def scene_stimuli(config: SceneOptions, number: int, n_objects: int) -> Stimulus
         return _from_left(scenes)
 
 
+def _require_size(config: SceneOptions) -> None:
+    from neuroattn.models.checkpoint import load_models
+
+    needed = (3, *config.size)
+    for model in load_models(config.models):
+        name, size = model.name, model.config.size
+        if size != needed:
+            fit = f"--size {size[1]} {size[2]}" if size[0] == needed[0] else "a network of scenes"
+            raise ValueError(f"size must be that of {name}, (channel, y, x) = {size}, got {needed}; take {fit}")
+
+
 def _drawn(
     config: SceneOptions, images: str, annotations: str, number: int, n_objects: int, cache: str | None = None
 ) -> Scenes:
-    from neuroattn.stimuli.scenes import load_scenes
+    from neuroattn.models.checkpoint import class_names
+    from neuroattn.stimuli.coco import SUPERCATEGORIES
+    from neuroattn.stimuli.scenes import load_scenes, require_classes
 
     size = (config.size[0], config.size[1])
-    scenes = load_scenes(images, annotations, size=size, n_objects=n_objects, cache=cache or config.cache)
+    scenes = load_scenes(
+        images, annotations, size=size, n_objects=n_objects, labels=config.labels, cache=cache or config.cache
+    )
+    for name in config.models:
+        known = class_names(name) or SUPERCATEGORIES  # the paper's files do not tell theirs
+        require_classes(scenes, known, len(known), name, annotations)
+    if len(scenes) < min(number, 2):
+        raise ValueError(f"annotations must have 2 scenes of {n_objects} objects or more, got {len(scenes)}; take more")
     return scenes.select(np.random.default_rng(config.seed).permutation(len(scenes))[:number])
 
 
@@ -120,4 +147,4 @@ def _from_left(scenes: Scenes) -> StimulusSet:
         values = np.stack([table[f"{name}_{k}"] for k in range(n_objects)], 1)
         columns |= {f"{name}_{k}": values[rows, order[:, k]] for k in range(n_objects)}
     columns |= {f"location_{k}": k for k in range(n_objects)}
-    return StimulusSet(given.images, given.objects[rows[:, None], order], table.assign(**columns))
+    return StimulusSet(given.images, given.objects[rows[:, None], order], table.assign(**columns), scenes.notes)

@@ -133,6 +133,7 @@ def _beside_an_object(config: Config) -> StimulusSet:
     """Return the bars beside the larger object of a scene that is drawn at random."""
     from neuroattn.recording.room import free_memory
     from neuroattn.stimuli.scene_bars import bar_and_object, on_the_right, scene_tuning_grid
+    from neuroattn.stimuli.stimulus_set import StimulusSet
 
     height, width = config.size
     needed, free = math.prod(config.grid) * 9 * height * width * 4, free_memory() // 2
@@ -147,7 +148,7 @@ def _beside_an_object(config: Config) -> StimulusSet:
     grid = _with_controls(scene_tuning_grid((height, width), *config.grid))
     shown = bar_and_object(grid, on_the_right(alone))
     shown.table["distractor"] = str(drawn.table[f"category_{larger}"].iloc[0])
-    return shown
+    return StimulusSet(shown.images, shown.objects, shown.table, drawn.notes)
 
 
 def _with_controls(grid: pd.DataFrame) -> pd.DataFrame:

@@ -56,6 +56,8 @@ class MakeConfig:
         "place of composites",
     )
     annotations: str | None = option(None, "COCO's instance annotations for a folder of images, a JSON file")
+    n_objects: int = option(2, "objects of each scene", low=2, high=10)
+    labels: str = option("supercategory", "what an object's class is in scenes", choices=("supercategory", "category"))
     cache: str | None = option(None, "folder for what is kept of scenes (default: in the user's cache folder)")
     objects: str | None = option(None, ".npy file of their objects (stimulus, object, channel, y, x)")
     table: str | None = option(None, ".csv or .parquet file with one row a stimulus")
@@ -176,7 +178,9 @@ def _scenes(config: MakeConfig, model: GatedNetwork, images: str, annotations: s
     channels, height, width = model.config.size
     if channels != 3:
         raise ValueError(f"model must take colour images (3, y, x) for scenes, got {model.name} of {model.config.size}")
-    scenes = load_scenes(images, annotations, size=(height, width), cache=config.cache)
+    scenes = load_scenes(
+        images, annotations, size=(height, width), n_objects=config.n_objects, labels=config.labels, cache=config.cache
+    )
     known = class_names(config.model) or SUPERCATEGORIES  # the paper's files do not tell theirs
     require_classes(scenes, known, model.config.classes, model.name, annotations)
     tell_notes(scenes, print)

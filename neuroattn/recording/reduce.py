@@ -139,7 +139,11 @@ class Reduction:
         import pandas as pd
 
         if not self._groups:
-            raise ValueError(f"no presentation is left: {self.keep} is false in all {sum(self._presented.values())}")
+            number = sum(self._presented.values())
+            raise ValueError(
+                f"no presentation is left: {self.keep} is false in all {number}; show others, or take a network that "
+                "attends these"
+            )
         conditions = sorted(self._presented)
         table = pd.DataFrame(conditions, columns=self.by)
         counts = np.array([self._groups[c].count if c in self._groups else 0 for c in conditions])

@@ -46,6 +46,8 @@ class StimulusSet:
     table
         One row a stimulus, in the order of `images`; or None, for a table of ids alone. It is copied, and its index is
         replaced by 0 … n − 1.
+    notes
+        What whoever reads results on these stimuli must know, such as what was left out; no part of their identity.
 
     Raises
     ------
@@ -57,18 +59,21 @@ class StimulusSet:
     images: NDArray[np.float32]
     objects: NDArray[np.float32] | None
     table: pd.DataFrame
+    notes: tuple[str, ...]
 
     def __init__(
         self,
         images: NDArray[Any] | Tensor,
         objects: NDArray[Any] | Tensor | None = None,
         table: pd.DataFrame | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
         checked = _pictures("images", images)
         parts = None if objects is None else _objects(objects, checked)
         object.__setattr__(self, "images", checked)
         object.__setattr__(self, "objects", parts)
         object.__setattr__(self, "table", _table(table, len(checked)))
+        object.__setattr__(self, "notes", notes)
 
     def __len__(self) -> int:
         """Count the stimuli."""
@@ -103,7 +108,7 @@ class StimulusSet:
             raise ValueError("index must select at least one stimulus, got none; check the condition it was made from")
         kept: Any = index if isinstance(index, slice) else positions
         objects = None if self.objects is None else self.objects[kept]
-        return StimulusSet(self.images[kept], objects, self.table.iloc[positions])
+        return StimulusSet(self.images[kept], objects, self.table.iloc[positions], self.notes)
 
     def identity(self) -> str:
         """Return the SHA-256, in hex, of the images, the objects and the table.

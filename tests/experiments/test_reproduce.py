@@ -92,7 +92,8 @@ def test_the_published_weights(capsys, sweep, tmp_path, reference, mnist):
 
 
 def test_our_networks_of_scenes(capsys, sweep, tmp_path):
-    images, annotations = drawn_scenes(tmp_path / "drawn", 6)
+    images, annotations = drawn_scenes(tmp_path / "drawn", 7)
+    (images / "000000000002.png").unlink()
     config = GatedConfig(size=(3, 40, 60), channels=(4, 5), classes=12, resize="bicubic", strength=0.3, steps=2)
     files = []
     for seed in (0, 1):
@@ -101,7 +102,12 @@ def test_our_networks_of_scenes(capsys, sweep, tmp_path):
         save_model(network, files[-1], training={}, provenance={})
     options = ["--images", images, "--annotations", annotations, "--cache", tmp_path / "cache"]
     options += ["--scenes_models", *files, "--tuning_networks", "0", "--sweep", sweep, "--out", tmp_path / "run"]
-    assert run_here(capsys, *options)[::2] == (0, "")
+    status, out, err = run_here(capsys, *options)
+    assert (status, err) == (0, "")
+    left_out = [line for line in out.splitlines() if "left out" in line]
+    assert len(left_out) == 1  # once, though two networks are shown the scenes
+    assert left_out[0].startswith("note: 1 ")
+    assert f"note: {json.loads((tmp_path / 'run' / 'run.json').read_text())['notes'][0]}" == left_out[0]
     row = pd.read_csv(tmp_path / "run" / "reproduction.csv").set_index("name").loc["scenes, gate over attended pixels"]
     scenes = load_scenes(images, annotations, size=(40, 60), cache=tmp_path / "cache")
     tables = [evaluate_scenes(load_model(file), scenes).table.set_index("what") for file in files]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import xarray as xr
 from drawn_scenes import drawn_scenes
 from numpy.testing import assert_array_equal
@@ -14,7 +16,11 @@ from numpy.testing import assert_array_equal
 from neuroattn.experiments import inhibition_of_return
 from neuroattn.experiments.protocol import main
 from neuroattn.experiments.scene_stimuli import SYNTHETIC
+from neuroattn.models.checkpoint import save_model
+from neuroattn.models.config import GatedConfig
+from neuroattn.models.gated import GatedNetwork
 from neuroattn.stimuli.coco import Rule, read_annotations, select_scenes
+from neuroattn.stimuli.scenes import load_scenes
 from neuroattn.stimuli.synthetic_scenes import write_synthetic_scenes
 
 SMALL = ["--stimuli", "scenes", "--size", "40", "60", "--n_control_stimuli", "20", "--n_resamples", "100"]
@@ -57,6 +63,71 @@ def test_synthetic_scenes_say_that_they_are(network, tmp_path, capsys):
     assert "20 synthetic scenes of 2 objects" in out
     assert json.loads((tmp_path / "run" / "run.json").read_text())["findings"][0] == SYNTHETIC
     assert SYNTHETIC.split(":")[0] in (tmp_path / "run" / "report.html").read_text()
+    # Each part of it says so by itself.
+    assert set(pd.read_csv(tmp_path / "run" / "statistics.csv")["stimuli"]) == {"synthetic scenes"}
+    assert set(pd.read_parquet(tmp_path / "run" / "units.parquet")["stimuli"]) == {"synthetic scenes"}
+    with xr.open_datatree(tmp_path / "run" / "recording.zarr", engine="zarr", consolidated=False) as tree:
+        assert tree.attrs["synthetic_stimuli"] == "true"
+
+
+def test_the_figure_says_that_scenes_are_synthetic(network, tmp_path, capsys):
+    drawn = []
+    protocol = dataclasses.replace(
+        inhibition_of_return.PROTOCOL,
+        figure=lambda config, tables: drawn.append(inhibition_of_return.figure(config, tables)) or drawn[-1],
+    )
+    with pytest.raises(SystemExit):
+        main(
+            protocol,
+            [*SMALL, "--models", network, "--n_stimuli", "20", "--controls", "none", "--out", str(tmp_path / "run")],
+        )
+    capsys.readouterr()
+    assert drawn[0].get_suptitle() == "synthetic scenes"
+
+
+def test_what_was_left_out_is_told(network, tmp_path, capsys):
+    images, annotations = drawn_scenes(tmp_path / "drawn", 24)
+    (images / "000000000003.png").unlink()
+    files = ["--images", images, "--annotations", annotations, "--cache", tmp_path / "cache"]
+    status, out, err = run(capsys, *SMALL, "--models", network, *files, "--controls", "none", "--out", tmp_path / "run")
+    assert (status, err) == (0, "")
+    assert "NOTE: 1 images left out: " in out.splitlines()[0]
+    assert "000000000003.png" in out.splitlines()[0]
+    assert "23 scenes of 2 objects" in out
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["findings"][0] == out.splitlines()[0]
+    with xr.open_datatree(tmp_path / "run" / "recording.zarr", engine="zarr", consolidated=False) as tree:
+        assert tree.attrs["synthetic_stimuli"] == "false"
+    assert "stimuli" not in pd.read_csv(tmp_path / "run" / "statistics.csv")
+
+
+def test_classes_are_those_of_the_network(tmp_path, capsys):
+    images, annotations = drawn_scenes(tmp_path / "drawn", 24)
+    classes = load_scenes(images, annotations, size=(40, 60), labels="category", cache=tmp_path / "cache").classes
+    config = GatedConfig(size=(3, 40, 60), channels=(4, 5), classes=3, resize="bicubic", strength=0.3, steps=2)
+    path = tmp_path / "own.safetensors"
+    model = GatedNetwork(config, torch.Generator().manual_seed(0), name="own")
+    save_model(model, path, training={"classes": list(classes)}, provenance={})
+    files = ["--images", images, "--annotations", annotations, "--cache", tmp_path / "cache"]
+    options = [*SMALL, "--models", path, *files, "--controls", "none"]
+    status, out, err = run(capsys, *options, "--out", tmp_path / "run")
+    assert (status, out) == (2, "")
+    assert err.startswith("error: labels must be the 3 classes of model")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+    status, out, err = run(capsys, *options, "--labels", "category", "--out", tmp_path / "run")
+    assert (status, err) == (0, "")
+    with xr.open_datatree(tmp_path / "run" / "recording.zarr", engine="zarr", consolidated=False) as tree:
+        assert np.unique(tree["own/trials"]["label"].values).tolist() == sorted(
+            classes.index(name) for name in ("dog", "car")
+        )
+
+
+def test_a_single_scene_is_too_few(network, tmp_path, capsys):
+    images, annotations = drawn_scenes(tmp_path / "drawn", 1)
+    files = ["--images", images, "--annotations", annotations, "--cache", tmp_path / "cache"]
+    status, out, err = run(capsys, *SMALL, "--models", network, *files, "--out", tmp_path / "run")
+    assert (status, out) == (2, "")
+    assert err == "error: annotations must have 2 scenes of 2 objects or more, got 1; take more\n"
 
 
 def test_every_synthetic_scene_is_a_scene(tmp_path):
@@ -81,7 +152,14 @@ def test_every_synthetic_scene_is_a_scene(tmp_path):
         (["--annotations", "x.json"], "images must be named with --annotations, got none; name both, or neither"),
         (["--size", "40"], "size must be two numbers, height and width, got 1"),
         (["--n_objects", "3"], "n_objects must be 2 for synthetic scenes, got 3; name scenes of your own"),
-        (["--size", "30", "60"], "images must be (channel, y, x) = (3, 40, 60) for small, got (3, 30, 60)"),
+        (
+            ["--size", "30", "60"],
+            "size must be that of small, (channel, y, x) = (3, 40, 60), got (3, 30, 60); take --size 40 60",
+        ),
+        (
+            ["--models", "digits-0"],
+            "size must be that of digits-0, (channel, y, x) = (1, 28, 42), got (3, 40, 60); take a network of scenes",
+        ),
         (["--images", "nowhere", "--annotations", "x.json"], "images must be a folder, got 'nowhere'"),
         (
             ["--stimuli", "digits", "--images", "a", "--annotations", "b"],

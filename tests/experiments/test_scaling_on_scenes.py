@@ -25,7 +25,7 @@ CONFIG = {"size": (3, 40, 60), "classes": 12, "resize": "bicubic", "strength": 0
 def test_planted_gain_comes_back(tmp_path):
     images, annotations = drawn_scenes(tmp_path / "drawn", 44)
     config = activity_scaling.Config(
-        stimuli="scenes", images=str(images), annotations=str(annotations), cache=str(tmp_path / "cache"),
+        models=(), stimuli="scenes", images=str(images), annotations=str(annotations), cache=str(tmp_path / "cache"),
         size=(40, 60), controls=("none",), strengths=(0.3,), n_control_stimuli=40, n_resamples=100, n_units=300,
     )  # fmt: skip
     subject = ScaledSubject(GatedConfig(channels=(7,), **CONFIG), left=28, right=28, gain=1.5)
@@ -139,7 +139,7 @@ def test_where_no_unit_sees_an_object_alone_nothing_is_left_behind(network, tmp_
 def test_controls_are_of_the_same_units_and_a_layer_without_any_is_told(tmp_path, monkeypatch):
     images, annotations = drawn_scenes(tmp_path / "drawn", 60)
     config = activity_scaling.Config(
-        stimuli="scenes", images=str(images), annotations=str(annotations), cache=str(tmp_path / "cache"),
+        models=(), stimuli="scenes", images=str(images), annotations=str(annotations), cache=str(tmp_path / "cache"),
         size=(40, 60), controls=("zero_strength",), strengths=(0.3,), n_control_stimuli=30, n_resamples=100, alone=1,
         driven=0.0, n_units=400, design="free",
     )  # fmt: skip
@@ -163,7 +163,10 @@ def test_wrong_options(network, tmp_path, capsys):
     for more, text in [
         (["--images", "x"], "annotations must be named with --images, got none; name both, or neither"),
         (["--alone", 0.3], "alone must be in [0.51, 1], got 0.3"),
-        (["--size", 30, 60, "--n_stimuli", 20, "--n_control_stimuli", 20], "images must be (channel, y, x) = (3, 40,"),
+        (
+            ["--size", 30, 60, "--n_stimuli", 20, "--n_control_stimuli", 20],
+            "size must be that of small, (channel, y, x) = (3, 40, 60)",
+        ),
     ]:
         status, out, err = run(capsys, *options, *more)
         assert (status, out) == (2, "")

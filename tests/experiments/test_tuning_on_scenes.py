@@ -56,7 +56,7 @@ def test_the_distractor_is_the_larger_object(tmp_path):
     for seed in range(4):
         config = tuning.Config(
             stimuli="scenes", images=str(images), annotations=str(annotations), cache=str(tmp_path / "cache"),
-            size=(40, 60), n_orientations=6, seed=seed,
+            models=(), size=(40, 60), n_orientations=6, seed=seed,
         )  # fmt: skip
         shown = tuning.stimuli(config)
         assert len(shown) == 6 * 3 * 5 * 5
@@ -70,7 +70,10 @@ def test_the_distractor_is_the_larger_object(tmp_path):
     ("more", "text"),
     [
         (["--images", "x"], "annotations must be named with --images, got none; name both, or neither"),
-        (["--size", "30", "60"], "images must be (channel, y, x) = (3, 40, 60) for small, got (3, 30, 60)"),
+        (
+            ["--size", "30", "60"],
+            "size must be that of small, (channel, y, x) = (3, 40, 60), got (3, 30, 60); take --size 40 60",
+        ),
         (
             ["--n_x", "1000", "--n_y", "1000"],
             "n_orientations × n_widths × n_x × n_y must fit in memory, got 12,000,000 ",

@@ -158,6 +158,17 @@ def test_scenes_into_a_store(store, tmp_path, capsys):
             found = tree[name].to_dataset().load()
             assert_array_equal(found["activation"], expected[name]["activation"])
             assert_array_equal(found["category_1"], expected[name]["category_1"])
+    classes = load_scenes(images, annotations, size=(40, 60), labels="category", cache=tmp_path / "cache").classes
+    config = GatedConfig(size=(3, 40, 60), channels=(3,), kernel=2, classes=3, resize="bicubic", strength=0.3)
+    network = GatedNetwork(config, torch.Generator().manual_seed(0), name="three")
+    save_model(network, tmp_path / "three.safetensors", training={"classes": list(classes)}, provenance={})
+    three = ["--store", tmp_path / "three.zarr", "--model", tmp_path / "three.safetensors", *scenes]
+    assert run(*three, "--labels", "category", "--variables", "stage1/gate") == 0
+    assert run(*three, "--labels", "category", "--n_objects", "3", "--variables", "stage1/gate") == 2
+    with open_recording(tmp_path / "three.zarr") as tree:
+        labels = tree["stage1/gate"].to_dataset()["label_0"].values
+    assert np.unique(labels).tolist() == sorted(classes.index(name) for name in ("dog", "car"))
+    assert "must have an image with 3 objects" in capsys.readouterr().err
     for more, text in [
         (["--annotations", annotations], "images must be given with annotations, got none; give --images DIR"),
         (

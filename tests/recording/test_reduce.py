@@ -163,7 +163,7 @@ def test_nothing_left():
     reduction = Reduction(["kind"], keep="good")
     for _ in range(3):
         reduction.take(batch(np.zeros((2, 1, 3)), kind=[0, 1], good=[False, False]))
-    with refused("no presentation is left: good is false in all 6"):
+    with refused("no presentation is left: good is false in all 6; show others, or take a network that attends these"):
         reduction.result()
 
 
