@@ -56,7 +56,7 @@ class Annotation(msgspec.Struct):
     image_id: int
     category_id: int
     area: float | None = None
-    iscrowd: int = 0
+    iscrowd: int | bool | None = 0
     segmentation: msgspec.Raw = msgspec.Raw(b"null")
 
 
@@ -65,7 +65,7 @@ class Category(msgspec.Struct):
 
     id: int
     name: str
-    supercategory: str = ""
+    supercategory: str | None = None
 
 
 class _File(msgspec.Struct):
@@ -109,7 +109,7 @@ class Annotations:
         """
         if labels == "category":
             return tuple(sorted({category.name for category in self.categories.values()}))
-        found = {category.supercategory for category in self.categories.values()}
+        found = {category.supercategory or "" for category in self.categories.values()}
         return SUPERCATEGORIES if found <= set(SUPERCATEGORIES) else tuple(sorted(found))
 
 
@@ -151,7 +151,7 @@ class SceneIndex:
         image_height`` (px), ``rank`` (0 for the largest), ``annotation_id, category, supercategory, area`` (px², as
         the file says), ``counts`` (the outline as compressed run lengths).
     classes
-        Label → names of the classes, in the order of their numbers.
+        Label → names of the classes, in the order of their numbers; a category without a supercategory has ``""``.
     category_ids
         Name → id of every category of the file.
     rule
@@ -176,6 +176,21 @@ class SceneIndex:
     def n_scenes(self) -> int:
         """How many images there are."""
         return int(self.objects["image_id"].nunique())
+
+    def class_names(self, labels: str) -> tuple[str, ...]:
+        """Return the names of the classes, in the order of their numbers.
+
+        Raises
+        ------
+        ValueError
+            If they are supercategories, and a category has none.
+        """
+        if labels == "supercategory" and "" in self.classes[labels]:
+            raise ValueError(
+                f"labels must be category for {self.annotations}, a category of which has no supercategory, got "
+                f"{labels!r}; take --labels category"
+            )
+        return self.classes[labels]
 
 
 def read_annotations(path: Path) -> Annotations:
@@ -388,7 +403,7 @@ def _row(
         "annotation_id": annotation.id,
         "category_id": category.id,
         "category": category.name,
-        "supercategory": category.supercategory,
+        "supercategory": category.supercategory or "",
         "area": annotation.area if annotation.area is not None else float(outlines.area(outline)),
         "counts": counts.decode("ascii") if isinstance(counts, bytes) else counts,
     }

@@ -9,6 +9,7 @@ Source of the idea: Ghiasi et al. (2021), arXiv:2012.07177.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import PIL
 from PIL import Image
 
@@ -23,10 +25,9 @@ from neuroattn.stimuli.coco import Rule, dense_mask, stored_outline
 from neuroattn.stimuli.labelled import Labelled
 from neuroattn.stimuli.picture_cache import DONE, FORMAT, cached_pictures, files_digest
 from neuroattn.stimuli.scene_pictures import GREY, fitted
-from neuroattn.stimuli.scenes import cache_folder, load_index, photograph_of
+from neuroattn.stimuli.scenes import cache_folder, load_index, lost_images, photograph_of
 
 if TYPE_CHECKING:
-    import pandas as pd
     import torch
     from numpy.typing import NDArray
 
@@ -58,6 +59,8 @@ class Cutouts:
         Which image each is from.
     identity
         SHA-256 of what they were made from.
+    notes
+        What was left out, a line for each reason.
     """
 
     patches: NDArray[np.uint8]
@@ -68,6 +71,7 @@ class Cutouts:
     image_ids: NDArray[np.int64]
     background_ids: NDArray[np.int64]
     identity: str
+    notes: tuple[str, ...]
 
     def __len__(self) -> int:
         """Count the cutouts."""
@@ -117,23 +121,36 @@ def load_cutouts(
         Folder for what is kept; None: this package's in the user's cache folder.
     least_area
         Objects larger than this fraction of their image are cut out; of more than 20,000, those are drawn at random.
+
+    Raises
+    ------
+    ValueError
+        If the file is no annotation file, nothing of it can be cut out, classes are to be supercategories and a
+        category has none, or the cache cannot be written.
     """
     folder = Path(images)
     index = load_index(annotations, cache, Rule(least_area=least_area, most_overlap=1, n_objects=1))
-    objects = index.objects
+    names, objects, notes = index.class_names(labels), index.objects, list(index.notes)
     if len(objects) > MOST:
+        notes.append(f"{MOST:,} of {len(objects):,} objects are cut out, drawn at random")
         objects = objects.sample(MOST, random_state=0).sort_index().reset_index(drop=True)
     photographs = objects.drop_duplicates("image_id").reset_index(drop=True)
     identity = _identity(index, folder, photographs["file_name"], size)
     place = cache_folder(cache) / f"cutouts-{identity[:16]}"
 
-    def patch(k: int) -> dict[str, NDArray[np.uint8]] | None:
-        photograph = photograph_of(objects.iloc[k], folder)
-        return None if photograph is None else {"patches": _patch(photograph, objects.iloc[k])}
+    of_object = pd.Index(photographs["image_id"]).get_indexer(objects["image_id"])
 
-    def background(k: int) -> dict[str, NDArray[np.uint8]] | None:
-        photograph = photograph_of(photographs.iloc[k], folder)
-        return None if photograph is None else {"backgrounds": fitted(photograph, size, GREY)}
+    @functools.lru_cache(maxsize=16)  # the objects of an image come one after the other, to several threads
+    def photograph(k: int) -> NDArray[np.uint8] | int:
+        return photograph_of(photographs.iloc[k], folder)
+
+    def patch(k: int) -> dict[str, NDArray[np.uint8]] | int:
+        whole = photograph(int(of_object[k]))
+        return whole if isinstance(whole, int) else {"patches": _patch(whole, objects.iloc[k])}
+
+    def background(k: int) -> dict[str, NDArray[np.uint8]] | int:
+        whole = photograph(k)
+        return whole if isinstance(whole, int) else {"backgrounds": fitted(whole, size, GREY)}
 
     patches, patch_state = cached_pictures(
         place / "patches", {"patches": (4, SIDE, SIDE)}, len(objects), patch, "object"
@@ -144,7 +161,7 @@ def load_cutouts(
     rows, background_rows = np.flatnonzero(patch_state == DONE), np.flatnonzero(state == DONE)
     if not len(rows):
         raise ValueError(f"images must be a folder with the images of {index.annotations}, got {str(images)!r}")
-    number = {name: k for k, name in enumerate(index.classes[labels])}
+    number = {name: k for k, name in enumerate(names)}
     return Cutouts(
         patches=patches["patches"],
         backgrounds=backgrounds["backgrounds"],
@@ -154,6 +171,7 @@ def load_cutouts(
         image_ids=objects["image_id"].to_numpy(np.int64)[rows],
         background_ids=photographs["image_id"].to_numpy(np.int64)[background_rows],
         identity=identity,
+        notes=(*notes, *lost_images(photographs["file_name"], state)),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import tokenize
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,23 +19,26 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-DONE, FAILED = 1, 2  # 0: still to be made
+DONE, MISSING, DAMAGED, OTHER_SIZE = 1, 2, 3, 4  # 0: still to be made
 FORMAT = 1  # of what is kept; another one where the way in which it is made has changed
 
 _BLOCK = 256  # pictures between two notes of how far they are
 _STATE = "state"
+# What NumPy raises of files that are no whole arrays.
+_NO_ARRAY = (FileNotFoundError, ValueError, TypeError, SyntaxError, tokenize.TokenError)
 
 
 def cached_pictures(
     place: Path,
     shapes: Mapping[str, tuple[int, ...]],
     number: int,
-    make: Callable[[int], Mapping[str, NDArray[np.uint8]] | None],
+    make: Callable[[int], Mapping[str, NDArray[np.uint8]] | int],
     what: str,
 ) -> tuple[dict[str, NDArray[np.uint8]], NDArray[np.uint8]]:
     """Return arrays of pictures from a folder; those that are not there yet are made, with a progress bar.
 
-    Several processes may ask for the same ones at once: one makes them, the others wait.
+    Where an array is missing or damaged, all are made anew. Several processes may ask for the same ones
+    at once: one makes them, the others wait.
 
     Parameters
     ----------
@@ -45,14 +49,14 @@ def cached_pictures(
     number
         Of pictures.
     make
-        Returns picture k of every array, 8 bits, or None if it cannot be had. Called by several threads.
+        Returns picture k of every array, 8 bits, or why it cannot be had. Called by several threads.
     what
         What a picture is, for the progress bar.
 
     Returns
     -------
     arrays, state
-        Name → (picture, …) mapped; and what has become of each picture, `DONE` or `FAILED`.
+        Name → (picture, …) mapped; and what has become of each picture: `DONE`, `MISSING`, `DAMAGED` or `OTHER_SIZE`.
 
     Raises
     ------
@@ -63,26 +67,29 @@ def cached_pictures(
         place.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(place.with_name(f"{place.name}.lock")):
             state = _complete(place, shapes, number, make, what)
+            # Mapped before another process may find them damaged: what it makes anew are other files.
+            return {name: np.load(place / f"{name}.npy", mmap_mode="r") for name in shapes}, state
     except OSError as error:
         raise unwritable(place.parent, error, "cache") from error
-    return {name: np.load(place / f"{name}.npy", mmap_mode="r") for name in shapes}, state
 
 
 def _complete(
     place: Path,
     shapes: Mapping[str, tuple[int, ...]],
     number: int,
-    make: Callable[[int], Mapping[str, NDArray[np.uint8]] | None],
+    make: Callable[[int], Mapping[str, NDArray[np.uint8]] | int],
     what: str,
 ) -> NDArray[np.uint8]:
     from concurrent.futures import ThreadPoolExecutor
 
     from tqdm import tqdm
 
-    if not (place / f"{_STATE}.npy").is_file():
+    layout = {**shapes, _STATE: ()}
+    if not all(_is_whole(place / f"{name}.npy", (number, *shape)) for name, shape in layout.items()):
         _require_room(place.parent, number * sum(int(np.prod(shape)) for shape in shapes.values()))
         place.mkdir(exist_ok=True)
-        for name, shape in {**shapes, _STATE: ()}.items():  # the state last: with it, all are there
+        (place / f"{_STATE}.npy").unlink(missing_ok=True)  # it would call pictures done that are made anew
+        for name, shape in layout.items():  # the state last: with it, all are there
             part = place / f"{name}.part"
             np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=(number, *shape)).flush()
             if hasattr(os, "posix_fallocate"):  # a disk that fills up later would end the process without a word
@@ -97,8 +104,8 @@ def _complete(
 
         def fill(k: int) -> int:
             made = make(k)
-            if made is None:
-                return FAILED
+            if isinstance(made, int):
+                return made
             for name, array in arrays.items():
                 array[k] = made[name]
             return DONE
@@ -114,6 +121,16 @@ def _complete(
                 state.flush()
                 progress.update(len(block))
     return np.array(state)
+
+
+def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
+    """Return whether a file is an array of bytes of that shape, and not cut off."""
+    try:
+        # Only reading tells: for writing, a file that was cut off is made longer, with zeros.
+        array = np.lib.format.open_memmap(path, mode="r")
+    except _NO_ARRAY:
+        return False
+    return array.shape == shape and array.dtype == np.uint8
 
 
 def files_digest(folder: Path, names: Iterable[str]) -> str:

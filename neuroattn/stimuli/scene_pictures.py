@@ -6,7 +6,7 @@ in the middle, then resized bilinearly with antialiasing, as Pillow does it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -27,18 +27,33 @@ GREY, BLACK = 127, 0
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
+class OtherSizeError(ValueError):
+    """A photograph has not the size that its annotations are for."""
+
+
 def read_photograph(path: Path, width: int, height: int) -> NDArray[np.uint8]:
-    """Return a photograph (y, x, 3); grey ones have three equal channels.
+    """Return a photograph (y, x, 3), 8 bits; grey ones have three equal channels.
 
     Raises
     ------
     OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError
-        If there is no such file, it is not a whole image, or it has not the size (px) that its annotations are for.
+        If there is no such file, or it is not a whole image of values whose range is known.
+    OtherSizeError
+        If it has not the size (px) that its annotations are for.
     """
     with Image.open(path) as file:
         if file.size != (width, height):
-            raise ValueError(f"{file.size[0]} × {file.size[1]} px, annotated as {width} × {height}")
+            raise OtherSizeError(f"{file.size[0]} × {file.size[1]} px, annotated as {width} × {height}")
+        if file.mode == "F" or file.mode.startswith("I"):
+            return np.repeat(_eight_bits(np.asarray(file))[..., None], 3, axis=2)
         return np.asarray(file.convert("RGB"))
+
+
+def _eight_bits(grey: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return 16-bit values as 8-bit ones; Pillow would clip them, so that nearly all were white."""
+    if grey.dtype.kind == "f" or grey.min() < 0 or grey.max() > 65535:
+        raise ValueError("values whose range is unknown")
+    return ((grey.astype(np.int32) + 128) // 257).astype(np.uint8)
 
 
 def scene(

@@ -31,8 +31,16 @@ from neuroattn.stimuli.coco import (
     write_index,
 )
 from neuroattn.stimuli.labelled import Labelled
-from neuroattn.stimuli.picture_cache import DONE, FAILED, FORMAT, cached_pictures, files_digest
-from neuroattn.stimuli.scene_pictures import UNREADABLE, read_photograph, scene
+from neuroattn.stimuli.picture_cache import (
+    DAMAGED,
+    DONE,
+    FORMAT,
+    MISSING,
+    OTHER_SIZE,
+    cached_pictures,
+    files_digest,
+)
+from neuroattn.stimuli.scene_pictures import UNREADABLE, OtherSizeError, read_photograph, scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,6 +50,12 @@ if TYPE_CHECKING:
 
     from neuroattn.stimuli.coco import SceneIndex
     from neuroattn.stimuli.stimulus_set import StimulusSet
+
+_REASONS = {
+    MISSING: "missing",
+    DAMAGED: "damaged or in no format that can be read",
+    OTHER_SIZE: "of another size than annotated",
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -218,8 +232,8 @@ def load_scenes(
     Raises
     ------
     ValueError
-        If an argument is out of range, the folder or the file does not exist, no scene is left, or there is no room for
-        the pictures.
+        If an argument is out of range, the folder or the file does not exist, no scene is left, classes are to be
+        supercategories and a category has none, or there is no room for the pictures.
     """
     folder = Path(images)
     if not folder.is_dir():
@@ -231,17 +245,18 @@ def load_scenes(
     if n_objects < 2:
         raise ValueError(f"n_objects must be at least 2, got {n_objects}")
     index = load_index(annotations, cache, dataclasses.replace(rule or Rule(), n_objects=n_objects))
+    names = index.class_names(labels)
     table = _by_scene(index, n_objects)
     about = {"sha256": index.sha256, "rule": dataclasses.asdict(index.rule), "size": size, "n_objects": n_objects}
     # Of the images in the folder, names, sizes and times; the pictures are another's if one changes.
     files = files_digest(folder, table["file_name"])
     place = cache_folder(cache) / f"pictures-{_short(files, about)}"
 
-    def make(k: int) -> dict[str, NDArray[np.uint8]] | None:
+    def make(k: int) -> dict[str, NDArray[np.uint8]] | int:
         row = table.iloc[k]
         photograph = photograph_of(row, folder)
-        if photograph is None:
-            return None
+        if isinstance(photograph, int):
+            return photograph
         shape = (row["image_height"], row["image_width"])
         outlines = [stored_outline(*shape, row[f"counts_{n}"]) for n in range(n_objects)]
         image, alone = scene(photograph, outlines, size)
@@ -255,12 +270,8 @@ def load_scenes(
             f"images must be a folder with the images of {index.annotations}, got {str(images)!r}, in which none of "
             f"{len(table):,} can be read; check the folder"
         )
-    names = index.classes[labels]
     number = {name: k for k, name in enumerate(names)}
     classes = [table[f"{labels}_{k}"].map(number).to_numpy(np.int64) for k in range(n_objects)]
-    unread = table.loc[state == FAILED, "file_name"].tolist()
-    reason = "missing, damaged or of another size than annotated"
-    notes = [f"{len(unread):,} images left out: {reason} (the first is {unread[0]})"] if unread else []
     return Scenes(
         images=arrays["images"],
         objects=arrays["objects"],
@@ -271,16 +282,26 @@ def load_scenes(
         category_ids=index.category_ids,
         labels_are=labels,
         identity=_identity(arrays, kept, about),
-        notes=(*index.notes, *notes),
+        notes=(*index.notes, *lost_images(table["file_name"], state)),
     )
 
 
-def photograph_of(row: pd.Series[Any], folder: Path) -> NDArray[np.uint8] | None:
-    """Return the photograph (y, x, 3) of a row of an index; None if it is missing, damaged or of another size."""
+def photograph_of(row: pd.Series[Any], folder: Path) -> NDArray[np.uint8] | int:
+    """Return the photograph (y, x, 3) of a row of an index, or why there is none: missing, damaged, of another size."""
     try:
         return read_photograph(folder / row["file_name"], int(row["image_width"]), int(row["image_height"]))
+    except FileNotFoundError:
+        return MISSING
+    except OtherSizeError:
+        return OTHER_SIZE
     except UNREADABLE:
-        return None
+        return DAMAGED
+
+
+def lost_images(file_names: pd.Series[str], state: NDArray[np.uint8]) -> list[str]:
+    """Return a line for each reason why images were left out, from what has become of each."""
+    lost = {reason: file_names[state == code].tolist() for code, reason in _REASONS.items()}
+    return [f"{len(names):,} images left out: {why} (the first is {names[0]})" for why, names in lost.items() if names]
 
 
 def _by_scene(index: SceneIndex, n_objects: int) -> pd.DataFrame:

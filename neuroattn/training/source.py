@@ -117,7 +117,7 @@ class ScenesSource:
     cutouts
         Of the same annotations; None where no composites are asked for.
     tell
-        Told of classes without an example.
+        Told of classes without an example, and of what was left out of the cutouts but not of the scenes.
     new_images
         Ids of the images that a network to begin with has not seen, as far as it tells; None: there is none to begin
         with. Others are not held out.
@@ -134,6 +134,9 @@ class ScenesSource:
         self._config, self._scenes, self._tell = config, scenes, tell
         self._cutouts, self._new_images = cutouts, new_images
         self._shown_cutouts: Cutouts | None = None  # those of the split
+        for note in () if cutouts is None else cutouts.notes:
+            if note not in scenes.notes:  # which are told by whoever loads them
+                tell(f"note: for cutouts, {note}")
 
     @property
     def network_config(self) -> GatedConfig:

@@ -455,8 +455,31 @@ def test_classes(tmp_path):
     own = [*CATEGORIES, {"id": 9, "name": "oak", "supercategory": "plant"}]
     index = scenes_of(written(tmp_path, annotations, categories=own))
     assert index.classes == {"supercategory": ("animal", "plant", "vehicle"), "category": ("car", "cat", "dog", "oak")}
-    bare = [{"id": 1, "name": "dog"}]
-    assert scenes_of(written(tmp_path, annotations, categories=bare)).classes["supercategory"] == ("",)
+    for labels in ("supercategory", "category"):
+        assert index.class_names(labels) == index.classes[labels]
+
+
+@pytest.mark.parametrize("bare", [{}, {"supercategory": None}, {"supercategory": ""}], ids=str)
+@pytest.mark.parametrize("others", [[], CATEGORIES[1:]], ids=["alone", "among others"])
+def test_categories_without_a_supercategory(tmp_path, bare, others):
+    path = written(tmp_path, [entry(1, LEFT), entry(2, RIGHT)], categories=[{"id": 1, "name": "dog"} | bare, *others])
+    write_index(scenes_of(path), tmp_path / "index.parquet")
+    for index in (scenes_of(path), read_index(tmp_path / "index.parquet")):
+        assert index.objects["category"].tolist() == ["dog", "dog"]
+        assert index.class_names("category") == tuple(sorted(["dog", *(one["name"] for one in others)]))
+        with refused(
+            "labels must be category for instances.json, a category of which has no supercategory, got "
+            "'supercategory'; take --labels category"
+        ):
+            index.class_names("supercategory")
+
+
+@pytest.mark.parametrize("no", [None, False, 0])
+def test_ways_to_say_that_an_object_is_no_crowd(tmp_path, no):
+    annotations = [entry(1, LEFT, iscrowd=no), entry(2, RIGHT, iscrowd=no), entry(3, LEFT, iscrowd=True)]
+    index = scenes_of(written(tmp_path, annotations))
+    assert index.objects["annotation_id"].tolist() == [1, 2]
+    assert index.notes == ("1 left out: crowd regions (the first has id 3)",)
 
 
 def test_the_real_supercategories_are_the_twelve(real):

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 from drawn_scenes import COLOURS, drawn_scenes
 from numpy.testing import assert_allclose, assert_array_equal
 
+from neuroattn.stimuli import cutouts as cutouts_module
+from neuroattn.stimuli import scenes
 from neuroattn.stimuli.coco import SUPERCATEGORIES
 from neuroattn.stimuli.cutouts import SIDE, load_cutouts, paste
+from neuroattn.stimuli.scenes import load_scenes
+from neuroattn.training.config import ScenesConfig
+from neuroattn.training.source import ScenesSource
 
 CLASS_COLOUR = {SUPERCATEGORIES.index("animal"): COLOURS[1], SUPERCATEGORIES.index("vehicle"): COLOURS[2]}
 
@@ -40,6 +50,87 @@ def test_every_object_fills_its_patch(cutouts):
 def test_small_objects_are_not_cut_out(files, tmp_path):
     with pytest.raises(ValueError, match="must have an image with 1 object"):
         load_cutouts(*files, size=(60, 90), labels="supercategory", cache=tmp_path / "cache", least_area=0.5)
+
+
+def rewritten(file, change):
+    """Change the content of an annotation file."""
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+def test_supercategories_as_labels_where_there_are_none(files, tmp_path):
+    rewritten(files[1], lambda content: content["categories"][2].pop("supercategory"))
+    text = (
+        "labels must be category for instances.json, a category of which has no supercategory, got 'supercategory'; "
+        "take --labels category"
+    )
+    given = {"size": (60, 90), "cache": tmp_path / "cache"}
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        load_cutouts(*files, labels="supercategory", **given)
+    assert set(load_cutouts(*files, labels="category", **given).labels) == {0, 1}  # car, dog
+
+
+def damage(files):
+    """Lose a photograph of two objects, cut another off, and spoil the outline of an object of a third."""
+    (files[0] / f"{3:012d}.png").unlink()
+    cut = files[0] / f"{5:012d}.png"
+    cut.write_bytes(cut.read_bytes()[:300])
+    rewritten(files[1], lambda content: content["annotations"][0].update(iscrowd=1))
+    rewritten(files[1], lambda content: content["annotations"][2].update(segmentation=[]))
+
+
+UNCUT = (
+    "1 left out: crowd regions (the first has id 1)",
+    "1 left out: objects without a usable outline (the first has id 11)",
+    "1 images left out: missing (the first is 000000000003.png)",
+    "1 images left out: damaged or in no format that can be read (the first is 000000000005.png)",
+)
+
+
+def test_what_was_left_out_is_counted_with_its_reason(files, cutouts, tmp_path):
+    assert cutouts.notes == ()
+    damage(files)
+    for _ in range(2):  # made, and from the cache
+        found = load_cutouts(*files, size=(60, 90), labels="supercategory", cache=tmp_path / "cache")
+        assert found.notes == found.without(np.array([1])).notes == UNCUT
+        assert len(found) == 24 - 2 - 2 * 2
+
+
+def test_more_cutouts_than_are_kept(files, tmp_path, monkeypatch):
+    monkeypatch.setattr(cutouts_module, "MOST", 17)
+    found = load_cutouts(*files, size=(60, 90), labels="supercategory", cache=tmp_path / "cache")
+    assert len(found) == 17
+    assert found.notes == ("17 of 24 objects are cut out, drawn at random",)
+
+
+def test_what_was_left_out_is_told_once(files, tmp_path, monkeypatch):
+    damage(files)
+    monkeypatch.setattr(cutouts_module, "MOST", 17)
+    given = {"size": (60, 90), "labels": "supercategory", "cache": tmp_path / "cache"}
+    told, config = [], ScenesConfig(images=str(files[0]), annotations=str(files[1]), size=(60, 90), hidden=(3,))
+    found = load_scenes(*files, **given)
+    assert found.notes == UNCUT
+    ScenesSource(config, found, load_cutouts(*files, **given), told.append)
+    assert told == ["note: for cutouts, 17 of 22 objects are cut out, drawn at random"]
+    told.clear()
+    ScenesSource(config, found, None, told.append)
+    assert told == []
+
+
+def test_a_photograph_is_decoded_once_for_all_its_objects(files, tmp_path, monkeypatch):
+    real, read = scenes.read_photograph, []
+
+    def counted(path, *size):
+        read.append(path.name)
+        return real(path, *size)
+
+    monkeypatch.setattr(scenes, "read_photograph", counted)
+    # Two threads may begin with one photograph at the same time.
+    monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor", functools.partial(ThreadPoolExecutor, 1))
+    found = load_cutouts(*files, size=(60, 90), labels="supercategory", cache=tmp_path / "cache")
+    assert len(found) == 24
+    assert read[:12] == [f"{k:012d}.png" for k in range(12)]
 
 
 def test_nothing_of_an_image_that_is_held_out(cutouts):

@@ -23,7 +23,7 @@ from pyarrow import parquet
 
 from neuroattn.stimuli import picture_cache, scenes
 from neuroattn.stimuli.coco import SUPERCATEGORIES, Rule
-from neuroattn.stimuli.scene_pictures import canvas
+from neuroattn.stimuli.scene_pictures import canvas, read_photograph
 from neuroattn.stimuli.scenes import class_counts, load_index, load_scenes, tell_notes
 
 ENVIRONMENT = dict(os.environ) | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
@@ -33,7 +33,7 @@ CATEGORIES = [
     {"id": 3, "name": "cat", "supercategory": "animal"},
 ]
 SHAPES = [(20, 40), (40, 20), (30, 30), (21, 40)]  # (y, x) px
-LOST = "missing, damaged or of another size than annotated"
+DAMAGED, OTHER_SIZE = "damaged or in no format that can be read", "of another size than annotated"
 
 
 def rectangles(shape):
@@ -147,6 +147,30 @@ def test_photographs_that_are_not_rgb(tmp_path, mode):
         assert_array_equal(found.images[0], found.images[0][[1, 2, 0]])
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"), [("a.png", np.uint16), ("a.tif", np.uint16), ("a.tif", ">u2"), ("a.pgm", np.int32)], ids=str
+)
+def test_sixteen_bits_of_grey_become_eight(tmp_path, name, kind):
+    grey = np.random.default_rng(0).integers(0, 256, (13, 11), dtype=np.uint8)
+    grey[0, :2] = 0, 255
+    Image.fromarray((grey * np.int32(257)).astype(kind)).save(tmp_path / name)
+    with Image.open(tmp_path / name) as file:
+        assert file.mode.startswith("I")
+    assert_array_equal(read_photograph(tmp_path / name, 11, 13), np.dstack([grey] * 3))
+    # To the nearest: one step of eight bits is 257 of sixteen.
+    Image.fromarray(np.array([[128, 129, 65535 - 129]]).astype(kind)).save(tmp_path / name)
+    assert_array_equal(read_photograph(tmp_path / name, 3, 1)[0, :, 0], [0, 1, 254])
+
+
+@pytest.mark.parametrize(("kind", "value"), [(np.int32, -1), (np.int32, 1 << 16), (np.float32, 0.5)])
+def test_values_whose_range_is_unknown_are_no_photograph(world, kind, value):
+    annotated(world.images.parent, SHAPES, file_names=["000.png", "001.tif", "002.png", "003.png"])
+    Image.fromarray(np.full(SHAPES[1], value, kind)).save(world.images / "001.tif")
+    found = world.load()
+    assert found.table["file_name"].tolist() == ["000.png", "002.png", "003.png"]
+    assert found.notes == (f"1 images left out: {DAMAGED} (the first is 001.tif)",)
+
+
 @given(st.tuples(*[st.integers(1, 700)] * 2), st.tuples(*[st.integers(1, 300)] * 2))
 def test_the_canvas_holds_the_picture_in_its_middle(picture, size):
     top, left, height, width = canvas(picture, size)
@@ -208,6 +232,19 @@ def test_categories_as_labels(world):
     assert found.classes == ("car", "cat", "dog")
     assert_array_equal(found.labels, [[0, 2], [2, 1], [1, 0], [0, 2]])
     assert_array_equal(found.images, world.load().images)
+
+
+def test_supercategories_as_labels_where_there_are_none(world, monkeypatch):
+    file = json.loads(world.annotations.read_text())
+    del file["categories"][1]["supercategory"]
+    world.annotations.write_text(json.dumps(file))
+    assert world.load(labels="category").classes == ("car", "cat", "dog")
+    monkeypatch.setattr(scenes, "read_photograph", never)
+    with refused(
+        "labels must be category for instances.json, a category of which has no supercategory, got 'supercategory'; "
+        "take --labels category"
+    ):
+        world.load(size=(24, 25))
 
 
 def test_three_objects(tmp_path):
@@ -294,24 +331,38 @@ def damage(world):
     noise((21, 41)).save(world.images / "003.png")
 
 
-def test_images_that_cannot_be_used_are_left_out_with_one_note(world):
+def test_images_that_cannot_be_used_are_left_out_with_a_note_for_each_reason(world):
     damage(world)
     found = world.load()
     assert found.table["file_name"].tolist() == ["000.png"]
-    assert found.notes == (f"3 images left out: {LOST} (the first is 001.png)",)
+    notes = (
+        "1 images left out: missing (the first is 001.png)",
+        f"1 images left out: {DAMAGED} (the first is 002.png)",
+        f"1 images left out: {OTHER_SIZE} (the first is 003.png)",
+    )
+    assert found.notes == notes
     assert_plain(found, 0, noise(SHAPES[0]), masks_of(SHAPES[0]))
     told = []
     tell_notes(found, told.append)
-    assert told == [f"note: 3 images left out: {LOST} (the first is 001.png)"]
+    assert told == [f"note: {note}" for note in notes]
     again = world.load()
     assert again.notes == found.notes
     assert_array_equal(again.rows, found.rows)
 
 
+def test_images_left_out_are_counted_by_reason(tmp_path):
+    world = World(tmp_path / "world", SHAPES * 2)
+    damage(world)
+    for k in (6, 5):
+        (world.images / f"00{k}.png").unlink()
+    assert world.load().notes[0] == "3 images left out: missing (the first is 001.png)"
+    assert len(world.load().notes) == 3
+
+
 @pytest.mark.parametrize("content", [b"", b"no image", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM"])
 def test_files_that_are_no_images(world, content):
     (world.images / "002.png").write_bytes(content)
-    assert world.load().notes == (f"1 images left out: {LOST} (the first is 002.png)",)
+    assert world.load().notes == (f"1 images left out: {DAMAGED} (the first is 002.png)",)
 
 
 def test_scenes_after_one_that_is_left_out_keep_their_pictures(world):
@@ -344,7 +395,7 @@ def test_notes_of_the_annotations_come_first(world):
         assert world.load().notes == (
             "1 left out: crowd regions (the first has id 0)",
             "1 left out: objects without a usable outline (the first has id 100)",
-            f"1 images left out: {LOST} (the first is 003.png)",
+            "1 images left out: missing (the first is 003.png)",
         )
 
 
@@ -474,6 +525,55 @@ def test_making_goes_on_after_an_interrupt_before_the_first_picture(world, tmp_p
     assert contents(world.cache) == contents(tmp_path / "uninterrupted")
 
 
+def spoil(path, how):
+    """Damage an array of the cache."""
+    whole = path.read_bytes()
+    if how == "missing":
+        path.unlink()
+    elif how in {"shape", "type"}:
+        array = np.load(path)
+        with path.open("wb") as file:
+            np.save(file, array[:-1] if how == "shape" else array.astype(np.uint16))
+    else:
+        half, header = whole[: len(whole) // 2], whole.replace(b"'descr'", b"('descr'")
+        path.write_bytes({"empty": b"", "cut": half, "other": b"PK\x03\x04", "header": header}[how])
+
+
+@pytest.mark.parametrize("how", ["missing", "empty", "cut", "other", "header", "shape", "type"])
+@pytest.mark.parametrize("name", ["images", "objects", "state"])
+@pytest.mark.parametrize("all_there", [True, False])
+def test_damaged_pictures_are_made_anew(world, name, how, all_there):
+    if not all_there:  # it is looked for again, with arrays that can be written
+        (world.images / "001.png").unlink()
+    notes, whole = world.load().notes, contents(world.cache)
+    (path,) = world.cache.glob(f"pictures-*/{name}.npy")
+    spoil(path, how)
+    found = world.load()
+    assert contents(world.cache) == whole
+    assert found.notes == notes
+    assert_plain(found, len(found) - 1, noise(SHAPES[3], 3), masks_of(SHAPES[3]))
+
+
+def test_making_anew_goes_on_after_an_interrupt(world, monkeypatch):
+    world.load()
+    whole = contents(world.cache)
+    (path,) = world.cache.glob("pictures-*/images.npy")
+    spoil(path, "cut")
+    real = np.lib.format.open_memmap
+
+    def interrupted(path, mode, **options):  # the images are whole by then, and black
+        if mode == "w+" and "objects" in Path(path).name:
+            raise KeyboardInterrupt
+        return real(path, mode, **options)
+
+    monkeypatch.setattr("numpy.lib.format.open_memmap", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        world.load()
+    monkeypatch.undo()
+    world.load()
+    assert contents(world.cache) == whole
+
+
 TWO = """
 import hashlib, sys, time
 from pathlib import Path
@@ -539,6 +639,24 @@ def test_two_at_once_do_not_make_the_same_pictures(world, monkeypatch):
     first, second = at_once(world.load)
     assert sorted(read) == ["000.png", "001.png", "002.png", "003.png"]
     assert_array_equal(first.objects, second.objects)
+
+
+def test_two_at_once_make_damaged_pictures_anew_once(world, monkeypatch):
+    world.load()
+    whole = contents(world.cache)
+    spoil(next(world.cache.glob("pictures-*/images.npy")), "cut")
+    real, read = scenes.read_photograph, []
+
+    def slow(path, *size):
+        read.append(path.name)
+        time.sleep(0.1)
+        return real(path, *size)
+
+    monkeypatch.setattr(scenes, "read_photograph", slow)
+    first, second = at_once(world.load)
+    assert sorted(read) == ["000.png", "001.png", "002.png", "003.png"]
+    assert_array_equal(first.images, second.images)
+    assert contents(world.cache) == whole
 
 
 def test_two_at_once_do_not_write_the_index_into_one_another(world, monkeypatch):
