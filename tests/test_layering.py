@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "neuroattn"
-ROOT = {"labels", "options", "provenance", "device", "command_line", "run_folder", "dask_client"}
+ROOT = {"labels", "options", "provenance", "device", "command_line", "run_folder", "output_file", "dask_client"}
 # What each folder may import beside itself and the modules of the root.
 ALLOWED = {
     "stimuli": set(),

@@ -12,9 +12,9 @@ from neuroattn.device import choose_device
 from neuroattn.evaluation.card import card
 from neuroattn.evaluation.digits import evaluate
 from neuroattn.evaluation.networks import over_networks
-from neuroattn.evaluation.output_file import require_folder, require_new
 from neuroattn.models.checkpoint import checkpoint_path, is_of_scenes, load_models, read_metadata, shipped_models
 from neuroattn.models.config import n_digits
+from neuroattn.output_file import require_folder, require_new
 from neuroattn.stimuli.digits import sample_composites
 from neuroattn.stimuli.mnist import load
 

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from neuroattn.evaluation.coco_results import SceneResults
-from neuroattn.evaluation.trials import RESAMPLES, run_trials, summary
+from neuroattn.evaluation.trials import RESAMPLES, fraction, run_trials, summary
 
 if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from neuroattn.evaluation.trials import Outcomes
     from neuroattn.models.gated import GatedNetwork
     from neuroattn.models.trial import Phase
     from neuroattn.stimuli.scenes import Scenes
@@ -31,6 +32,9 @@ class SceneEvaluation(NamedTuple):
         One row an estimate, as from `neuroattn.evaluation.trials.summary`.
     classes
         One row a class that occurs: ``class, n, recall, recall_low, recall_high, precision, f1``.
+    supercategories
+        One row a supercategory that is attended: ``supercategory, n, recall, recall_low, recall_high``, the fraction of
+        its objects whose category is named. No row where classes are supercategories, or categories have none.
     confusion
         (class attended, class decided) counts of phases.
     results
@@ -39,6 +43,7 @@ class SceneEvaluation(NamedTuple):
 
     table: pd.DataFrame
     classes: pd.DataFrame
+    supercategories: pd.DataFrame
     confusion: NDArray[np.int64]
     results: SceneResults
 
@@ -87,7 +92,40 @@ def evaluate_scenes(model: GatedNetwork, scenes: Scenes, batch_size: int = 64) -
     )
     table.insert(0, "model", model.name)
     confusion = _confusion(outcomes.label, outcomes.decided, len(scenes.classes))
-    return SceneEvaluation(table, _of_classes(confusion, scenes.classes), confusion, results)
+    above = _of_supercategories(outcomes, scenes)
+    return SceneEvaluation(table, _of_classes(confusion, scenes.classes), above, confusion, results)
+
+
+def class_rows(found: SceneEvaluation) -> pd.DataFrame:
+    """Return what is found of classes in the columns of its ``table``, and two more.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row an estimate and ``class``; `n` is what it is a fraction of. Recall has a 95 % Wilson interval over
+        phases. ``recall_in_supercategory`` has the supercategory as class. The estimates of ``confusion`` are counts of
+        phases: the attended object is of ``class``, the decision is ``decided``.
+    """
+    classes, of_class = found.classes.set_index("class"), found.confusion.sum(1)
+    place = np.flatnonzero(of_class + found.confusion.sum(0))
+    counts = pd.DataFrame(found.confusion[np.ix_(place, place)], classes.index, classes.index)
+    decided = counts.sum(axis=0)
+    parts = []
+    for what, of, n in (
+        ("recall", classes, classes["n"]),
+        ("precision", classes, decided),
+        ("f1", classes, classes["n"] + decided),
+        ("recall_in_supercategory", found.supercategories.set_index("supercategory"), found.supercategories["n"]),
+    ):
+        part = pd.DataFrame({"what": what, "class": of.index, "estimate": of[what.partition("_")[0]].to_numpy()})
+        if what.startswith("recall"):
+            part = part.assign(interval_low=of["recall_low"].to_numpy(), interval_high=of["recall_high"].to_numpy())
+        parts.append(part.assign(n=n.to_numpy()))
+    pairs = counts.reset_index().melt(id_vars="class", var_name="decided", value_name="estimate")
+    parts.append(pairs.assign(what="confusion", n=classes["n"].loc[pairs["class"]].to_numpy()))
+    rows = pd.concat(parts, ignore_index=True)
+    rows.insert(0, "model", found.table["model"].iloc[0])
+    return rows
 
 
 def _confusion(label: NDArray[np.int64], decided: NDArray[np.int64], n_classes: int) -> NDArray[np.int64]:
@@ -172,3 +210,14 @@ def _of_classes(confusion: NDArray[np.int64], classes: tuple[str, ...]) -> pd.Da
         )
     occurring: pd.DataFrame = table[of_class + decided > 0]
     return occurring.reset_index(drop=True)
+
+
+def _of_supercategories(outcomes: Outcomes, scenes: Scenes) -> pd.DataFrame:
+    above = scenes.table[[f"supercategory_{k}" for k in range(scenes.n_objects)]].to_numpy(str)
+    attended = np.take_along_axis(above, outcomes.attended, 1)
+    # Files need not have supercategories.
+    names = np.unique(attended[attended != ""]) if scenes.labels_are == "category" else ()
+    rows = [fraction(name, outcomes.correct[attended == name], "") for name in names]
+    columns = {"what": "supercategory", "n": "n", "estimate": "recall"}
+    columns |= {"interval_low": "recall_low", "interval_high": "recall_high"}
+    return pd.DataFrame(rows, columns=list(columns)).rename(columns=columns)

@@ -11,8 +11,7 @@ import pandas as pd
 from neuroattn.device import choose_device
 from neuroattn.evaluation.network_scenes import held_out_scenes, scenes_for, trained_on_note
 from neuroattn.evaluation.networks import over_networks
-from neuroattn.evaluation.output_file import require_folder, require_new
-from neuroattn.evaluation.scenes import evaluate_scenes
+from neuroattn.evaluation.scenes import class_rows, evaluate_scenes
 from neuroattn.evaluation.scenes_card import scenes_card
 from neuroattn.models.checkpoint import (
     checkpoint_path,
@@ -21,6 +20,7 @@ from neuroattn.models.checkpoint import (
     read_metadata,
     shipped_models,
 )
+from neuroattn.output_file import require_folder, require_new, require_picture
 from neuroattn.stimuli.scenes import tell_notes
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def evaluate_on_scenes(config: ScenesConfig, tell: Callable[[str], None]) -> Non
     _require_files(config)
     models = load_models(config.model, device=choose_device(config.device), strength=config.strength)
     tables: list[pd.DataFrame] = []
+    by_class: list[pd.DataFrame] = []
     for given, model in zip(config.model, models, strict=True):
         scenes = scenes_for(
             given,
@@ -67,9 +68,14 @@ def evaluate_on_scenes(config: ScenesConfig, tell: Callable[[str], None]) -> Non
         found = evaluate_scenes(model, scenes)
         columns = ["what", "estimate", "interval_low", "interval_high", "sd", "n", "note"]
         rows = found.table[columns].to_string(index=False, na_rep="", float_format="{:.4f}".format)
-        classes = found.classes.to_string(index=False, na_rep="", float_format="{:.3f}".format)
-        tell(f"{model.name}\n{rows}\n\n{classes}\n")
+        of_classes = [
+            part.to_string(index=False, na_rep="", float_format="{:.3f}".format)
+            for part in (found.classes, found.supercategories)
+            if len(part)
+        ]
+        tell("\n\n".join([f"{model.name}\n{rows}", *of_classes]) + "\n")
         tables.append(found.table)
+        by_class.append(class_rows(found))
         if config.export_coco is not None:
             Path(config.export_coco).write_text(json.dumps(found.results.detections), encoding="utf-8")
         if config.figure is not None:
@@ -82,7 +88,7 @@ def evaluate_on_scenes(config: ScenesConfig, tell: Callable[[str], None]) -> Non
         tell(f"mean of {len(models)} networks\n{rows}\n")
         table = pd.concat([table, over], ignore_index=True)
     if config.out is not None:
-        table.to_csv(config.out, index=False)
+        pd.concat([table, *by_class], ignore_index=True).to_csv(config.out, index=False)
 
 
 def write_scenes_card(config: ScenesCardConfig, tell: Callable[[str], None]) -> None:
@@ -144,8 +150,7 @@ def _require_files(config: ScenesConfig) -> None:
     given = [str(Path(file).resolve()) for file in files.values() if file is not None]
     if len(set(given)) < len(given):
         raise ValueError(f"out, figure and export_coco must be different files, got {given[0]!r} more than once")
-    if config.figure is not None and Path(config.figure).suffix not in {".png", ".svg", ".pdf"}:
-        raise ValueError(f"figure must end in .png, .svg or .pdf, got {config.figure!r}")
+    require_picture("figure", config.figure)
 
 
 def _draw(confusion: NDArray[np.int64], scenes: Scenes, name: str, file: str) -> None:

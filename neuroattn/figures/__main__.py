@@ -12,28 +12,47 @@ from neuroattn.options import check_options, option
 from neuroattn.run_folder import unwritable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
     import pandas as pd
+    import torch
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from neuroattn.models.gated import GatedNetwork
+    from neuroattn.stimuli.labelled import Labelled
 
 PROG = "python -m neuroattn.figures"
 # Options by which figures tell trainings apart, and those that make no other training.
 _TOLD_APART = ("phi", "learning_rate", "seed", "name", "device")
 TRAINING = """Draw trainings: curves and final accuracies by penalty, and the gated image, gates and inhibition of each
-phase of a trial of the first network. RUN is the folder of a training, or of a sweep."""
+phase of a trial of the first network; for trainings on scenes these need --images DIR --annotations FILE. RUN is the
+folder of a training, or of a sweep."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """What is drawn of trainings."""
 
-    composite: int = option(0, "which composite of embedded digits the trial is of", low=0, high=4999)
+    composite: int = option(
+        0,
+        "which composite of embedded digits, or which scene that the first network held out, the trial is of",
+        low=0,
+        high=4999,
+    )
     seed: int = option(0, "seed of the composites", low=0, high=2**32 - 1)
     noise: float = option(0.3, "upper bound of the uniform background noise", unit="luminance", low=0, high=1)
+    images: str | None = option(None, "folder of COCO images, for a trial of a training on scenes")
+    annotations: str | None = option(None, "COCO's instance annotations for them, those that it was trained with")
+    cache: str | None = option(None, "folder for what is kept of the scenes (default: in the user's cache folder)")
     out: str = option("figures", "folder for the figures, made if it does not exist; none in it is overwritten")
 
     def __post_init__(self) -> None:
         """Check every option."""
         check_options(self)
+        if (self.images is None) != (self.annotations is None):
+            raise ValueError("images and annotations must be named together, as in --images DIR --annotations FILE")
 
 
 def main(argv: list[str]) -> None:
@@ -60,23 +79,23 @@ def draw_training(runs: list[Path], config: TrainingConfig) -> None:
     Raises
     ------
     ValueError
-        If a run is none, or a figure exists.
+        If a run is none, a figure exists, or the scenes of a trial cannot be had.
     """
     from neuroattn.figures.training import accuracy_figure, curves_figure
+    from neuroattn.models.checkpoint import is_of_scenes
 
     folder = Path(config.out)
-    names = ("curves", "accuracy", "phases")
-    there = [
-        folder / f"{name}.{kind}" for name in names for kind in ("png", "svg") if (folder / f"{name}.{kind}").exists()
-    ]
-    if there:
+    files = [folder / f"{name}.{kind}" for name in ("curves", "accuracy", "phases") for kind in ("png", "svg")]
+    if there := [file for file in files if file.exists()]:
         raise ValueError(f"out must be a folder without these figures, got {config.out!r}, which holds {there[0].name}")
     table, weights = read_runs(runs)
-    figures = {
-        "curves": curves_figure(table),
-        "accuracy": accuracy_figure(table),
-        "phases": trial_figure(weights[0], config),
-    }
+    of_scenes = is_of_scenes(weights[0])
+    if config.images is not None and not of_scenes:
+        raise ValueError(f"images must be left out for trainings on digits, got {config.images!r}")
+    figures = {"curves": curves_figure(table), "accuracy": accuracy_figure(table)}
+    missing = "; phases need --images DIR --annotations FILE" if of_scenes and config.images is None else ""
+    if not missing:
+        figures["phases"] = trial_figure(weights[0], config)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -84,7 +103,8 @@ def draw_training(runs: list[Path], config: TrainingConfig) -> None:
     for name, figure in figures.items():
         for kind in ("png", "svg"):
             figure.savefig(folder / f"{name}.{kind}", dpi=300)
-    print(f"{len(table['network'].unique())} networks; {', '.join(names)} (.png, .svg) in {folder}")
+    number = f"{len(weights)} network{'s' if len(weights) > 1 else ''}"
+    print(f"{number}; {', '.join(figures)} (.png, .svg) in {folder}{missing}")
 
 
 def read_runs(runs: list[Path]) -> tuple[pd.DataFrame, list[Path]]:
@@ -98,8 +118,9 @@ def read_runs(runs: list[Path]) -> tuple[pd.DataFrame, list[Path]]:
     Raises
     ------
     ValueError
-        If one holds no training with at least one epoch, or a training that another one holds, too; or the trainings
-        differ in more than penalty, learning rate and seed, so that their mean would be of no recipe.
+        If one holds no training with at least one epoch, or a training that another one holds, too; or some trainings
+        are on digits and some on scenes; or they differ in more than penalty, learning rate and seed, so that their
+        mean would be of no recipe.
     """
     import pandas as pd
 
@@ -125,9 +146,8 @@ def read_runs(runs: list[Path]) -> tuple[pd.DataFrame, list[Path]]:
                 )
             seen.add(file.resolve())
             options = {name: training["options"][name] for name in ("phi", "learning_rate")}
-            digits = training.get("digits", {}).get("sha256")
             recipes[file] = {key: value for key, value in training["options"].items() if key not in _TOLD_APART}
-            recipes[file]["digits"] = digits
+            recipes[file] |= {name: training.get(name, {}).get("sha256") for name in ("digits", "scenes")}
             # Two runs may have given their networks the same name.
             parts.append(pd.DataFrame(training["epochs"]).assign(network=str(file), seed=about["seed"], **options))
         files += found
@@ -139,6 +159,12 @@ def _require_alike(recipes: dict[Path, dict[str, Any]]) -> None:
     """Raise if trainings are of several recipes."""
     (first, recipe), *others = recipes.items()
     for file, other in others:
+        on = ["digits" if one["scenes"] is None else "scenes" for one in (recipe, other)]
+        if on[0] != on[1]:
+            raise ValueError(
+                f"run must hold trainings on digits or on scenes, got {str(first)!r} on {on[0]} and {str(file)!r} on "
+                f"{on[1]}; draw them apart"
+            )
         differing = [
             f"{name} ({recipe.get(name)}, {other.get(name)})"
             for name in {**recipe, **other}
@@ -152,17 +178,46 @@ def _require_alike(recipes: dict[Path, dict[str, Any]]) -> None:
 
 
 def trial_figure(weights: Path, config: TrainingConfig) -> Figure:
-    """Return the figure of one trial of a network."""
+    """Return the figure of one trial of a network.
+
+    Raises
+    ------
+    ValueError
+        If the network does not take composites of digits, or the scenes are not those that it was trained with.
+    """
     import torch
 
     from neuroattn.figures.training import PhasePicture, phases_figure
     from neuroattn.models.checkpoint import load_model
-    from neuroattn.models.config import n_digits
     from neuroattn.models.trial import attend
+
+    network = load_model(weights)
+    shown, names = _composite(network, config) if config.images is None else _scene(weights, network, config)
+    pictures, inhibition = [], network.no_inhibition(1)
+    with torch.no_grad():
+        for phase, choice in attend(network, shown.images, shown.objects):
+            attended, named = names[int(shown.labels[0, choice.attended[0]])], names[int(phase.logits.argmax())]
+            pictures.append(
+                PhasePicture(
+                    f"attends {attended},\nnames {named}",
+                    _picture(phase.gated_image[0]),
+                    phase.gates[0][0].mean(0).numpy(),
+                    inhibition[0][0].float().mean(0).numpy(),
+                    phase.gates[1][0].numpy() if len(phase.gates) > 1 else None,
+                )
+            )
+            inhibition = phase.inhibition
+    return phases_figure(_picture(shown.images[0]), pictures, network.name)
+
+
+def _composite(network: GatedNetwork, config: TrainingConfig) -> tuple[Labelled, Sequence[str]]:
+    """Return one composite of embedded digits, and the names of its classes."""
+    import torch
+
+    from neuroattn.models.config import n_digits
     from neuroattn.stimuli.digits import sample_composites
     from neuroattn.stimuli.mnist import embedded
 
-    network = load_model(weights)
     composites = sample_composites(
         embedded(),
         config.composite + 1,
@@ -170,22 +225,41 @@ def trial_figure(weights: Path, config: TrainingConfig) -> Figure:
         noise=config.noise,
         generator=torch.Generator().manual_seed(config.seed),
     )
-    image, objects, labels = (part[-1:] for part in (composites.images, composites.objects, composites.labels))
-    pictures, inhibition = [], network.no_inhibition(1)
-    with torch.no_grad():
-        for phase, choice in attend(network, image, objects):
-            attended, named = int(labels[0, choice.attended[0]]), int(phase.logits.argmax())
-            pictures.append(
-                PhasePicture(
-                    f"attends the {attended},\nnames a {named}",
-                    phase.gated_image[0, 0].numpy(),
-                    phase.gates[0][0, 0].numpy(),
-                    inhibition[0][0, 0].numpy(),
-                    phase.gates[1][0].numpy() if len(phase.gates) > 1 else None,
-                )
-            )
-            inhibition = phase.inhibition
-    return phases_figure(image[0, 0].numpy(), pictures, network.name)
+    return composites.part(slice(config.composite, None)), "0123456789"
+
+
+def _scene(weights: Path, network: GatedNetwork, config: TrainingConfig) -> tuple[Labelled, Sequence[str]]:
+    """Return one of the scenes that a network held out, and the names of its classes."""
+    import numpy as np
+
+    from neuroattn.models.checkpoint import read_metadata
+    from neuroattn.stimuli.scenes import load_scenes
+
+    training = read_metadata(weights)["training"]
+    options, (_, height, width) = training["options"], network.config.size
+    scenes = load_scenes(
+        str(config.images),
+        str(config.annotations),
+        size=(height, width),
+        n_objects=options["n_objects"],
+        labels=options["labels"],
+        cache=config.cache,
+    )
+    if scenes.identity != training["scenes"]["sha256"]:
+        raise ValueError(f"annotations must be of the scenes that {str(weights)!r} was trained with, got others")
+    held_out = np.flatnonzero(np.isin(scenes.table["image_id"], training["held_out_images"]))
+    if config.composite >= len(held_out):
+        raise ValueError(
+            f"composite must be below {len(held_out)}, the scenes that {network.name!r} held out, got "
+            f"{config.composite}"
+        )
+    return scenes.batch(held_out[[config.composite]]), scenes.classes
+
+
+def _picture(values: torch.Tensor) -> NDArray[np.float32]:
+    """Return a picture (channel, y, x) as it is drawn: (y, x), or (y, x, colour) in [0, 1]."""
+    drawn = values[0] if len(values) == 1 else values.permute(1, 2, 0).clip(0, 1)
+    return drawn.numpy()
 
 
 if __name__ == "__main__":

@@ -83,6 +83,8 @@ def _curves(axes: Axes, table: pd.DataFrame, metric: str, colours: dict[float, A
 def accuracy_figure(table: pd.DataFrame) -> Figure:
     """Draw the validation accuracy after the last epoch by penalty: means over seeds, 95 % t intervals, every network.
 
+    Intervals are cut at 0 and 1.
+
     Parameters
     ----------
     table
@@ -104,7 +106,9 @@ def accuracy_figure(table: pd.DataFrame) -> Figure:
                 values = part.loc[part["phi"] == bar["phi"], "validation_accuracy"]
                 axes.bar(place, bar["estimate"], width=0.65, color=colours[bar["phi"]], alpha=0.55)
                 if bar["n"] > 1:
-                    half = bar["interval_high"] - bar["estimate"]
+                    # No mean of accuracies lies beyond 0 and 1, and no axis shows it.
+                    low, high = max(bar["interval_low"], 0.0), min(bar["interval_high"], 1.0)
+                    half = [[bar["estimate"] - low], [high - bar["estimate"]]]
                     axes.errorbar(place, bar["estimate"], half, color="black", lw=0.8, capsize=2, clip_on=False)
                 spread = np.linspace(-0.18, 0.18, len(values)) if len(values) > 1 else np.zeros(1)
                 axes.plot(place + spread, values, "o", ms=2, mfc="white", mec="black", mew=0.5)
@@ -137,14 +141,15 @@ def final(table: pd.DataFrame) -> pd.DataFrame:
 
 
 class PhasePicture(NamedTuple):
-    """What a network did with one composite in one phase.
+    """What a network did with one picture in one phase.
 
     Attributes
     ----------
     title
         Which object it attended and how it named it.
     gated_image, gate, inhibition
-        (y, x): z[1] of the decision, g[1] after step T − 1, and the mask that was imposed.
+        (y, x): z[1] of the decision, g[1] after step T − 1, and the mask that was imposed. Of a picture in colour the
+        gated image is (y, x, 3), and gate and mask are means over the colours.
     deeper
         (channel, y, x) gates of the second stage, whose mean is drawn; None for a network of one stage.
     """
@@ -152,7 +157,7 @@ class PhasePicture(NamedTuple):
     title: str
     gated_image: NDArray[np.float32]
     gate: NDArray[np.float32]
-    inhibition: NDArray[np.bool_]
+    inhibition: NDArray[np.float32]
     deeper: NDArray[np.float32] | None
 
 
@@ -162,16 +167,18 @@ def phases_figure(image: NDArray[np.float32], phases: Sequence[PhasePicture], na
     Parameters
     ----------
     image
-        (y, x) the composite.
+        (y, x) the composite, or (y, x, 3) the scene, in [0, 1].
     phases
         Of its trial.
     name
         Of the network.
     """
+    colour = image.ndim == 3
     with house_style():
         figure = Figure(figsize=(2 * COLUMN_WIDTH, 0.35 + 1.05 * len(phases)), layout="constrained")
         figure.suptitle(f"{name}: one trial", fontsize=7)
-        headings = ["image", "gated image", "gate of the image", "imposed inhibition"]
+        gate = "mean gate of the image" if colour else "gate of the image"
+        headings = ["image", "gated image", gate, "imposed inhibition"]
         headings += ["mean gate, stage 2"] if phases[0].deeper is not None else []
         panels = figure.subplots(len(phases), len(headings), squeeze=False)
         for number, (row, phase) in enumerate(zip(panels, phases, strict=True)):
@@ -189,10 +196,12 @@ def phases_figure(image: NDArray[np.float32], phases: Sequence[PhasePicture], na
                 axes.set(xticks=[], yticks=[])
                 if number == 0:
                     axes.set_title(heading)
-                if number == len(phases) - 1:
-                    label = "gate (1 inhibits)" if gates else "" if column == 3 else "luminance (1)"
-                    bar = figure.colorbar(drawn, ax=panels[:, column], location="bottom", shrink=0.8, label=label)
+                if number == len(phases) - 1 and (column > 1 or not colour):
+                    label = "gate (1 inhibits)" if gates else "luminance (1)"
                     if column == 3:
+                        label = "fraction of colours" if colour else ""
+                    bar = figure.colorbar(drawn, ax=panels[:, column], location="bottom", shrink=0.8, label=label)
+                    if column == 3 and not colour:
                         bar.set_ticks([0, 1], labels=["not inhibited", "inhibited"])
             row[0].set_ylabel(f"phase {number + 1}\n{phase.title}", color=REFERENCE_COLOUR)
     return figure

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuroattn.command_line import read_options, run_command, stop
+from neuroattn.output_file import require_new, require_picture
 from neuroattn.stimuli.coco_download import SETS, download
 from neuroattn.stimuli.config import CacheConfig, DownloadConfig, IndexConfig, ShowConfig
 
@@ -64,8 +65,7 @@ def _index(config: IndexConfig) -> None:
     from neuroattn.stimuli.coco import Rule
     from neuroattn.stimuli.scenes import load_index, tell_notes
 
-    if config.out is not None and Path(config.out).exists():
-        raise ValueError(f"out must be a file that does not exist, got {config.out!r}")
+    require_new("out", config.out)
     rule = Rule(least_area=config.least_area, most_overlap=config.most_overlap, n_objects=config.n_objects)
     index = load_index(config.annotations, config.cache, rule)
     tell_notes(index, print)
@@ -90,8 +90,8 @@ def _show(config: ShowConfig) -> None:
     from neuroattn.figures.scenes import scenes_sheet
     from neuroattn.stimuli.scenes import tell_notes
 
-    if Path(config.out).exists():
-        raise ValueError(f"out must be a file that does not exist, got {config.out!r}")
+    require_new("out", config.out)
+    require_picture("out", config.out)
     scenes = _scenes(config)
     tell_notes(scenes, print)
     number = min(config.number, len(scenes))

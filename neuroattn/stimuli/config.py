@@ -54,7 +54,7 @@ class ShowConfig(CacheConfig):
 
     number: int = option(12, "scenes on the sheet, drawn at random", low=1, high=200)
     seed: int = option(0, "seed of the choice", low=0, high=2**32 - 1)
-    out: str = option("scenes.png", "PNG file of the sheet, which must not exist")
+    out: str = option("scenes.png", "PNG, SVG or PDF file of the sheet, which must not exist")
 
 
 @dataclass(frozen=True, kw_only=True)

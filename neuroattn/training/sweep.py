@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from neuroattn.options import check_options, option
-from neuroattn.training.config import DigitsConfig
+from neuroattn.training.config import DigitsConfig, ScenesConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import pandas as pd
     from distributed import Client
+
+    Config = DigitsConfig | ScenesConfig
 
 RECIPE, TABLE = "recipe.yaml", "table.csv"
 
@@ -57,15 +59,15 @@ class Sweep:
 
     base: Mapping[str, Any]
     grid: Mapping[str, list[Any]]
-    trainings: Mapping[str, DigitsConfig]
+    trainings: Mapping[str, Config]
 
 
 def read_sweep(path: Path) -> Sweep:
     """Return the sweep of a recipe, checked.
 
-    The recipe is a YAML file with ``base`` (options of ``neuroattn.training digits``) and ``grid`` (lists of values).
-    The option ``name`` of ``base`` names the networks and may hold options in braces (``digits-{seed}``); without it
-    the options of the grid and their values do.
+    The recipe is a YAML file with ``base`` (options of ``neuroattn.training digits``, or of ``scenes`` where the recipe
+    names images and annotations) and ``grid`` (lists of values). The option ``name`` of ``base`` names the
+    networks and may hold options in braces (``digits-{seed}``); without it the options of the grid and their values do.
 
     Raises
     ------
@@ -83,27 +85,29 @@ def read_sweep(path: Path) -> Sweep:
     base, grid = text.get("base") or {}, text["grid"]
     if not isinstance(base, dict) or not isinstance(grid, dict) or not grid:
         raise ValueError(f"recipe must map options to values under base and grid, got {str(path)!r}")
-    known = {field.name for field in dataclasses.fields(DigitsConfig)} - {"data", "out"}
+    of_scenes = bool({"images", "annotations"} & {*base, *grid})
+    kind, what = (ScenesConfig, "scenes") if of_scenes else (DigitsConfig, "digits")
+    known = {field.name for field in dataclasses.fields(kind)} - {"data", "out"}
     for name in (*base, *grid):
         if name not in known:
             raise ValueError(
-                f"recipe must hold options of a training, got {name!r}; choose from {', '.join(sorted(known))}"
+                f"recipe must hold options of a training on {what}, got {name!r}; choose from "
+                f"{', '.join(sorted(known))}" + ("" if of_scenes else "; one on scenes names images and annotations")
             )
         if name in base and name in grid:
             raise ValueError(f"recipe must hold each option once, got {name} under base and under grid; remove one")
     for name, values in grid.items():
         if not isinstance(values, list) or not values:
             raise ValueError(f"recipe must list at least one value for each option of grid, got {name}: {values}")
-    return Sweep(base=base, grid=grid, trainings=_trainings(base, grid))
+    return Sweep(base=base, grid=grid, trainings=_trainings(kind, base, grid))
 
 
-def _trainings(base: Mapping[str, Any], grid: Mapping[str, list[Any]]) -> dict[str, DigitsConfig]:
+def _trainings(kind: type[Config], base: Mapping[str, Any], grid: Mapping[str, list[Any]]) -> dict[str, Config]:
     template = str(base.get("name", "_".join(f"{name}-{{{name}}}" for name in grid)))
-    trainings: dict[str, DigitsConfig] = {}
+    trainings: dict[str, Config] = {}
     for values in itertools.product(*grid.values()):
-        options = {
-            name: _typed(name, value) for name, value in ({**base, **dict(zip(grid, values, strict=True))}).items()
-        }
+        given = {**base, **dict(zip(grid, values, strict=True))}
+        options = {name: _typed(kind, name, value) for name, value in given.items()}
         shown = {name: _shown(value) for name, value in options.items()}
         try:
             name = template.format(**shown)
@@ -111,7 +115,7 @@ def _trainings(base: Mapping[str, Any], grid: Mapping[str, list[Any]]) -> dict[s
             raise ValueError(f"name must hold options of the recipe in its braces, got {template!r}") from error
         if name in trainings:
             raise ValueError(f"name must tell trainings apart, got {name!r} twice; put the options of grid in braces")
-        trainings[name] = DigitsConfig(**{**options, "name": name})
+        trainings[name] = kind(**{**options, "name": name})
     return trainings
 
 
@@ -122,9 +126,9 @@ def _shown(value: Any) -> str:
     return f"{value:g}".replace("+", "") if isinstance(value, float) else str(value)
 
 
-def _typed(name: str, value: Any) -> Any:
+def _typed(kind: type[Config], name: str, value: Any) -> Any:
     """Return an option's value in the type that a configuration has it in."""
-    hint = typing.get_type_hints(DigitsConfig)[name]
+    hint = typing.get_type_hints(kind)[name]
     if typing.get_origin(hint) is tuple:
         if isinstance(value, list) and all(type(item) is int for item in value):
             return tuple(value)
@@ -159,7 +163,7 @@ def run_sweep(
     client
         Of a Dask cluster whose workers see the folder.
     data
-        Where the digits come from, as for a training.
+        Where the digits come from, as for a training; None for scenes.
     tell
         Told a line after every training.
 
@@ -171,19 +175,13 @@ def run_sweep(
     Raises
     ------
     ValueError
-        If the folder holds something else, networks of another recipe among it, or the digits cannot be had; and, when
-        all are over, if one failed for another reason than its own numbers.
+        If the folder holds something else, networks of another recipe among it, or the pictures cannot be had; and,
+        when all are over, if one failed for another reason than its own numbers.
     """
     from distributed import as_completed
 
-    from neuroattn.stimuli.mnist import VARIABLE, load
-
-    load(data, "train")  # what is wrong with the digits is said before anything is made
-    # Workers may be started elsewhere, and without the user's environment.
-    folder = folder.absolute()
-    data = data or os.environ[VARIABLE]
-    if Path(data).is_dir():
-        data = str(Path(data).absolute())
+    _require_pictures(sweep, data, tell)  # what is wrong with them is said before anything is made
+    folder = folder.absolute()  # workers may be started elsewhere
     _claim(sweep, folder)
     done = {name for name in sweep.trainings if _is_done(folder / name, sweep.trainings[name])}
     outcomes = dict.fromkeys(done, "done")
@@ -191,7 +189,7 @@ def run_sweep(
         tell(f"{len(done)} of {len(sweep.trainings)} trainings are done")
     submit: Any = client.submit
     futures = {
-        submit(_train, dataclasses.replace(config, data=data), folder / name, pure=False): name
+        submit(_train, _anywhere(config, data), folder / name, pure=False): name
         for name, config in sweep.trainings.items()
         if name not in done
     }
@@ -250,13 +248,50 @@ def sweep_table(sweep: Sweep, folder: Path, outcomes: Mapping[str, str]) -> pd.D
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def _train(config: DigitsConfig, folder: Path) -> str | Exception:
+def _require_pictures(sweep: Sweep, data: str | None, tell: Callable[[str], None]) -> None:
+    """Raise if a training's pictures cannot be had; tell what is left out of scenes."""
+    from neuroattn.stimuli.mnist import load
+    from neuroattn.stimuli.scenes import load_scenes, tell_notes
+
+    of_scenes = [config for config in sweep.trainings.values() if isinstance(config, ScenesConfig)]
+    if not of_scenes:
+        load(data, "train")
+    elif data is not None:
+        raise ValueError(
+            f"data must be left out of a sweep of scenes, got {data!r}; its recipe names images and annotations"
+        )
+    names = ("images", "annotations", "size", "n_objects", "labels", "cache")
+    for given in dict.fromkeys(tuple(getattr(config, name) for name in names) for config in of_scenes):
+        options = dict(zip(names, given, strict=True))
+        tell_notes(load_scenes(options.pop("images"), options.pop("annotations"), **options), tell)
+
+
+def _anywhere(config: Config, data: str | None) -> Config:
+    """Return a training for a worker that was started elsewhere, and without the user's environment."""
+    from neuroattn.stimuli.mnist import VARIABLE
+
+    if isinstance(config, ScenesConfig):
+        return dataclasses.replace(
+            config,
+            images=str(Path(config.images).absolute()),
+            annotations=str(Path(config.annotations).absolute()),
+            cache=None if config.cache is None else str(Path(config.cache).absolute()),
+        )
+    data = data or os.environ[VARIABLE]
+    return dataclasses.replace(config, data=str(Path(data).absolute()) if Path(data).is_dir() else data)
+
+
+def _train(config: Config, folder: Path) -> str | Exception:
     """Train one network on a worker and return ``done``, or what went wrong."""
-    from neuroattn.training.run import train_digits
+    from neuroattn.training.run import train_digits, train_scenes
 
     try:
         # The scheduler may run a task again whose answer it lost.
-        if not _is_done(folder, config):
+        if _is_done(folder, config):
+            return "done"
+        if isinstance(config, ScenesConfig):
+            train_scenes(config, folder, tell=lambda _: None)
+        else:
             train_digits(config, folder, tell=lambda _: None)
     except (FloatingPointError, ValueError, OSError, RuntimeError, MemoryError) as error:
         return error  # raised here, the worker would also log it at length
@@ -278,7 +313,7 @@ def _outcome(future: Any) -> str | BaseException:
     return outcome
 
 
-def _is_done(folder: Path, config: DigitsConfig) -> bool:
+def _is_done(folder: Path, config: Config) -> bool:
     from neuroattn.models.checkpoint import read_metadata
     from neuroattn.training.resume import resume_file
     from neuroattn.training.run import recipe, weights_file

@@ -70,7 +70,8 @@ def test_a_card(networks, tmp_path, monkeypatch, capsys):
         cell = f"{row['estimate']:.4f} [{row['interval_low']:.4f}, {row['interval_high']:.4f}]"
         assert f"| `net-{seed}` | {seed} | {cell} |" in text
     values = [row["estimate"] for row in accuracies[:2]]
-    low, high = stats.t.interval(0.95, 1, np.mean(values), stats.sem(values))
+    low, high = np.clip(stats.t.interval(0.95, 1, np.mean(values), stats.sem(values)), 0, 1)
+    assert "t over networks where a mean of networks is given, cut at 0 and 1" in " ".join(text.split())
     assert f"mean of 2 networks: {np.mean(values):.4f} [{low:.4f}, {high:.4f}]" in text
     assert "Recipe: phi 1000, clip none, hidden 20 and 50." in text
     assert "Recipe: phi 10, clip none, hidden 20 and 50." in text
@@ -139,3 +140,18 @@ def test_the_mean_over_networks():
     assert (row["n"], row["model"], row["note"]) == (3, "mean of 3 networks", "over networks: 0.5000 to 0.9000")
     assert_allclose(found.loc["y", ["estimate", "interval_low", "interval_high"]].astype(float), 1)
     assert set(over_networks(table.iloc[:4])["what"]) == {"x"}
+
+
+@pytest.mark.parametrize(
+    ("values", "cut"),
+    [((0.1, 0.2, 0.9), "0 and 1"), ((0.1, 0.1, 0.4), "0"), ((0.9, 0.9, 0.6), "1"), ((0.5, 0.5, 0.6), None)],
+)
+def test_the_interval_of_fractions_is_cut_where_no_fraction_lies(values, cut):
+    names = ["accuracy_phase_2", "gate_difference_t"]
+    table = pd.DataFrame({"model": list("abc") * 2, "what": np.repeat(names, 3), "estimate": [*values, *values]})
+    found = over_networks(table).set_index("what")
+    low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
+    ends = found[["interval_low", "interval_high"]].to_numpy(float)
+    assert_allclose(ends, [[max(low, 0), min(high, 1)], [low, high]])
+    plain = f"over networks: {min(values):.4f} to {max(values):.4f}"
+    assert found["note"].tolist() == [plain + (f"; interval cut at {cut}" if cut else ""), plain]

@@ -19,6 +19,7 @@ from pycocotools.cocoeval import COCOeval
 from sklearn.metrics import f1_score, recall_score
 
 from neuroattn.evaluation.coco_results import SceneResults
+from neuroattn.evaluation.networks import over_networks
 from neuroattn.evaluation.scenes import _classification, class_scores, evaluate_scenes
 from neuroattn.models.checkpoint import load_model, save_model
 from neuroattn.models.config import GatedConfig
@@ -110,6 +111,14 @@ def planted(scenes, gates, attended):
     return results
 
 
+def test_what_is_a_fraction_has_its_interval_cut(scenes, network):
+    table = evaluate_scenes(network, scenes).table
+    wide = pd.concat([table.assign(model=name, estimate=value) for name, value in (("a", 0.0), ("b", 1.0))])
+    cut = over_networks(wide).set_index("what")["note"].str.endswith("; interval cut at 0 and 1")
+    gates = {f"gate_{name}" for name in ("attended", "unattended", "difference", "difference_dz", "difference_t")}
+    assert set(cut.index[~cut]) == gates
+
+
 def test_a_perfect_gate_has_a_perfect_score(scenes):
     pictures = scenes.batch(np.arange(len(scenes)))
     # Half of what the colours of a box sum to: at the rims of the small pictures they are mixed with black.
@@ -151,6 +160,43 @@ def test_a_closed_gate_and_one_of_the_other_object_have_none(scenes):
     assert other.table()["estimate"][0] == 0
 
 
+def require_numbers_of_classes(written, found, names):
+    """Assert that the file of an evaluation holds what was printed of classes, and the confusions."""
+    overall = written[written["class"].isna()]
+    assert overall["what"].tolist() == found.table["what"].tolist()
+    assert_allclose(overall["estimate"], found.table["estimate"])
+    rows, of = written.set_index(["what", "class"]), found.classes.set_index("class")
+    for what in ("recall", "precision", "f1"):
+        assert_allclose(rows.loc[what].loc[of.index, "estimate"].to_numpy(float), of[what])
+    intervals = rows.loc["recall"].loc[of.index, ["interval_low", "interval_high"]]
+    assert_allclose(intervals, of[["recall_low", "recall_high"]])
+    counts = written[written["what"] == "confusion"].pivot_table(values="estimate", index="class", columns="decided")
+    place = [names.index(name) for name in of.index]
+    assert_array_equal(counts.loc[of.index, of.index], found.confusion[np.ix_(place, place)])
+    assert counts.to_numpy().sum() == found.confusion.sum() == 12
+    numbers = [of["n"].tolist(), counts.sum(axis=0)[of.index].tolist()]
+    assert [rows.loc[what].loc[of.index, "n"].tolist() for what in ("recall", "precision")] == numbers
+    assert set(written["model"]) == {"drawn"}
+
+
+def test_categories_are_told_by_supercategory_too(files, network, tmp_path):
+    config = dataclasses.replace(network.config, classes=3)
+    network = GatedNetwork(config, torch.Generator().manual_seed(0), name="drawn").eval()
+    with torch.no_grad():
+        network.readout.weight.zero_()
+        network.readout.bias.copy_(torch.tensor([1.0, 0, 0]))  # a car, always
+    training = {"classes": ["car", "dog", "pizza"]}
+    save_model(network, tmp_path / "drawn.safetensors", training=training, provenance={})
+    options = ["--images", files[0], "--annotations", files[1], "--cache", tmp_path / "cache", "--labels", "category"]
+    out = tmp_path / "out.csv"
+    status, printed, err = run("--model", tmp_path / "drawn.safetensors", *options, "--out", out)
+    assert (status, err) == (0, "")
+    rows = pd.read_csv(out).set_index(["what", "class"]).loc["recall_in_supercategory"]
+    assert rows["estimate"].to_dict() == {"animal": 0, "vehicle": 1}
+    assert rows["n"].to_dict() == {"animal": 6, "vehicle": 6}
+    assert [line.split()[:3] for line in printed.splitlines() if "vehicle" in line] == [["vehicle", "6", "1.000"]]
+
+
 def test_the_whole_command(files, network, tmp_path):
     save_model(network, tmp_path / "drawn.safetensors", training={}, provenance={})
     images, annotations = files
@@ -163,6 +209,8 @@ def test_the_whole_command(files, network, tmp_path):
     assert (status, err) == (0, "")
     assert "6 scenes of 2 objects" in out
     assert all(file.stat().st_size for file in made.values())
+    scenes = load_scenes(*files, size=(40, 60), cache=tmp_path / "cache")
+    require_numbers_of_classes(pd.read_csv(made["out"]), evaluate_scenes(network, scenes), scenes.classes)
     # COCO's own code takes the file as it is, with the user's annotations.
     truth = COCO(annotations)
     scorer = COCOeval(truth, truth.loadRes(str(results)), "segm")
@@ -269,6 +317,7 @@ def test_a_card(files, scenes, network, tmp_path):
     assert rows == expected
     assert "## `net-0` to `net-1`" in text
     assert "Mean over classes, these networks on 2 sets of held-out scenes: " in text
+    assert "t over networks, cut at 0 and 1" in " ".join(text.split())
     # One network is one observation, on however many sets of scenes.
     [line] = [line for line in text.splitlines() if line.startswith("Mean over classes, `other` on 2 sets")]
     both = [evaluate_scenes(network, scenes.select(np.array(chosen))).table for chosen in ([0, 1], [2, 4, 5])]

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from drawn_scenes import drawn_scenes
 from matplotlib.image import imread
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
@@ -22,9 +23,10 @@ from neuroattn.figures.training import (
     phases_figure,
 )
 from neuroattn.models.checkpoint import load_model, save_model
-from neuroattn.models.config import digits_config
+from neuroattn.models.config import GatedConfig, digits_config
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.models.trial import free_trial
+from neuroattn.stimuli.scenes import load_scenes
 
 
 @pytest.fixture
@@ -126,19 +128,40 @@ def test_phases():
             assert_array_equal(axes.get_images()[0].get_array(), values)
 
 
+def test_phases_in_colour():
+    random = np.random.default_rng(0)
+    image, gated = random.random((2, 7, 11, 3))
+    phase = PhasePicture("attends", gated, random.random((7, 11)), random.random((7, 11)), None)
+    figure = phases_figure(image, [phase, phase], "a")
+    shown = [axes.get_images()[0].get_array() for axes in figure.axes if axes.get_images() and not axes.get_label()]
+    for found, values in zip(shown[:4], (image, gated, phase.gate, phase.inhibition), strict=True):
+        assert_array_equal(found, values)
+    # What is in colour has no scale of luminance.
+    scales = [axes.get_xlabel() for axes in figure.axes if axes.get_label() == "<colorbar>"]
+    assert scales == ["gate (1 inhibits)", "fraction of colours"]
+
+
+def test_an_interval_is_drawn_where_accuracies_lie(table):
+    wide = table.assign(validation_accuracy=(table["network"].str[-1] == "2") * 1.0)
+    figure = accuracy_figure(wide)
+    ends = [bars.get_segments()[0] for axes in figure.axes for bars in axes.collections]
+    assert len(ends) == 6
+    assert_allclose(np.array(ends)[:, :, 1], [[0, 1]] * 6, atol=1e-12)
+
+
 def run(capsys, *arguments):
     with pytest.raises(SystemExit) as left:
         main(["training", *map(str, arguments)])
     return left.value.code, *capsys.readouterr()
 
 
-def save(network, folder, **options):
+def save(network, folder, data=None, **options):
     """Write a network as a run of two epochs leaves it."""
     metrics = {"validation_accuracy": 0.9, "training_classification_loss": 0.5, "training_attention_loss": 1e-4}
     about = {"phi": 1000.0, "learning_rate": 1e-3, "n_objects": 3, "name": network.name, "seed": network.seed}
     training = {"options": {**about, **options}, "epochs": [{"epoch": epoch, **metrics} for epoch in (1, 2)]}
     folder.mkdir(parents=True)
-    save_model(network, folder / f"{network.name}.safetensors", training=training, provenance={})
+    save_model(network, folder / f"{network.name}.safetensors", training=training | (data or {}), provenance={})
 
 
 @pytest.fixture
@@ -249,3 +272,75 @@ def test_what_a_user_gets_wrong(capsys, tmp_path, monkeypatch, arguments, text):
     monkeypatch.chdir(tmp_path)
     assert run(capsys, *arguments) == (2, "", f"error: {text}\n")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def files(tmp_path):
+    return drawn_scenes(tmp_path / "drawn", 6)
+
+
+@pytest.fixture
+def scenes(files, tmp_path):
+    return load_scenes(*files, size=(30, 40), cache=tmp_path / "cache")
+
+
+@pytest.fixture
+def of_scenes(scenes, tmp_path):
+    """A run of scenes, which held two of them out."""
+    config = GatedConfig(size=(3, 30, 40), channels=(3, 4), classes=12, resize="bicubic", strength=0.3, steps=2)
+    network = GatedNetwork(config, torch.Generator().manual_seed(0), name="drawn", seed=0)
+    data = {"scenes": {"sha256": scenes.identity}, "classes": list(scenes.classes), "held_out_images": [3, 5]}
+    save(network, tmp_path / "scenes", data, n_objects=2, labels="supercategory")
+    return tmp_path / "scenes"
+
+
+def test_a_training_on_scenes(of_scenes, scenes, files, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "figures"
+    told = f"1 network; curves, accuracy (.png, .svg) in {out}; phases need --images DIR --annotations FILE\n"
+    assert run(capsys, of_scenes, "--out", out) == (0, told, "")
+    assert len(list(out.iterdir())) == 4
+    drawn = []
+    from neuroattn.figures import training
+
+    monkeypatch.setattr(
+        training, "phases_figure", lambda *arguments: drawn.append(arguments) or phases_figure(*arguments)
+    )
+    options = [of_scenes, "--images", files[0], "--annotations", files[1], "--cache", tmp_path / "cache"]
+    out = tmp_path / "with scenes"
+    told = f"1 network; curves, accuracy, phases (.png, .svg) in {out}\n"
+    assert run(capsys, *options, "--composite", 1, "--out", out) == (0, told, "")
+    ((image, phases, name),) = drawn
+    shown = scenes.batch(np.array([4]))
+    assert_array_equal(image, shown.images[0].permute(1, 2, 0))
+    with torch.no_grad():
+        by_hand = list(free_trial(load_model(of_scenes / "drawn.safetensors"), shown.images, 2))
+    assert_allclose(phases[1].gate, by_hand[1].gates[0][0].mean(0), atol=1e-6)
+    assert_allclose(phases[1].inhibition, by_hand[0].inhibition[0][0].float().mean(0))
+    assert_allclose(phases[1].gated_image, by_hand[1].gated_image[0].permute(1, 2, 0).clip(0, 1), atol=1e-6)
+    assert {phase.title.split(",")[0] for phase in phases} == {"attends animal", "attends vehicle"}
+    assert name == "drawn"
+    text = "error: composite must be below 2, the scenes that 'drawn' held out, got 2\n"
+    assert run(capsys, *options, "--composite", 2, "--out", tmp_path / "third") == (2, "", text)
+    assert not (tmp_path / "third").exists()
+
+
+def test_scenes_and_digits_have_no_figure_together(of_scenes, sweep, scenes, files, tmp_path, capsys):
+    digits, file = str(sweep / "net-3" / "net-3.safetensors"), str(of_scenes / "drawn.safetensors")
+    text = f"run must hold trainings on digits or on scenes, got {digits!r} on digits and {file!r} on scenes"
+    options = ["--out", tmp_path / "figures"]
+    assert run(capsys, sweep, of_scenes, *options) == (2, "", f"error: {text}; draw them apart\n")
+    given = [*options, "--images", files[0], "--annotations", files[1]]
+    text = f"images must be left out for trainings on digits, got {str(files[0])!r}"
+    assert run(capsys, sweep, *given) == (2, "", f"error: {text}\n")
+    text = "images and annotations must be named together, as in --images DIR --annotations FILE"
+    assert run(capsys, of_scenes, *options, "--images", files[0]) == (2, "", f"error: {text}\n")
+    # The same options, and other scenes.
+    data = {"scenes": {"sha256": "f" * 64}, "held_out_images": [3, 5]}
+    save(load_model(file), tmp_path / "other", data, n_objects=2, labels="supercategory")
+    error = run(capsys, of_scenes, tmp_path / "other", *options)[2]
+    assert f"which differ in scenes ({scenes.identity}, {'f' * 64}); draw them apart" in error
+    # What is held out of other scenes is not among these.
+    name = str(tmp_path / "other" / "drawn.safetensors")
+    error = run(capsys, tmp_path / "other", *given, "--cache", tmp_path / "cache")[2]
+    assert error == f"error: annotations must be of the scenes that {name!r} was trained with, got others\n"
+    assert not (tmp_path / "figures").exists()

@@ -243,7 +243,7 @@ SHOW = ["scenes", "show", "--images", ".", "--annotations", "a"]
         (["scenes", "show", "--images", ".", "--annotations", "a", "--number", "0"], "number must be in [1, 200]"),
         # The annotations do not exist either: the file that is asked for is looked at before any work.
         (["scenes", "index", "--annotations", "a", "--out", "absent/x.csv"], f"{PLACED}, got 'absent/x.csv'; make the"),
-        (["scenes", "index", "--annotations", "a", "--out", "."], "out must be a file, got '.', which is a folder"),
+        (["scenes", "index", "--annotations", "a", "--out", "."], "out must be a file that does not exist, got '.'"),
         ([*SHOW, "--out", "absent/x.png"], f"{PLACED}, got 'absent/x.png'; make the folder"),
         ([*SHOW, "--out", "x.abc"], "out must end in .png, .svg or .pdf, got 'x.abc'"),
         ([*SHOW, "--out", "x"], "out must end in .png, .svg or .pdf, got 'x'"),

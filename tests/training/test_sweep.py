@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from distributed import LocalCluster
+from drawn_scenes import drawn_scenes
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,6 +33,13 @@ base: {epochs: 2, batch_size: 5, name: "net-{phi}-{seed}"}
 grid:
   phi: [0, 1e2]
   seed: [3, 4]
+"""
+SCENES = """
+base: {images: drawn/images, annotations: drawn/instances.json, cache: cache, size: [30, 40], steps: 3, epochs: 1,
+       batch_size: 4, composites: 4, precision: 32}
+grid:
+  phi: [100, 1e40]
+  hidden: [[3, 4]]
 """
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
 
@@ -147,6 +155,44 @@ def test_a_cluster_whose_workers_were_started_elsewhere(folder, tmp_path, monkey
     assert (tmp_path / "out" / "seed-0" / "seed-0.safetensors").is_file()
 
 
+def test_a_sweep_of_scenes(tmp_path):
+    """Its workers stand in another folder than the user does, from whose the recipe's paths count."""
+    drawn_scenes(tmp_path / "drawn", 10)
+    (tmp_path / "r.yaml").write_text(SCENES)
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster:
+        arguments = ["r.yaml", "--out", "out", "--dask", cluster.scheduler_address]
+        out, err = started(*arguments, cwd=tmp_path).communicate(timeout=240)
+        assert err == ""
+        assert out.splitlines()[0] == "1/2  phi-100_hidden-3-4: done"
+        first = tmp_path / "out" / "phi-100_hidden-3-4" / "phi-100_hidden-3-4.safetensors"
+        made = first.stat().st_mtime_ns
+        out, err = started(*arguments, cwd=tmp_path).communicate(timeout=240)
+        assert (err, out.splitlines()[0]) == ("", "1 of 2 trainings are done")
+    assert first.stat().st_mtime_ns == made
+    about = read_metadata(first)["training"]
+    assert (about["scenes"]["n"], about["options"]["size"], about["options"]["phi"]) == (10, [30, 40], 100)
+    table = pd.read_csv(tmp_path / "out" / "table.csv").set_index("network")
+    assert table["hidden"].tolist() == ["(3, 4)"] * 2
+    assert table["outcome"].iloc[0] == "done"
+    assert table["outcome"].iloc[1].startswith("the loss is not finite in epoch 1, batch 1 of 3, at learning rate")
+    assert 0 <= table["validation_accuracy"].iloc[0] <= 1
+    assert np.isnan(table["validation_accuracy"].iloc[1])
+
+
+@pytest.mark.parametrize(
+    ("more", "error"),
+    [
+        ([], "images must be a folder, got 'drawn/images', which is none; name the folder of the images"),
+        (["--data", "drawn"], "data must be left out of a sweep of scenes, got 'drawn'; its recipe names images and"),
+    ],
+)
+def test_scenes_that_are_not_there(capsys, tmp_path, monkeypatch, more, error):
+    monkeypatch.chdir(tmp_path)
+    Path("r.yaml").write_text(SCENES)
+    assert refused(capsys, "r.yaml", "--out", "out", *more).startswith(f"error: {error}")
+    assert [path.name for path in tmp_path.iterdir()] == ["r.yaml"]
+
+
 def test_a_training_that_fails_does_not_keep_the_others_from_being_run(folder, tmp_path):
     recipe = tmp_path / "r.yaml"
     recipe.write_text("base: {epochs: 1}\ngrid: {seed: [0, 1, 2]}\n")
@@ -226,11 +272,22 @@ def test_a_scheduler_that_goes_away(folder, tmp_path):
     assert (command.returncode, err) == (2, f"{expected} command goes on with them\n")
 
 
+OF_DIGITS, OF_SCENES = (f"recipe must hold options of a training on {what}" for what in ("digits", "scenes"))
+
+
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("grid: {sped: [1]}", "recipe must hold options of a training, got 'sped'; choose from attended, averaging"),
-        ("grid: {out: [a]}", "recipe must hold options of a training, got 'out'; choose from"),
+        ("grid: {sped: [1]}", f"{OF_DIGITS}, got 'sped'; choose from attended, averaging"),
+        ("grid: {out: [a]}", f"{OF_DIGITS}, got 'out'; choose from"),
+        ("base: {composites: 3}\ngrid: {seed: [1]}", f"{OF_DIGITS}, got 'composites'; choose from"),
+        (
+            "base: {images: a, noise: 0}\ngrid: {seed: [1]}",
+            f"{OF_SCENES}, got 'noise'; choose from annotations, attended",
+        ),
+        ("base: {images: a, annotations: b, out: c}\ngrid: {seed: [1]}", f"{OF_SCENES}, got 'out'; choose from"),
+        ("base: {annotations: a}\ngrid: {seed: [1]}", "images must be named, as in --images PATH"),
+        ("base: {images: a}\ngrid: {annotations: [b], size: [[9]]}", "size must be two numbers, height and width, got"),
         ("grid: {seed: 1}", "recipe must list at least one value for each option of grid, got seed: 1"),
         ("grid: {seed: []}", "recipe must list at least one value for each option of grid, got seed: []"),
         ("base: {seed: 1}\ngrid: {seed: [1]}", "recipe must hold each option once, got seed under base and under grid"),
