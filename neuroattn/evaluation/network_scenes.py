@@ -53,7 +53,7 @@ def scenes_for(
         cache=cache,
     )
     known = class_names(given) or SUPERCATEGORIES  # the paper's files do not tell theirs
-    require_classes(scenes, known, model.config.classes, model.name, annotations)
+    require_classes(scenes.classes, labels, known, model.config.classes, model.name, annotations)
     return scenes
 
 

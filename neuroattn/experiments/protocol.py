@@ -161,13 +161,13 @@ def run(protocol: Protocol[C], config: C, folder: Path) -> Tables:
         tables = protocol.analysis(config, recordings)
     notes = tuple(f"NOTE: {note}." for note in stimuli.notes)
     tables = dataclasses.replace(tables, findings=(*notes, *tables.findings))
+    # A table or a figure may be looked at without its report.
+    made = {"stimuli": "synthetic scenes"} if config.synthetic else {}
+    tables.units.assign(**made).to_parquet(folder / "units.parquet", index=False)
+    tables.statistics.assign(**made).to_csv(folder / "statistics.csv", index=False)
     figure = protocol.figure(config, tables)
-    if config.synthetic:  # a table or a figure may be looked at without its report
+    if config.synthetic:
         figure.suptitle("synthetic scenes", fontsize=7)
-        for table in (tables.units, tables.statistics):
-            table.insert(0, "stimuli", "synthetic scenes")
-    tables.units.to_parquet(folder / "units.parquet", index=False)
-    tables.statistics.to_csv(folder / "statistics.csv", index=False)
     for suffix in ("png", "svg"):
         figure.savefig(folder / f"figure.{suffix}", dpi=300)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)

@@ -13,6 +13,9 @@ from neuroattn.experiments.protocol import ProtocolConfig
 from neuroattn.options import option
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from neuroattn.models.gated import GatedNetwork
     from neuroattn.stimuli.scenes import Scenes
     from neuroattn.stimuli.stimulus_set import StimulusSet
 
@@ -89,44 +92,54 @@ def scene_stimuli(config: SceneOptions, number: int, n_objects: int) -> Stimulus
     ValueError
         If a network takes no such pictures or has other classes, or scenes cannot be had.
     """
-    _require_size(config)  # before scenes are made, which takes its time
+    models = _models(config)  # before scenes are made, which takes its time
     if config.images is not None and config.annotations is not None:
-        return _from_left(_drawn(config, config.images, config.annotations, number, n_objects))
+        return _from_left(_drawn(config, models, config.images, config.annotations, number, n_objects))
     if n_objects != 2:
         raise ValueError(f"n_objects must be 2 for synthetic scenes, got {n_objects}; name scenes of your own")
     from neuroattn.stimuli.synthetic_scenes import write_synthetic_scenes
 
     with tempfile.TemporaryDirectory() as folder:
         images, annotations = write_synthetic_scenes(Path(folder), number, config.seed)
-        scenes = _drawn(config, str(images), str(annotations), number, n_objects, cache=folder)
+        scenes = _drawn(config, models, str(images), str(annotations), number, n_objects, cache=folder)
         return _from_left(scenes)
 
 
-def _require_size(config: SceneOptions) -> None:
+def _models(config: SceneOptions) -> list[GatedNetwork]:
+    """Return the networks, which all take pictures of the size that was asked for."""
     from neuroattn.models.checkpoint import load_models
 
     needed = (3, *config.size)
-    for model in load_models(config.models):
+    models = load_models(config.models)
+    for model in models:
         name, size = model.name, model.config.size
         if size != needed:
             fit = f"--size {size[1]} {size[2]}" if size[0] == needed[0] else "a network of scenes"
             raise ValueError(f"size must be that of {name}, (channel, y, x) = {size}, got {needed}; take {fit}")
+    return models
 
 
 def _drawn(
-    config: SceneOptions, images: str, annotations: str, number: int, n_objects: int, cache: str | None = None
+    config: SceneOptions,
+    models: Sequence[GatedNetwork],
+    images: str,
+    annotations: str,
+    number: int,
+    n_objects: int,
+    cache: str | None = None,
 ) -> Scenes:
     from neuroattn.models.checkpoint import class_names
-    from neuroattn.stimuli.coco import SUPERCATEGORIES
-    from neuroattn.stimuli.scenes import load_scenes, require_classes
+    from neuroattn.stimuli.coco import SUPERCATEGORIES, Rule
+    from neuroattn.stimuli.scenes import image_folder, load_index, load_scenes, require_classes
 
-    size = (config.size[0], config.size[1])
-    scenes = load_scenes(
-        images, annotations, size=size, n_objects=n_objects, labels=config.labels, cache=cache or config.cache
-    )
-    for name in config.models:
-        known = class_names(name) or SUPERCATEGORIES  # the paper's files do not tell theirs
-        require_classes(scenes, known, len(known), name, annotations)
+    size, cache = (config.size[0], config.size[1]), cache or config.cache
+    image_folder(images)
+    # The classes are known before any photograph is decoded.
+    classes = load_index(annotations, cache, Rule(n_objects=n_objects)).class_names(config.labels)
+    for given, model in zip(config.models, models, strict=True):
+        known = class_names(given) or SUPERCATEGORIES  # the paper's files do not tell theirs
+        require_classes(classes, config.labels, known, model.config.classes, model.name, annotations)
+    scenes = load_scenes(images, annotations, size=size, n_objects=n_objects, labels=config.labels, cache=cache)
     if len(scenes) < min(number, 2):
         raise ValueError(f"annotations must have 2 scenes of {n_objects} objects or more, got {len(scenes)}; take more")
     return scenes.select(np.random.default_rng(config.seed).permutation(len(scenes))[:number])

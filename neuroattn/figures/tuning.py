@@ -176,7 +176,7 @@ def _draw_controls(axes: Axes, statistics: pd.DataFrame, layers: Sequence[str]) 
     texts = {"": "all bars", "intact": "fewer bars", "zero_strength": "s = 0", "one_step": "T = 1",
              "shuffled_gates": "shuffled\ngates"}  # fmt: skip
     axes.set_xticks(range(len(names)), [texts.get(name, name) for name in names])
-    axes.set_ylabel("modulation\nindex (median)")
+    axes.set_ylabel("modulation\nindex\n(median)")
 
 
 def _ratio(value: float) -> str:

@@ -182,7 +182,7 @@ def _scenes(config: MakeConfig, model: GatedNetwork, images: str, annotations: s
         images, annotations, size=(height, width), n_objects=config.n_objects, labels=config.labels, cache=config.cache
     )
     known = class_names(config.model) or SUPERCATEGORIES  # the paper's files do not tell theirs
-    require_classes(scenes, known, model.config.classes, model.name, annotations)
+    require_classes(scenes.classes, config.labels, known, model.config.classes, model.name, annotations)
     tell_notes(scenes, print)
     scenes = scenes.select(slice(config.composites))
     needed, free = len(scenes) * (1 + scenes.n_objects) * channels * height * width * 4, free_memory() // 2

@@ -176,7 +176,9 @@ def _estimate(
     row["unit"] = measure.unit
     if row["n_models"] > 1:
         values = units[[MODEL, column]].replace([np.inf, -np.inf], np.nan).dropna()
-        values = values[values[column] > 0].assign(**{column: np.log(values[column])}) if measure.log else values
+        values = (
+            values[values[column] > 0].assign(**{column: lambda kept: np.log(kept[column])}) if measure.log else values
+        )
         null = float(np.log(measure.null)) if measure.log else measure.null
         flipped = sign_flip_test(values.groupby(MODEL)[column].mean() - null, generator)
         row |= {"p_sign_flip": flipped.p, "smallest_p_sign_flip": flipped.smallest_p}

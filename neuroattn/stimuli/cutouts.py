@@ -149,7 +149,7 @@ def load_cutouts(
         return whole if isinstance(whole, int) else {"patches": _patch(whole, objects.iloc[k])}
 
     def background(k: int) -> dict[str, NDArray[np.uint8]] | int:
-        whole = photograph(k)
+        whole = photograph(int(k))
         return whole if isinstance(whole, int) else {"backgrounds": fitted(whole, size, GREY)}
 
     patches, patch_state = cached_pictures(

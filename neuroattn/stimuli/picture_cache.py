@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DONE, MISSING, DAMAGED, OTHER_SIZE = 1, 2, 3, 4  # 0: still to be made
-FORMAT = 1  # of what is kept; another one where the way in which it is made has changed
+FORMAT = 2  # of what is kept; another one where the way in which it is made has changed
 
 _BLOCK = 256  # pictures between two notes of how far they are
 _STATE = "state"

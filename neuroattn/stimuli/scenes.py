@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 _REASONS = {
     MISSING: "missing",
-    DAMAGED: "damaged or in no format that can be read",
+    DAMAGED: "damaged, or not readable",
     OTHER_SIZE: "of another size than annotated",
 }
 
@@ -235,9 +235,7 @@ def load_scenes(
         If an argument is out of range, the folder or the file does not exist, no scene is left, classes are to be
         supercategories and a category has none, or there is no room for the pictures.
     """
-    folder = Path(images)
-    if not folder.is_dir():
-        raise ValueError(f"images must be a folder, got {str(images)!r}, which is none; name the folder of the images")
+    folder = image_folder(images)
     if labels not in LABELS:
         raise ValueError(f"labels must be one of {', '.join(LABELS)}, got {labels!r}")
     if len(size) != 2 or min(size) < 1:
@@ -284,6 +282,20 @@ def load_scenes(
         identity=_identity(arrays, kept, about),
         notes=(*index.notes, *lost_images(table["file_name"], state)),
     )
+
+
+def image_folder(images: str | Path) -> Path:
+    """Return the folder of images.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    folder = Path(images)
+    if not folder.is_dir():
+        raise ValueError(f"images must be a folder, got {str(images)!r}, which is none; name the folder of the images")
+    return folder
 
 
 def photograph_of(row: pd.Series[Any], folder: Path) -> NDArray[np.uint8] | int:
@@ -348,13 +360,15 @@ def class_counts(labels: NDArray[np.int64], classes: Sequence[str]) -> pd.Series
     return pd.Series(np.bincount(labels.ravel(), minlength=len(classes)), index=list(classes))
 
 
-def require_classes(scenes: Scenes, known: Sequence[str], n_classes: int, name: str, annotations: str | Path) -> None:
+def require_classes(
+    classes: Sequence[str], labels: str, known: Sequence[str], n_classes: int, name: str, annotations: str | Path
+) -> None:
     """Raise unless scenes have the classes that a network names.
 
     Parameters
     ----------
-    scenes
-        Of the annotations.
+    classes, labels
+        Those of the scenes, in their order, and whether they are ``supercategory`` or ``category``.
     known
         The network's classes, in their order.
     n_classes
@@ -362,10 +376,10 @@ def require_classes(scenes: Scenes, known: Sequence[str], n_classes: int, name: 
     name, annotations
         Its name, and the file of the annotations, for the message.
     """
-    if scenes.classes != tuple(known) or len(known) != n_classes:
+    if tuple(classes) != tuple(known) or len(known) != n_classes:
         raise ValueError(
-            f"labels must be the {n_classes} classes of model {name!r} ({_few(known)}), got the {len(scenes.classes)} "
-            f"of {scenes.labels_are} in {Path(annotations).name} ({_few(scenes.classes)}); take the annotations or the "
+            f"labels must be the {n_classes} classes of model {name!r} ({_few(known)}), got the {len(classes)} "
+            f"of {labels} in {Path(annotations).name} ({_few(classes)}); take the annotations or the "
             "labels that it was trained with"
         )
 

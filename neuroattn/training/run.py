@@ -72,41 +72,55 @@ def train_digits(config: DigitsConfig, folder: Path, tell: Callable[[str], None]
 
 def train_scenes(config: ScenesConfig, folder: Path, tell: Callable[[str], None]) -> None:
     """Train on scenes of COCO; see `run_training`."""
+    run_training(config, lambda tell: see_scenes(config, tell), folder, tell)
 
-    def seen(tell: Tell) -> Seen:
-        size = (config.size[0], config.size[1])
-        scenes = load_scenes(
+
+def see_scenes(config: ScenesConfig, tell: Tell) -> Seen:
+    """Return what a training on scenes sees.
+
+    Parameters
+    ----------
+    config
+        Which scenes, and composites of which objects.
+    tell
+        Told what is left out.
+
+    Raises
+    ------
+    ValueError
+        If they cannot be had.
+    """
+    size = (config.size[0], config.size[1])
+    scenes = load_scenes(
+        config.images,
+        config.annotations,
+        size=size,
+        n_objects=config.n_objects,
+        labels=config.labels,
+        cache=config.cache,
+    )
+    tell_notes(scenes, tell)
+    if len(scenes) < 2:
+        raise ValueError(f"annotations must have at least 2 scenes, one to hold out, got {len(scenes)}")
+    cutouts = None
+    if config.composites:
+        cutouts = load_cutouts(
             config.images,
             config.annotations,
             size=size,
-            n_objects=config.n_objects,
             labels=config.labels,
             cache=config.cache,
+            least_area=config.least_cutout,
         )
-        tell_notes(scenes, tell)
-        if len(scenes) < 2:
-            raise ValueError(f"annotations must have at least 2 scenes, one to hold out, got {len(scenes)}")
-        cutouts = None
-        if config.composites:
-            cutouts = load_cutouts(
-                config.images,
-                config.annotations,
-                size=size,
-                labels=config.labels,
-                cache=config.cache,
-                least_area=config.least_cutout,
-            )
-        about = {
-            "what": f"{len(scenes):,} scenes of {Path(config.annotations).name}",
-            "n": len(scenes),
-            "sha256": scenes.identity,
-        }
-        identity = scenes.identity + (cutouts.identity if cutouts is not None else "")
-        before = None if config.start is None else held_out_images(config.start) or ()
-        source = ScenesSource(config, scenes, cutouts, tell, new_images=before)
-        return Seen(source, identity, {"scenes": about, "classes": list(scenes.classes)})
-
-    run_training(config, seen, folder, tell)
+    about = {
+        "what": f"{len(scenes):,} scenes of {Path(config.annotations).name}",
+        "n": len(scenes),
+        "sha256": scenes.identity,
+    }
+    identity = scenes.identity + (cutouts.identity if cutouts is not None else "")
+    before = None if config.start is None else held_out_images(config.start) or ()
+    source = ScenesSource(config, scenes, cutouts, tell, new_images=before)
+    return Seen(source, identity, {"scenes": about, "classes": list(scenes.classes)})
 
 
 def run_training(config: TrainingConfig, see: Callable[[Tell], Seen], folder: Path, tell: Tell) -> None:

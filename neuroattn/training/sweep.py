@@ -180,10 +180,10 @@ def run_sweep(
     """
     from distributed import as_completed
 
-    _require_pictures(sweep, data, tell)  # what is wrong with them is said before anything is made
+    pictures = _require_pictures(sweep, data, tell)  # what is wrong with them is said before anything is made
     folder = folder.absolute()  # workers may be started elsewhere
     _claim(sweep, folder)
-    done = {name for name in sweep.trainings if _is_done(folder / name, sweep.trainings[name])}
+    done = {name for name in sweep.trainings if _is_done(folder / name, sweep.trainings[name], pictures.get(name))}
     outcomes = dict.fromkeys(done, "done")
     if done:
         tell(f"{len(done)} of {len(sweep.trainings)} trainings are done")
@@ -248,28 +248,31 @@ def sweep_table(sweep: Sweep, folder: Path, outcomes: Mapping[str, str]) -> pd.D
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def _require_pictures(sweep: Sweep, data: str | None, tell: Callable[[str], None]) -> None:
-    """Raise if a training's pictures cannot be had; tell what is left out of scenes."""
+def _require_pictures(sweep: Sweep, data: str | None, tell: Callable[[str], None]) -> dict[str, str]:
+    """Raise if a training's pictures cannot be had; tell what is left out of scenes, and return which are whose."""
     from neuroattn.stimuli.mnist import load
-    from neuroattn.stimuli.scenes import load_scenes, tell_notes
+    from neuroattn.training.run import see_scenes
 
-    of_scenes = [config for config in sweep.trainings.values() if isinstance(config, ScenesConfig)]
+    of_scenes = {name: config for name, config in sweep.trainings.items() if isinstance(config, ScenesConfig)}
     if not of_scenes:
         load(data, "train")
     elif data is not None:
         raise ValueError(
             f"data must be left out of a sweep of scenes, got {data!r}; its recipe names images and annotations"
         )
-    names = ("images", "annotations", "size", "n_objects", "labels", "cache")
-    for given in dict.fromkeys(tuple(getattr(config, name) for name in names) for config in of_scenes):
-        options = dict(zip(names, given, strict=True))
-        tell_notes(load_scenes(options.pop("images"), options.pop("annotations"), **options), tell)
+    told: dict[str, None] = {}  # in their order, each once
+    seen = {name: see_scenes(config, lambda line: told.update({line: None})) for name, config in of_scenes.items()}
+    for line in told:
+        tell(line)
+    return {name: pictures.about["scenes"]["sha256"] for name, pictures in seen.items()}
 
 
 def _anywhere(config: Config, data: str | None) -> Config:
     """Return a training for a worker that was started elsewhere, and without the user's environment."""
     from neuroattn.stimuli.mnist import VARIABLE
 
+    if config.start is not None and Path(config.start).is_file():  # no shipped name
+        config = dataclasses.replace(config, start=str(Path(config.start).absolute()))
     if isinstance(config, ScenesConfig):
         return dataclasses.replace(
             config,
@@ -287,7 +290,7 @@ def _train(config: Config, folder: Path) -> str | Exception:
 
     try:
         # The scheduler may run a task again whose answer it lost.
-        if _is_done(folder, config):
+        if _is_done(folder, config, None):
             return "done"
         if isinstance(config, ScenesConfig):
             train_scenes(config, folder, tell=lambda _: None)
@@ -313,7 +316,8 @@ def _outcome(future: Any) -> str | BaseException:
     return outcome
 
 
-def _is_done(folder: Path, config: Config) -> bool:
+def _is_done(folder: Path, config: Config, scenes: str | None) -> bool:
+    """Return whether a network is trained; raise if it is of another recipe, or on other scenes than those."""
     from neuroattn.models.checkpoint import read_metadata
     from neuroattn.training.resume import resume_file
     from neuroattn.training.run import recipe, weights_file
@@ -321,11 +325,14 @@ def _is_done(folder: Path, config: Config) -> bool:
     weights = weights_file(folder, config.name)
     if resume_file(folder, config.name).is_file() or not weights.is_file():
         return False
-    there = read_metadata(weights)["training"]["options"]
+    training = read_metadata(weights)["training"]
+    there = training["options"]
     wanted = {key: list(value) if isinstance(value, tuple) else value for key, value in recipe(config).items()}
     if {**there, "device": wanted["device"]} != wanted:
         differing = ", ".join(key for key in wanted if there.get(key) != wanted[key])
         raise ValueError(f"out must hold networks of this recipe, got {str(weights)!r}, which differs in {differing}")
+    if scenes is not None and training["scenes"]["sha256"] != scenes:
+        raise ValueError(f"out must hold networks of these scenes, got {str(weights)!r}, trained on others")
     return True
 
 

@@ -20,7 +20,6 @@ from neuroattn.models.checkpoint import save_model
 from neuroattn.models.config import GatedConfig
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.stimuli.coco import Rule, read_annotations, select_scenes
-from neuroattn.stimuli.scenes import load_scenes
 from neuroattn.stimuli.synthetic_scenes import write_synthetic_scenes
 
 SMALL = ["--stimuli", "scenes", "--size", "40", "60", "--n_control_stimuli", "20", "--n_resamples", "100"]
@@ -102,24 +101,28 @@ def test_what_was_left_out_is_told(network, tmp_path, capsys):
 
 def test_classes_are_those_of_the_network(tmp_path, capsys):
     images, annotations = drawn_scenes(tmp_path / "drawn", 24)
-    classes = load_scenes(images, annotations, size=(40, 60), labels="category", cache=tmp_path / "cache").classes
+    classes = ("car", "dog", "pizza")
     config = GatedConfig(size=(3, 40, 60), channels=(4, 5), classes=3, resize="bicubic", strength=0.3, steps=2)
-    path = tmp_path / "own.safetensors"
     model = GatedNetwork(config, torch.Generator().manual_seed(0), name="own")
-    save_model(model, path, training={"classes": list(classes)}, provenance={})
+    for name, training in (("own", {"classes": list(classes)}), ("unnamed", {})):
+        save_model(model, tmp_path / f"{name}.safetensors", training=training, provenance={})
     files = ["--images", images, "--annotations", annotations, "--cache", tmp_path / "cache"]
-    options = [*SMALL, "--models", path, *files, "--controls", "none"]
-    status, out, err = run(capsys, *options, "--out", tmp_path / "run")
-    assert (status, out) == (2, "")
-    assert err.startswith("error: labels must be the 3 classes of model")
-    assert err.count("\n") == 1
-    assert not (tmp_path / "run").exists()
-    status, out, err = run(capsys, *options, "--labels", "category", "--out", tmp_path / "run")
+    options = [*SMALL, *files, "--controls", "none", "--out", tmp_path / "run"]
+    for name, theirs in (("own", "car, dog, pizza"), ("unnamed", "accessory, animal, appliance …")):
+        status, out, err = run(capsys, *options, "--models", tmp_path / f"{name}.safetensors")
+        assert (status, out) == (2, "")
+        assert err == (
+            f"error: labels must be the 3 classes of model 'own' ({theirs}), got the 12 of supercategory in "
+            "instances.json (accessory, animal, appliance …); take the annotations or the labels that it was trained "
+            "with\n"
+        )
+        assert not (tmp_path / "run").exists()
+        assert not list((tmp_path / "cache").glob("pictures-*"))  # no photograph was decoded for this
+    status, out, err = run(capsys, *options, "--models", tmp_path / "own.safetensors", "--labels", "category")
     assert (status, err) == (0, "")
     with xr.open_datatree(tmp_path / "run" / "recording.zarr", engine="zarr", consolidated=False) as tree:
-        assert np.unique(tree["own/trials"]["label"].values).tolist() == sorted(
-            classes.index(name) for name in ("dog", "car")
-        )
+        found = np.unique(tree["own/trials"]["label"].values)
+    assert found.tolist() == [classes.index("car"), classes.index("dog")]
 
 
 def test_a_single_scene_is_too_few(network, tmp_path, capsys):

@@ -165,7 +165,7 @@ def test_wrong_options(network, tmp_path, capsys):
         (["--alone", 0.3], "alone must be in [0.51, 1], got 0.3"),
         (
             ["--size", 30, 60, "--n_stimuli", 20, "--n_control_stimuli", 20],
-            "size must be that of small, (channel, y, x) = (3, 40, 60)",
+            "size must be that of small, (channel, y, x) = (3, 40, 60), got (3, 30, 60); take --size 40 60\n",
         ),
     ]:
         status, out, err = run(capsys, *options, *more)

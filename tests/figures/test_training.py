@@ -317,7 +317,12 @@ def test_a_training_on_scenes(of_scenes, scenes, files, tmp_path, capsys, monkey
     assert_allclose(phases[1].gate, by_hand[1].gates[0][0].mean(0), atol=1e-6)
     assert_allclose(phases[1].inhibition, by_hand[0].inhibition[0][0].float().mean(0))
     assert_allclose(phases[1].gated_image, by_hand[1].gated_image[0].permute(1, 2, 0).clip(0, 1), atol=1e-6)
-    assert {phase.title.split(",")[0] for phase in phases} == {"attends animal", "attends vehicle"}
+    decided = [scenes.classes[int(phase.logits.argmax())] for phase in by_hand]
+    attended = [phase.title.partition(",")[0] for phase in phases]
+    assert set(attended) == {"attends animal", "attends vehicle"}
+    assert [phase.title for phase in phases] == [
+        f"{one},\nnames {name}" for one, name in zip(attended, decided, strict=True)
+    ]
     assert name == "drawn"
     text = "error: composite must be below 2, the scenes that 'drawn' held out, got 2\n"
     assert run(capsys, *options, "--composite", 2, "--out", tmp_path / "third") == (2, "", text)

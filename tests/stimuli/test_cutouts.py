@@ -84,7 +84,7 @@ UNCUT = (
     "1 left out: crowd regions (the first has id 1)",
     "1 left out: objects without a usable outline (the first has id 11)",
     "1 images left out: missing (the first is 000000000003.png)",
-    "1 images left out: damaged or in no format that can be read (the first is 000000000005.png)",
+    "1 images left out: damaged, or not readable (the first is 000000000005.png)",
 )
 
 
@@ -130,7 +130,7 @@ def test_a_photograph_is_decoded_once_for_all_its_objects(files, tmp_path, monke
     monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor", functools.partial(ThreadPoolExecutor, 1))
     found = load_cutouts(*files, size=(60, 90), labels="supercategory", cache=tmp_path / "cache")
     assert len(found) == 24
-    assert read[:12] == [f"{k:012d}.png" for k in range(12)]
+    assert read == [f"{k:012d}.png" for k in range(12)]
 
 
 def test_nothing_of_an_image_that_is_held_out(cutouts):

@@ -33,7 +33,7 @@ CATEGORIES = [
     {"id": 3, "name": "cat", "supercategory": "animal"},
 ]
 SHAPES = [(20, 40), (40, 20), (30, 30), (21, 40)]  # (y, x) px
-DAMAGED, OTHER_SIZE = "damaged or in no format that can be read", "of another size than annotated"
+DAMAGED, OTHER_SIZE = "damaged, or not readable", "of another size than annotated"
 
 
 def rectangles(shape):

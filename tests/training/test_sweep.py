@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import os
 import re
 import shutil
@@ -18,9 +19,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from distributed import LocalCluster
-from drawn_scenes import drawn_scenes
+from drawn_scenes import HEIGHT, WIDTH, drawn_scenes
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from neuroattn.dask_client import dask_client
 from neuroattn.models.checkpoint import load_model, read_metadata, weights_hash
@@ -155,7 +157,7 @@ def test_a_cluster_whose_workers_were_started_elsewhere(folder, tmp_path, monkey
     assert (tmp_path / "out" / "seed-0" / "seed-0.safetensors").is_file()
 
 
-def test_a_sweep_of_scenes(tmp_path):
+def test_a_sweep_of_scenes(tmp_path, capsys, monkeypatch):
     """Its workers stand in another folder than the user does, from whose the recipe's paths count."""
     drawn_scenes(tmp_path / "drawn", 10)
     (tmp_path / "r.yaml").write_text(SCENES)
@@ -168,6 +170,11 @@ def test_a_sweep_of_scenes(tmp_path):
         made = first.stat().st_mtime_ns
         out, err = started(*arguments, cwd=tmp_path).communicate(timeout=240)
         assert (err, out.splitlines()[0]) == ("", "1 of 2 trainings are done")
+        begun = SCENES.replace("base: {", "base: {start: out/phi-100_hidden-3-4/phi-100_hidden-3-4.safetensors, ")
+        (tmp_path / "begun.yaml").write_text(begun.replace("[100, 1e40]", "[200]"))
+        arguments = ["begun.yaml", "--out", "begun", "--dask", cluster.scheduler_address]
+        out, err = started(*arguments, cwd=tmp_path).communicate(timeout=240)
+        assert (err, out.splitlines()[0]) == ("", "1/1  phi-200_hidden-3-4: done")
     assert first.stat().st_mtime_ns == made
     about = read_metadata(first)["training"]
     assert (about["scenes"]["n"], about["options"]["size"], about["options"]["phi"]) == (10, [30, 40], 100)
@@ -177,6 +184,26 @@ def test_a_sweep_of_scenes(tmp_path):
     assert table["outcome"].iloc[1].startswith("the loss is not finite in epoch 1, batch 1 of 3, at learning rate")
     assert 0 <= table["validation_accuracy"].iloc[0] <= 1
     assert np.isnan(table["validation_accuracy"].iloc[1])
+    # The user has changed a photograph since.
+    changed = tmp_path / "drawn" / "images" / "000000000004.png"
+    Image.new("RGB", (WIDTH, HEIGHT)).save(changed)
+    monkeypatch.chdir(tmp_path)
+    place = Path("phi-100_hidden-3-4") / "phi-100_hidden-3-4.safetensors"
+    text = f"error: out must hold networks of these scenes, got {str(tmp_path / 'out' / place)!r}, trained on others\n"
+    assert refused(capsys, "r.yaml", "--out", "out") == text
+    # What is left out of the objects for composites is told as well, once for all trainings.
+    (tmp_path / "drawn" / "images" / "000000000006.png").unlink()
+    annotations = json.loads((tmp_path / "drawn" / "instances.json").read_text())
+    annotations["annotations"].remove(next(one for one in annotations["annotations"] if one["image_id"] == 8))
+    (tmp_path / "drawn" / "instances.json").write_text(json.dumps(annotations))
+    (tmp_path / "drawn" / "images" / "000000000007.png").unlink()
+    with pytest.raises(SystemExit):
+        main(["sweep", "r.yaml", "--out", "third", "--workers", "1"])
+    told = [line for line in capsys.readouterr().out.splitlines() if "left out" in line]
+    assert told == [
+        "note: 1 images left out: missing (the first is 000000000006.png)",
+        "note: for cutouts, 2 images left out: missing (the first is 000000000006.png)",
+    ]
 
 
 @pytest.mark.parametrize(
