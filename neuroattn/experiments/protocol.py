@@ -167,7 +167,7 @@ def run(protocol: Protocol[C], config: C, folder: Path) -> Tables:
     tables.statistics.assign(**made).to_csv(folder / "statistics.csv", index=False)
     figure = protocol.figure(config, tables)
     if config.synthetic:
-        figure.suptitle("synthetic scenes", fontsize=7)
+        figure.supxlabel("synthetic scenes", fontsize=7)  # legends are above
     for suffix in ("png", "svg"):
         figure.savefig(folder / f"figure.{suffix}", dpi=300)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)

@@ -81,7 +81,7 @@ def test_the_figure_says_that_scenes_are_synthetic(network, tmp_path, capsys):
             [*SMALL, "--models", network, "--n_stimuli", "20", "--controls", "none", "--out", str(tmp_path / "run")],
         )
     capsys.readouterr()
-    assert drawn[0].get_suptitle() == "synthetic scenes"
+    assert drawn[0].get_supxlabel() == "synthetic scenes"
 
 
 def test_what_was_left_out_is_told(network, tmp_path, capsys):
