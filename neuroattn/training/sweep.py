@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     Config = DigitsConfig | ScenesConfig
 
 RECIPE, TABLE = "recipe.yaml", "table.csv"
+# Options that decide what a training on scenes sees.
+PICTURES = (
+    *("images", "annotations", "cache", "size", "n_objects", "labels"),
+    *("composites", "least_cutout", "start"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,10 +266,17 @@ def _require_pictures(sweep: Sweep, data: str | None, tell: Callable[[str], None
             f"data must be left out of a sweep of scenes, got {data!r}; its recipe names images and annotations"
         )
     told: dict[str, None] = {}  # in their order, each once
-    seen = {name: see_scenes(config, lambda line: told.update({line: None})) for name, config in of_scenes.items()}
+    identities: dict[tuple[Any, ...], str] = {}  # most trainings of a grid see the same, which is looked at once
+    found = {}
+    for name, config in of_scenes.items():
+        key = tuple(getattr(config, option) for option in PICTURES)
+        if key not in identities:
+            seen = see_scenes(config, lambda line: told.update({line: None}))
+            identities[key] = seen.about["scenes"]["sha256"]
+        found[name] = identities[key]
     for line in told:
         tell(line)
-    return {name: pictures.about["scenes"]["sha256"] for name, pictures in seen.items()}
+    return found
 
 
 def _anywhere(config: Config, data: str | None) -> Config:

@@ -626,8 +626,8 @@ def at_once(load):
     return found
 
 
-def test_two_at_once_do_not_make_the_same_pictures(world, monkeypatch):
-    load_index(world.annotations, world.cache)
+def read_slowly(monkeypatch):
+    """Let every photograph take its time; return the names of those that are read, as they are."""
     real, read = scenes.read_photograph, []
 
     def slow(path, *size):
@@ -636,6 +636,12 @@ def test_two_at_once_do_not_make_the_same_pictures(world, monkeypatch):
         return real(path, *size)
 
     monkeypatch.setattr(scenes, "read_photograph", slow)
+    return read
+
+
+def test_two_at_once_do_not_make_the_same_pictures(world, monkeypatch):
+    load_index(world.annotations, world.cache)
+    read = read_slowly(monkeypatch)
     first, second = at_once(world.load)
     assert sorted(read) == ["000.png", "001.png", "002.png", "003.png"]
     assert_array_equal(first.objects, second.objects)
@@ -645,14 +651,7 @@ def test_two_at_once_make_damaged_pictures_anew_once(world, monkeypatch):
     world.load()
     whole = contents(world.cache)
     spoil(next(world.cache.glob("pictures-*/images.npy")), "cut")
-    real, read = scenes.read_photograph, []
-
-    def slow(path, *size):
-        read.append(path.name)
-        time.sleep(0.1)
-        return real(path, *size)
-
-    monkeypatch.setattr(scenes, "read_photograph", slow)
+    read = read_slowly(monkeypatch)
     first, second = at_once(world.load)
     assert sorted(read) == ["000.png", "001.png", "002.png", "003.png"]
     assert_array_equal(first.images, second.images)
