@@ -11,29 +11,30 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtr, stdtrit
+from scipy.special import stdtr
 from scipy.stats import false_discovery_control
 
 from neuroattn.labels import CHANNEL, MODEL
 from neuroattn.statistics.curves import is_constant
 from neuroattn.statistics.equivalence import EquivalenceResult, equivalence_test
+from neuroattn.statistics.intervals import MeanInterval, limited_interval, t_interval
 from neuroattn.statistics.resampling import hierarchical_bootstrap, median
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from neuroattn.statistics.least_squares import FloatArray
 
 # Numbers, counts and texts, one row of a table.
 Summary: TypeAlias = dict[str, Any]
 
 NAN = float("nan")
-# Of the interval of the cluster mean; the equivalence test has its own.
-CONFIDENCE = 0.95
+# Rows of one network stand beside those of all: nothing is tested in them, and no family of tests holds them.
+_P_VALUES = ("p", "p_within_network", "p_equivalence", "p_equivalence_within_network")
 
 
 @dataclass(frozen=True, kw_only=True)
 class _DifferenceTest:
-    mean: float
-    interval: tuple[float, float]
     effect_size: float
     p: float
     warning: str
@@ -45,9 +46,10 @@ def estimate(
     *,
     null: float,
     bounds: tuple[float, float] | None,
-    generator: np.random.Generator,
+    generator: np.random.Generator | None,
     n_resamples: int = 2000,
     log: bool = False,
+    limits: tuple[float, float] | None = None,
 ) -> Summary:
     """Summarise one column of one layer's unit table, and test it against a null value and equivalence bounds.
 
@@ -67,17 +69,24 @@ def estimate(
         What no effect would give: 0 for a difference, 1 for a ratio.
     bounds : (float, float) or None
         Equivalence bounds, in units of the value; None for no equivalence test.
-    generator : numpy.random.Generator
+    generator : numpy.random.Generator or None
+        Of the hierarchical bootstrap of one network; None leaves the interval of its median out (NaN).
     n_resamples : int
-        Of the hierarchical bootstrap.
+        Of that bootstrap.
     log : bool
         Take cluster means, their test and the effect size on logarithms, as ratios need. Values ≤ 0 then count in the
         median but not in the cluster means, with a warning.
+    limits : (float, float), optional
+        Between which the value lies, such as −1 and 1 for an index; intervals over networks then lie there too.
 
     Returns
     -------
     dict
-        ``estimate`` (median over units) with its 95 % hierarchical bootstrap ``interval_low``, ``interval_high``;
+        ``estimate`` with its 95 % interval ``interval_low``, ``interval_high``: of one network the median over units
+        with a hierarchical bootstrap of channels and units; of several the mean over networks of each one's median
+        (geometric if `log`) with a t interval over networks, because percentiles of resamples are too narrow for few of
+        them. Where a network's median is infinite, or has no logarithm, it is the median over networks between the
+        smallest and the largest of them, and a warning says how sure that is;
         ``cluster_mean`` (mean over clusters; geometric if `log`) with its 95 % t interval ``cluster_mean_low``,
         ``cluster_mean_high``; ``effect_size`` (dz: cluster mean minus null over the sd of the cluster means, on the
         log scale if `log`); ``n_models``, ``n_channels``, ``n_units``, ``n_missing``; ``scope``; ``difference_test``
@@ -103,18 +112,19 @@ def estimate(
     difference = _test_difference(means, float(np.log(null)) if log else null)
     equivalence = _test_equivalence(means, bounds, log=log)
     warnings += [text for text in (difference.warning, equivalence.warning if equivalence else "") if text]
-    low, high = NAN, NAN
-    if len(kept):
-        labels = [kept[MODEL].to_numpy(), kept[CHANNEL].to_numpy()]
-        low, high = hierarchical_bootstrap(numbers, labels, "median", n_resamples, generator)
-    back = np.exp if log else np.asarray
+    mean = _mean(means, limits, log=log)
+    if n_models > 1:
+        middle, warning = _over_networks(kept[MODEL], numbers, limits, log=log)
+        warnings += [warning] if warning else []
+    else:
+        middle = _of_one_network(kept, numbers, generator, n_resamples)
     return {
-        "estimate": median(numbers) if len(kept) else NAN,
-        "interval_low": low,
-        "interval_high": high,
-        "cluster_mean": float(back(difference.mean)),
-        "cluster_mean_low": float(back(difference.interval[0])),
-        "cluster_mean_high": float(back(difference.interval[1])),
+        "estimate": middle.mean,
+        "interval_low": middle.low,
+        "interval_high": middle.high,
+        "cluster_mean": mean.mean,
+        "cluster_mean_low": mean.low,
+        "cluster_mean_high": mean.high,
         "effect_size": difference.effect_size,
         "n_models": n_models,
         "n_channels": int(kept.groupby([MODEL, CHANNEL], observed=True).ngroups),
@@ -125,6 +135,18 @@ def estimate(
         "equivalence_high": bounds[1] if bounds else NAN,
         "warnings": "; ".join(warnings),
     }
+
+
+def by_network(units: pd.DataFrame, value: str, *, log: bool = False) -> Iterator[Summary]:
+    """Yield `estimate` of every network by itself, with its name under ``model``.
+
+    There is no interval of the median and no p; ``cluster_mean`` with its t interval is over the feature channels of
+    that network. Nothing is yielded for a single network, whose estimate is that of the table.
+    """
+    networks = units.groupby(MODEL, sort=False, observed=True)
+    for name, of_network in networks if networks.ngroups > 1 else ():
+        row = estimate(of_network, value, null=1.0 if log else 0.0, bounds=None, generator=None, log=log)
+        yield {"model": name, **row, "difference_test": "none", "effect_size": NAN, **dict.fromkeys(_P_VALUES, NAN)}
 
 
 def adjust(p: pd.Series[float]) -> pd.Series[float]:
@@ -176,32 +198,51 @@ def _cluster_means(units: pd.DataFrame, numbers: FloatArray, keys: list[str], *,
     return np.asarray(np.bincount(code, weights=scaled) / np.bincount(code))
 
 
+def _mean(means: FloatArray, limits: tuple[float, float] | None, *, log: bool) -> MeanInterval:
+    """Return the mean over clusters with its interval, on the scale of the value."""
+    if limits is not None and not log:
+        return limited_interval(np.clip(means, *limits), limits)  # rounding alone leads beyond
+    interval = t_interval(means)
+    return MeanInterval(*(float(np.exp(one)) for one in interval)) if log else interval
+
+
+def _of_one_network(
+    units: pd.DataFrame, numbers: FloatArray, generator: np.random.Generator | None, n_resamples: int
+) -> MeanInterval:
+    """Return the median over units of one network, with its bootstrap interval."""
+    if not len(numbers) or generator is None:
+        return MeanInterval(median(numbers) if len(numbers) else NAN, NAN, NAN)
+    labels = [units[MODEL].to_numpy(), units[CHANNEL].to_numpy()]
+    low, high = hierarchical_bootstrap(numbers, labels, "median", n_resamples, generator)
+    return MeanInterval(median(numbers), low, high)
+
+
+def _over_networks(
+    network: pd.Series[str], numbers: FloatArray, limits: tuple[float, float] | None, *, log: bool
+) -> tuple[MeanInterval, str]:
+    """Return the mean of the networks' medians with its interval, and a warning where that must be another."""
+    code, _ = pd.factorize(network)
+    medians = np.array([median(numbers[code == one]) for one in range(code.max() + 1)])
+    if np.isfinite(medians).all() and not (log and (medians <= 0).any()):
+        return _mean(np.log(medians) if log else medians, limits, log=log), ""
+    n = len(medians)
+    return MeanInterval(median(medians), float(medians.min()), float(medians.max())), (
+        f"networks have medians of which no mean can be taken: the estimate is the median of {n} networks between the "
+        f"smallest and the largest, an interval of {100 * (1 - 2.0 ** (1 - n)):.4g} %"
+    )
+
+
 def _test_difference(means: FloatArray, null: float) -> _DifferenceTest:
     n = len(means)
     if n < 2:
-        return _DifferenceTest(
-            mean=float(means[0]) if n else NAN,
-            interval=(NAN, NAN),
-            effect_size=NAN,
-            p=NAN,
-            warning=f"{n} cluster(s): a difference test needs at least 2",
-        )
-    mean, sd = float(means.mean()), float(means.std(ddof=1))
+        warning = f"{n} cluster(s): a difference test needs at least 2"
+        return _DifferenceTest(effect_size=NAN, p=NAN, warning=warning)
     if is_constant(means[None])[0]:
-        mean = float(means[0])
         warning = f"all {n} cluster means are equal: the difference test rests on no variance"
-        return _DifferenceTest(
-            mean=mean, interval=(mean, mean), effect_size=NAN, p=float(mean == null), warning=warning
-        )
-    error = sd / np.sqrt(n)
-    margin = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2) * error)
-    return _DifferenceTest(
-        mean=mean,
-        interval=(mean - margin, mean + margin),
-        effect_size=(mean - null) / sd,
-        p=float(2 * stdtr(n - 1, -abs(mean - null) / error)),
-        warning="",
-    )
+        return _DifferenceTest(effect_size=NAN, p=float(means[0] == null), warning=warning)
+    mean, sd = float(means.mean()), float(means.std(ddof=1))
+    p = float(2 * stdtr(n - 1, -abs(mean - null) / (sd / np.sqrt(n))))
+    return _DifferenceTest(effect_size=(mean - null) / sd, p=p, warning="")
 
 
 def _test_equivalence(means: FloatArray, bounds: tuple[float, float] | None, *, log: bool) -> EquivalenceResult | None:

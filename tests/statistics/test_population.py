@@ -10,7 +10,7 @@ from scipy.stats import ttest_1samp
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW
 
-from neuroattn.statistics.population import adjust, estimate
+from neuroattn.statistics.population import adjust, by_network, estimate
 
 
 def table(generator, n_models=5, n_channels=7, n_units=11, mean=0.0, sd=(0.3, 0.2, 0.5)):
@@ -34,9 +34,12 @@ def test_several_networks_are_tested_over_their_means():
     means = frame.groupby("model")["effect"].mean()
     test = ttest_1samp(means, 0)
     interval = test.confidence_interval(0.95)
-    assert_allclose(result["estimate"], frame["effect"].median())
     assert_allclose(result["cluster_mean"], means.mean())
     assert_allclose([result["cluster_mean_low"], result["cluster_mean_high"]], [interval.low, interval.high])
+    of_network = ttest_1samp(frame.groupby("model")["effect"].median(), 0)
+    assert_allclose(result["estimate"], frame.groupby("model")["effect"].median().mean())
+    interval = of_network.confidence_interval(0.95)
+    assert_allclose([result["interval_low"], result["interval_high"]], [interval.low, interval.high])
     assert_allclose(result["effect_size"], means.mean() / means.std())
     assert_allclose(result["p"], test.pvalue)
     assert_allclose(result["p_equivalence"], DescrStatsW(means.to_numpy()).ttost_mean(-0.5, 0.5)[0])
@@ -72,7 +75,10 @@ def test_ratios_are_averaged_on_the_log_scale():
     assert_allclose(result["p"], ttest_1samp(means, 0).pvalue)
     bounds = np.log([0.8, 1.25])
     assert_allclose(result["p_equivalence"], DescrStatsW(means.to_numpy()).ttost_mean(*bounds)[0])
-    assert_allclose(result["estimate"], ratios["effect"].median())
+    medians = np.log(ratios.groupby("model")["effect"].median())
+    assert_allclose(result["estimate"], np.exp(medians.mean()))
+    interval = ttest_1samp(medians, 0).confidence_interval(0.95)
+    assert_allclose([result["interval_low"], result["interval_high"]], np.exp([interval.low, interval.high]))
     assert result["difference_test"].endswith("against 1 on the log scale")
 
 
@@ -90,12 +96,51 @@ def test_values_without_a_use_are_named():
     frame.loc[0, "effect"] = np.inf
     assert run(frame)["warnings"] == "1 infinite values are in the median and not in the cluster means"
     assert run(frame)["n_missing"] == 0
-    assert_allclose(run(frame)["estimate"], frame["effect"].median())
+    assert_allclose(run(frame)["estimate"], frame.groupby("model")["effect"].median().mean())
     frame.loc[0, "effect"] = 0.0
     result = run(frame, null=1.0, bounds=None, log=True)
     assert result["warnings"] == "1 values <= 0 have no logarithm and are not in the cluster means"
     assert (result["n_missing"], result["n_units"]) == (0, 385)
-    assert_allclose(result["estimate"], frame["effect"].median())
+    assert_allclose(result["estimate"], np.exp(np.log(frame.groupby("model")["effect"].median()).mean()))
+
+
+def test_medians_that_have_no_mean_are_told_by_their_median_and_extremes():
+    frame = table(np.random.default_rng(4), mean=10)
+    frame.loc[frame["model"] == "net3", "effect"] = np.inf
+    result = run(frame, null=1.0, bounds=None, log=True)
+    medians = frame.groupby("model")["effect"].median()
+    assert_allclose(result["estimate"], medians.median())
+    assert (result["interval_low"], result["interval_high"]) == (medians.min(), np.inf)
+    assert result["warnings"].endswith(
+        "networks have medians of which no mean can be taken: the estimate is the median of 5 networks between the "
+        "smallest and the largest, an interval of 93.75 %"
+    )
+
+
+def test_an_index_has_no_interval_beyond_its_limits():
+    frame = table(np.random.default_rng(4), n_models=3)
+    frame["effect"] = np.where(frame["model"] == "net1", 0.6, np.minimum(0.97 + frame["effect"].abs() / 100, 1.0))
+    plain, limited = run(frame), run(frame, limits=(-1.0, 1.0))
+    assert plain["interval_high"] > 1
+    assert plain["cluster_mean_high"] > 1
+    assert limited["interval_low"] < limited["estimate"] < limited["interval_high"] < 1
+    assert limited["cluster_mean_low"] < limited["cluster_mean"] < limited["cluster_mean_high"] < 1
+    assert_allclose([limited["estimate"], limited["p"]], [plain["estimate"], plain["p"]])
+
+
+def test_every_network_has_a_row_of_its_own():
+    frame = table(np.random.default_rng(9))
+    rows = list(by_network(frame, "effect"))
+    assert [row["model"] for row in rows] == [f"net{k}" for k in range(5)]
+    for row in rows:
+        of_network = frame[frame["model"] == row["model"]]
+        means = of_network.groupby("channel")["effect"].mean()
+        interval = ttest_1samp(means, 0).confidence_interval(0.95)
+        assert_allclose(row["estimate"], of_network["effect"].median())
+        assert_allclose([row["cluster_mean_low"], row["cluster_mean_high"]], [interval.low, interval.high])
+        assert (row["n_models"], row["n_channels"], row["n_units"]) == (1, 7, 77)
+        assert np.isnan([row["p"], row["p_within_network"]]).all()
+    assert not list(by_network(frame[frame["model"] == "net0"], "effect"))
 
 
 def test_no_bounds_no_equivalence_test():
