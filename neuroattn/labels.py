@@ -27,6 +27,7 @@ ATTENDED_UNCONSTRAINED = "attended_unconstrained"
 ATTENDED_LABEL = "attended_label"
 UNATTENDED_LABEL = "unattended_label"
 CONFIRMED = "confirmed"  # the unconstrained choice is the expected object in every presentation of the stimulus
+SWAPPED = "swapped"  # of the control of shuffled gates: all presentations of the stimulus had another one's gates
 PREDICTED = "predicted"
 CORRECT = "correct"
 LOCATION = "location"

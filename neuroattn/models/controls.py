@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import copy
 
 import torch
 
 from neuroattn.labels import CONTROLS
 from neuroattn.models.gated import GatedNetwork
-
-if TYPE_CHECKING:
-    from neuroattn.models.gated import Maps, Step
 
 
 def control(name: str, model: GatedNetwork, seed: int) -> GatedNetwork:
@@ -36,7 +33,7 @@ def control(name: str, model: GatedNetwork, seed: int) -> GatedNetwork:
     if name == "zero_strength":
         return model.with_strength(0.0)
     if name == "shuffled_gates":
-        return ShuffledGates.of(model)
+        return with_gates_of_others(model)
     if name == "untrained":
         generator = torch.Generator().manual_seed(seed)
         twin = GatedNetwork(model.config, generator, initial=model.initial, name=model.name, seed=model.seed)
@@ -44,35 +41,30 @@ def control(name: str, model: GatedNetwork, seed: int) -> GatedNetwork:
     return model
 
 
-class ShuffledGates(GatedNetwork):
-    """A network in which every stimulus is gated by the gates of another one of its batch.
+def with_gates_of_others(model: GatedNetwork) -> GatedNetwork:
+    """Return the network whose stimuli are gated, at every step, by the gates of others of their batch.
 
-    Gates keep their values and their statistics but not their stimulus. Present stimuli in random order, so that the
-    neighbour in the batch is no neighbour in the stimulus set.
+    Gates keep their values and their statistics but not their stimulus. Whoever runs its trials takes the others from
+    `donors`, of stimuli in which the intact network attends the same side: the label of a presentation stays true.
+    Weights are shared.
     """
+    twin = copy.copy(model)
+    twin.gates_of_others = True
+    return twin
 
-    @classmethod
-    def of(cls, model: GatedNetwork) -> ShuffledGates:
-        """Return the control of a network, with its weights."""
-        twin = cls(model.config, name=model.name, seed=model.seed)
-        twin.load_state_dict(model.state_dict(), assign=True)
-        return twin.to(model.readout.weight).eval()
 
-    def with_strength(self, strength: float) -> ShuffledGates:
-        """Return the control, still shuffled, with another strength; see `GatedNetwork`."""
-        return ShuffledGates.of(super().with_strength(strength))
+def donors(side: torch.Tensor) -> torch.Tensor:
+    """Return for each stimulus of a batch another one with the same side attended, itself where there is none.
 
-    def forward(
-        self,
-        image: torch.Tensor,
-        gates: Maps,
-        inhibition: Maps,
-        *,
-        top_down: bool = True,
-        strength: float | None = None,
-    ) -> Step:
-        """Run one time step with the gates of the stimulus before; see `GatedNetwork`."""
-        if len(image) < 2:
-            raise ValueError("batch_size must leave no batch with a single stimulus, whose gates cannot be shuffled")
-        others = [gate.roll(1, 0) for gate in gates]
-        return super().forward(image, others, inhibition, top_down=top_down, strength=strength)
+    Present stimuli in random order, so that a neighbour in the batch is no neighbour in the stimulus set.
+
+    Parameters
+    ----------
+    side
+        (batch,) where the object stands that is attended, from the left.
+    """
+    others = torch.arange(len(side), device=side.device)
+    for one in range(int(side.max()) + 1):
+        same = (side == one).nonzero()[:, 0]
+        others[same] = same.roll(1)
+    return others

@@ -174,7 +174,14 @@ class GatedNetwork(nn.Module):
         What recordings and tables call the network.
     seed
         The seed it was trained from, None where that is not known.
+
+    Attributes
+    ----------
+    gates_of_others
+        Whether trials are to gate each stimulus by the gates of another one; see `neuroattn.models.controls`.
     """
+
+    gates_of_others = False
 
     def __init__(
         self,
@@ -239,6 +246,7 @@ class GatedNetwork(nn.Module):
         """Return a network that shares these weights and gates with another strength s in [0, 1]."""
         config = dataclasses.replace(self.config, strength=strength)
         twin = GatedNetwork(config, name=self.name, seed=self.seed)
+        twin.gates_of_others = self.gates_of_others
         twin.load_state_dict(self.state_dict(), assign=True)
         # The weights are where they should be; the matrices that place maps were made anew, in float32 on the CPU.
         return twin.to(self.readout.weight).train(self.training)

@@ -47,6 +47,7 @@ def phase_steps(
     *,
     last_gates: bool = False,
     gradient_steps: int | None = None,
+    donors: torch.Tensor | None = None,
 ) -> Generator[int, None, Phase]:
     """Run the T steps of one phase, starting from open gates; yield each step's number before the step is run.
 
@@ -60,6 +61,8 @@ def phase_steps(
         Also make the gates after the last step. Nothing of the trial needs them; a recording may.
     gradient_steps
         How many of the last steps gradients flow through; None lets them flow through all.
+    donors
+        (batch,) whose gates each image is gated by, at every step; None: its own.
 
     Returns
     -------
@@ -71,9 +74,9 @@ def phase_steps(
     for step in range(last):
         yield step
         with torch.set_grad_enabled(torch.is_grad_enabled() and step >= first):
-            gates = network(image, gates, inhibition).gates
+            gates = network(image, _given(gates, donors), inhibition).gates
     yield last
-    decision = network(image, gates, inhibition, top_down=last_gates)
+    decision = network(image, _given(gates, donors), inhibition, top_down=last_gates)
     return Phase(decision.logits, decision.gated_image, gates, inhibited_next(gates, inhibition))
 
 
@@ -84,15 +87,20 @@ def run_phase(
     *,
     last_gates: bool = False,
     gradient_steps: int | None = None,
+    donors: torch.Tensor | None = None,
 ) -> Phase:
     """Run the T steps of one phase without a stop; see `phase_steps`."""
-    steps = phase_steps(network, image, inhibition, last_gates=last_gates, gradient_steps=gradient_steps)
+    steps = phase_steps(network, image, inhibition, last_gates=last_gates, gradient_steps=gradient_steps, donors=donors)
     while True:
         try:
             next(steps)
         except StopIteration as end:
             phase: Phase = end.value
             return phase
+
+
+def _given(gates: Maps, donors: torch.Tensor | None) -> Maps:
+    return gates if donors is None else [gate[donors] for gate in gates]
 
 
 def inhibited_next(gates: Maps, inhibition: Maps) -> Maps:

@@ -11,8 +11,9 @@ import torch
 
 from neuroattn import labels
 from neuroattn.models.checkpoint import weights_hash
+from neuroattn.models.controls import donors
 from neuroattn.models.probe import probes, require_variables
-from neuroattn.models.trial import Cues, choose, cues, phase_steps, target_images
+from neuroattn.models.trial import Cues, choose, cues, free_trial, phase_steps, target_images
 from neuroattn.recording.intervene import inhibition_in_force, seen, strength_in_force
 from neuroattn.recording.subject import Tapped
 
@@ -75,17 +76,42 @@ class GatedSubject:
         objects = None if stimuli.objects is None else _tensor(stimuli.objects).to(network.device)
         with clock.pause():  # what cues an object is the intact network's
             cued = cues(network, image) if self.design == "cued" else None
+            swapped = self._donors(image, objects, stimuli.table, cued) if network.gates_of_others else None
         carried, shown, strengths = network.no_inhibition(len(image)), [], []
         for number in range(2 if cued else self.phases):
             carried = (cued.first, cued.second)[number] if cued else carried
             phase_number = 0 if cued else number
             inhibition = inhibition_in_force(network, image, carried, number, cued)
-            steps = phase_steps(network, image, inhibition, last_gates=self.last_gates)
+            of_others = None if swapped is None else swapped[number]
+            steps = phase_steps(network, image, inhibition, last_gates=self.last_gates, donors=of_others)
             phase = yield from _announced(steps, phase_number)
             carried = phase.inhibition
             shown.append(phase)
             strengths.append(strength_in_force(network, phase_number))
-        return _table(network, stimuli, image, objects, shown, strengths, cued)
+        table = _table(network, stimuli, image, objects, shown, strengths, cued)
+        if swapped is not None:
+            another = torch.stack(swapped) != torch.arange(len(image), device=image.device)
+            table[labels.SWAPPED] = another.all(0).cpu().numpy().repeat(len(shown))
+        return table
+
+    def _donors(
+        self, image: torch.Tensor, objects: torch.Tensor | None, table: pd.DataFrame, cued: Cues | None
+    ) -> list[torch.Tensor]:
+        """Return for every presentation whose gates each stimulus gets: those of one whose same side is attended."""
+        if objects is None:
+            raise ValueError("stimuli must have objects for gates of other stimuli, got none; give objects")
+        network = self.module
+        targets = target_images(image, objects, network.config.strength)
+        if cued:
+            attended = _order(cued, targets)
+        else:
+            used = torch.zeros(targets.shape[:2], dtype=torch.bool, device=image.device)
+            attended = []
+            for phase in free_trial(network, image, self.phases):
+                choice = choose(phase.gated_image, targets, used)
+                attended.append(choice.attended)
+                used = choice.used
+        return [donors(_side(table, objects.shape[1], one)) for one in attended]
 
     def require(self, stimuli: StimulusSet) -> None:
         """Raise unless the stimuli have the size that the network takes and as many objects as the trials need."""
@@ -107,6 +133,7 @@ class GatedSubject:
             "model_config": json.loads(self.module.config.to_json()),
             "design": self.design,
             "phases": self.phases,
+            **({"gates": "of other stimuli"} if self.module.gates_of_others else {}),
         }
 
 
@@ -194,6 +221,18 @@ def _order(cued: Cues, targets: torch.Tensor) -> list[torch.Tensor]:
     used = torch.zeros(targets.shape[:2], dtype=torch.bool, device=targets.device)
     first = choose(cued.gated_images[0], targets, used)
     return [first.attended, choose(cued.gated_images[1], targets, first.used).attended]
+
+
+def _side(stimuli: pd.DataFrame, n_objects: int, attended: torch.Tensor) -> torch.Tensor:
+    """Return the number of the place of each stimulus's attended object; untold, objects are in the places' order."""
+    import pandas as pd
+
+    names = [f"location_{k}" for k in range(n_objects)]
+    if not set(names) <= set(stimuli):
+        return attended
+    numbers, _ = pd.factorize(stimuli[names].to_numpy().ravel())
+    places = torch.from_numpy(numbers.reshape(-1, n_objects)).to(attended.device)
+    return places.gather(1, attended[:, None])[:, 0]
 
 
 def _of_objects(

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from neuroattn import labels
 from neuroattn.models.checkpoint import weights_hash
+from neuroattn.models.controls import donors
 from neuroattn.models.probe import probes
 from neuroattn.models.receptive_field import receptive_field
 from neuroattn.models.trial import choose, gate_contrast, run_phase, target_images
@@ -131,7 +132,7 @@ def _batch(model: GatedNetwork, scene: _Scene, moved: _Scene, *, mirrored: bool)
         imposed[f"stage{number + 1} alone"] = [
             mask if index == number else empty for index, (mask, empty) in enumerate(zip(first, nothing, strict=True))
         ]
-    donor = _others(rows[0]["attended"])
+    donor = donors(rows[0]["attended"])
     imposed |= {SWAPPED: of_second, ANOTHER: [mask[donor] for mask in first], CARRIED: first, MOVED: nothing}
     for condition, mask in imposed.items():
         shown = moved if condition in {CARRIED, MOVED} else scene
@@ -152,9 +153,13 @@ def _run(
     model: GatedNetwork, scene: _Scene, inhibition: Maps, used: torch.Tensor
 ) -> tuple[dict[str, torch.Tensor], Maps, torch.Tensor]:
     """Run a phase; return its measures, the next phase's masks, and the objects attended so far."""
-    with _last_responses(model) as responses:
-        phase = run_phase(model, scene.image, inhibition)
     targets = target_images(scene.image, scene.objects, model.config.strength)
+    of_others = None
+    if model.gates_of_others:
+        intact = run_phase(model, scene.image, inhibition)
+        of_others = donors(choose(intact.gated_image, targets, used).attended)
+    with _last_responses(model) as responses:
+        phase = run_phase(model, scene.image, inhibition, donors=of_others)
     choice = choose(phase.gated_image, targets, used)
     gate = phase.gates[0].mean(1)
     row = {
@@ -165,6 +170,9 @@ def _run(
         "predicted": phase.logits.argmax(1),
     }
     contrast = gate_contrast(phase.gates[0], scene.image, scene.objects, choice.attended, model.config.strength)
+    if of_others is not None:  # a stimulus that no other one attends like was not shuffled
+        own = of_others == torch.arange(len(of_others), device=of_others.device)
+        row |= {name: row[name].masked_fill(own, -1) for name in ("chosen", "attended")}
     row |= {"gate_attended": contrast[:, 0], "gate_unattended": contrast[:, 1]}
     for name, response in responses.items():
         row[f"response_{name}"] = _mean(response.mean(1)[:, None], _seeing(model, f"{name}/response", scene))
@@ -188,15 +196,6 @@ def _last_responses(model: GatedNetwork) -> Iterator[dict[str, torch.Tensor]]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _others(place: torch.Tensor) -> torch.Tensor:
-    """Return (batch,) another one of the batch with the same place; itself where there is none."""
-    others = torch.arange(len(place), device=place.device)
-    for one in range(int(place.max()) + 1):
-        of_place = (place == one).nonzero()[:, 0]
-        others[of_place] = of_place.roll(1)
-    return others
 
 
 def _alone(objects: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 
 from neuroattn.models.checkpoint import load_model, save_model
 from neuroattn.models.config import GatedConfig
-from neuroattn.models.controls import CONTROLS, ShuffledGates, control
+from neuroattn.models.controls import CONTROLS, control, donors
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.models.trial import run_phase
 
@@ -43,34 +43,32 @@ def test_a_control_keeps_name_precision_and_mode(tiny, images, name):
 
 
 @torch.no_grad()
-def test_a_control_is_run_with_the_neighbours_gates(tiny, images):
-    draw = torch.Generator().manual_seed(3)
-    gates = [torch.rand(gate.shape, generator=draw) for gate in tiny.open_gates(4)]
-    masks = [torch.rand(gate.shape, generator=draw) < 0.2 for gate in gates]
-    found = control("shuffled_gates", tiny, 0)(images, gates, masks)
-    for index, neighbour in ((0, 3), (1, 0), (2, 1), (3, 2)):
-        by_hand = images[index] * (1 - 0.3 * gates[0][neighbour])
-        torch.testing.assert_close(found.gated_image[index], by_hand, rtol=0, atol=1e-6)
-        own = slice(index, index + 1)
-        alone = tiny(images[own], [gate[neighbour : neighbour + 1] for gate in gates], [mask[own] for mask in masks])
-        torch.testing.assert_close(found.logits[own], alone.logits, rtol=0, atol=1e-5)
-        for level in range(2):
-            torch.testing.assert_close(found.gates[level][own], alone.gates[level], rtol=0, atol=1e-5)
+def test_a_phase_is_gated_by_the_gates_of_others_at_every_step(tiny, images):
+    others, masks = torch.tensor([2, 3, 0, 1]), tiny.no_inhibition(4)
+    found = run_phase(tiny, images, masks, donors=others)
+    gates = tiny.open_gates(4)
+    for _ in range(tiny.config.steps - 1):
+        gates = tiny(images, [gate[others] for gate in gates], masks).gates
+    torch.testing.assert_close(found.gated_image, images * (1 - 0.3 * gates[0][others]), rtol=0, atol=1e-6)
+    by_hand = tiny(images, [gate[others] for gate in gates], masks)
+    torch.testing.assert_close(found.logits, by_hand.logits, rtol=0, atol=1e-6)
+    assert (found.logits - run_phase(tiny, images, masks).logits).abs().max() > 1e-3
 
 
-def test_shuffled_gates_leave_the_network_as_it_is(tiny, images):
-    with torch.no_grad():
-        before = run_phase(tiny, images, tiny.no_inhibition(4)).logits
-        shuffled = control("shuffled_gates", tiny, 0)
-        found = run_phase(shuffled, images, shuffled.no_inhibition(4)).logits
-        assert_array_equal(run_phase(tiny, images, tiny.no_inhibition(4)).logits, before)
-    assert (found - before).abs().max() > 1e-3
+def test_donors_attend_the_same_side_and_are_never_the_stimulus_itself_but_where_it_is_alone():
+    side = torch.tensor([0, 1, 0, 1, 0, 2, 1])
+    found = donors(side)
+    assert torch.equal(side[found], side)
+    assert (found == torch.arange(7)).tolist() == [False] * 5 + [True, False]
+    assert torch.equal(found.sort().values, torch.arange(7))
 
 
-def test_shuffled_gates_stay_shuffled_with_another_strength(tiny):
-    twin = control("shuffled_gates", tiny, 0).with_strength(0.7)
-    assert isinstance(twin, ShuffledGates)
-    assert twin.config.strength == 0.7
+def test_shuffled_gates_leave_the_network_as_it_is_and_stay_with_another_strength(tiny):
+    shuffled = control("shuffled_gates", tiny, 0)
+    assert shuffled.gates_of_others
+    assert not tiny.gates_of_others
+    twin = shuffled.with_strength(0.7)
+    assert (twin.gates_of_others, twin.config.strength) == (True, 0.7)
 
 
 def test_an_unknown_control(tiny):
