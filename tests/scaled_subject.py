@@ -11,12 +11,16 @@ class ScaledSubject(GatedNetwork):
     """A network of one stage that attends what is on the right unless that is inhibited.
 
     Its units respond to the ungated image; from the second time step on a unit whose own side is attended has its
-    response multiplied by `gain` and raised by `offset`. Gates open on one side of the middle of the image; units left
+    response multiplied by `gain` and raised by `offset`. The first `undriven`
+    channels answer to no pixel, and yet have the gain. Gates open on one side of the middle of the image; units left
     of column `left`, and from column `right` on, are those of a side.
     """
 
-    def __init__(self, config, *, left, right, gain, offset=0.0, seed=0):
+    def __init__(self, config, *, left, right, gain, offset=0.0, seed=0, undriven=0):
         super().__init__(config, torch.Generator().manual_seed(seed), name=f"planted-{seed}")
+        with torch.no_grad():
+            self.stages[0].conv.weight[:undriven] = 0
+            self.stages[0].conv.bias[:undriven] = 0.3
         self.left, self.right, self.gain, self.offset = left, right, gain, offset
 
     def with_strength(self, strength):

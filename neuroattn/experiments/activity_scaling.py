@@ -21,11 +21,14 @@ from neuroattn.experiments.scene_stimuli import SCENES, SceneOptions, check_scen
 from neuroattn.options import check_options, option
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pandas as pd
     import xarray as xr
     from matplotlib.figure import Figure
 
     from neuroattn.models.gated import GatedNetwork
+    from neuroattn.recording.object_drive import Drive
     from neuroattn.statistics.scaling_units import Responses
     from neuroattn.stimuli.stimulus_set import StimulusSet
 
@@ -36,14 +39,17 @@ UNIT_COLUMNS = (
     *(labels.CHANNEL, labels.CHANNEL_Y, labels.CHANNEL_X),
 )
 METHODS = """{shown} were shown with either object attended ({states}). Of each layer of each network up to
-{config.n_units:,} units were drawn from those whose receptive field {field}; those whose mean last response exceeded
-{config.driven:g} on one half of the stimuli were measured on the other half, with their own object attended (A) and
+{config.n_units:,} units were drawn from those whose receptive field {field}; those that their object drives (mean
+response at the first time step, before any gate, larger by {config.driven:g} with the object than with it taken out of
+the picture, on one half of the stimuli) were measured on the other half, with their own object attended (A) and
 with the other one attended (N), on the same pictures: modulation index (A − N)/(A + N), ratio, difference, d′ and ROC
-area, and slope and offset of A on N over stimuli by orthogonal (Deming) regression, which allows for errors in both.
-Medians over units have intervals from a hierarchical bootstrap ({config.n_resamples:,} resamples; Saravanan et al.
-2020). Several networks were tested by t tests and sign-flip permutation over network means, and by a linear mixed
-model with random effects of network and of layer within it; onset by cluster permutation over time steps (Maris &
-Oostenveld 2007).{similarity} p values were adjusted after Benjamini & Hochberg (1995). Controls: gate strength 0, one
+area, and slope and offset of A on N over stimuli by Deming regression, which allows for errors in both, of equal
+variance and of variance in proportion to the response. Medians over units of one network have intervals from a
+hierarchical bootstrap ({config.n_resamples:,} resamples; Saravanan et al. 2020); those of several networks were
+averaged, with t intervals over networks. Layers of several networks were tested by t tests and sign-flip permutation
+over network means; beside these stands a linear mixed model with random effects of network and of layer within it,
+which takes layers to be equally variable. Time steps that differ were found by cluster permutation (Maris & Oostenveld
+2007).{similarity} p values were adjusted after Benjamini & Hochberg (1995). Controls: gate strength 0, one
 time step, gates of other stimuli, untrained weights. The paradigm is that of Lei, Benjamin & Kording (2021,
 arXiv:2106.04540)."""
 
@@ -58,7 +64,9 @@ class Config(SceneOptions):
     noise: float = option(0.3, "upper bound of the uniform background noise", unit="luminance", low=0, high=1)
     design: str = option("cued", "states cued by inhibition, or the network's free order", choices=("cued", "free"))
     n_units: int = option(1000, "units a layer and network, drawn from those that see one object alone", low=1)
-    driven: float = option(0.02, "a driven unit's mean response over stimuli and states is above this", unit="1", low=0)
+    driven: float = option(
+        0.02, "a driven unit's ungated response is larger by this with its object than without it", unit="1", low=0
+    )
     strengths: tuple[float, ...] = option(
         (0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0), "gate strengths of the dose-response curve", low=0, high=1
     )
@@ -116,6 +124,7 @@ def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.D
     import xarray as xr
 
     from neuroattn.models.controls import control
+    from neuroattn.recording.object_drive import object_drive
     from neuroattn.recording.record import record
     from neuroattn.recording.units import Units
     from neuroattn.statistics.scaling_units import FEWEST_STIMULI
@@ -147,15 +156,36 @@ def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.D
     }
     for at, (subject, step) in subjects.items():
         trees[at] = record(subject, few, variables, [step], **options)
+    selecting = np.flatnonzero(stimuli.table["half"] == SELECTION)
+
+    def drive(subject: GatedNetwork) -> dict[str, Drive]:
+        return object_drive(
+            subject,
+            stimuli.select(selecting),
+            {variable: own[variable][selecting] for variable in variables},
+            options["units"],
+            noise=None if config.stimuli == SCENES else config.noise,
+            seed=config.seed,
+            batch_size=config.batch_size,
+        )
+
+    # What the first step shows is the same at any strength and with anybody's gates, but not with other weights.
+    drives = {at: drive(subject) for at, (subject, _) in subjects.items() if at == "/controls/untrained"}
+    drives["/"] = drive(model)
     leaves = {}
     for at, tree in trees.items():
+        of_subject = drives.get(at, drives["/"])
         for node in tree.leaves:
             dataset, variable = node.to_dataset(), node.path.strip("/")
             # Of every unit's place; a stimulus has a presentation for each object.
             y, x = dataset[labels.CHANNEL_Y].values, dataset[labels.CHANNEL_X].values
             of_units = own[variable][: dataset.sizes[labels.PRESENTATION] // len(OBJECTS), y, x].astype(np.int8)
             dims = (labels.PRESENTATION, labels.NEUROID)
-            leaves[f"{at.rstrip('/')}{node.path}"] = dataset.assign(own=(dims, of_units.repeat(len(OBJECTS), 0)))
+            leaves[f"{at.rstrip('/')}{node.path}"] = dataset.assign(
+                own=(dims, of_units.repeat(len(OBJECTS), 0)),
+                ungated_with_object=(labels.NEUROID, of_subject[variable].with_object),
+                ungated_without_object=(labels.NEUROID, of_subject[variable].without_object),
+            )
     whole = xr.DataTree.from_dict(leaves)
     for at, tree in trees.items():
         whole[at].attrs = tree.attrs
@@ -205,17 +235,15 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
     import pandas as pd
 
     from neuroattn.statistics.scaling_findings import findings
-    from neuroattn.statistics.scaling_summary import adjusted, summarise, summarise_index, summarise_similarity
-    from neuroattn.statistics.scaling_units import scaling_index, scaling_units
+    from neuroattn.statistics.scaling_summary import adjusted, summarise, summarise_similarity
+    from neuroattn.statistics.scaling_units import scaling_units
 
-    generator = np.random.default_rng(config.seed)
     units, counts, strengths = [], [], []
     shown: dict[str, list[tuple[Responses, np.ndarray, np.ndarray]]] = {}
-    others: dict[tuple[str, str], list[pd.DataFrame]] = {}
-    n_shown = n_few = 0
+    n_shown = 0
     for tree in recording.children.values():
         strengths.append(float(json.loads(tree.attrs["model_config"])["strength"]))
-        for stage in sorted(child for child in tree.children if child.startswith("stage")):
+        for stage in _stages(tree):
             dataset = tree[f"{stage}/response"].to_dataset().load()
             n_shown = dataset.sizes[labels.PRESENTATION] // len(OBJECTS)
             responses, stimulus_id, of_units = _responses(config, _confirmed(dataset))
@@ -225,16 +253,8 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
             taking_part = (table["excluded_by"] == "").to_numpy()
             if config.stimuli != SCENES:
                 shown.setdefault(f"{stage}/response", []).append((responses.last(), stimulus_id, taking_part))
-        for kind in ("strength", "controls"):
-            for name in tree[kind].children if kind in tree.children else ():
-                for node in tree[f"{kind}/{name}"].leaves:
-                    # All stimuli, by the intended object, because attention may fail there.
-                    responses, _, of_units = _responses(config, node.to_dataset().load())
-                    n_few = len(responses.half)
-                    table = scaling_index(of_units, responses, config.driven)
-                    others.setdefault((kind, name), []).append(table)
     whole = pd.concat(units, ignore_index=True)
-    parts = [summarise(whole, generator, config.n_resamples)]
+    parts = [summarise(whole, config.seed, config.n_resamples)]
     if config.stimuli != SCENES:  # of which too few share their classes
         similarity = {layer: _similarities(config, networks) for layer, networks in shown.items()}
         parts.append(summarise_similarity(whole, similarity))
@@ -245,15 +265,47 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
         "n_stimuli_selection": selected,
         "n_stimuli_dropped": n_shown - np.sum(counts, axis=1).min(),
     }
-    parts = [part.assign(**numbers) for part in parts]
-    for (kind, name), tables in others.items():
-        about = {"strength": float(name)} if kind == "strength" else {"control": name}
-        part = summarise_index(pd.concat(tables, ignore_index=True), about, generator, config.n_resamples)
-        parts.append(part.assign(n_stimuli=n_few // 2, n_stimuli_selection=n_few - n_few // 2))
-    statistics = adjusted(pd.concat(parts, ignore_index=True))
+    statistics = adjusted(
+        pd.concat([*(part.assign(**numbers) for part in parts), *_others(config, recording)], ignore_index=True)
+    )
     n_stages = max(len(json.loads(tree.attrs["model_config"])["channels"]) for tree in recording.children.values())
     lines = (*_notes(config, whole, n_stages), *_confound(config), *findings(statistics, strengths))
     return Tables(units=whole, statistics=statistics, findings=lines)
+
+
+def _stages(tree: xr.DataTree) -> list[str]:
+    """Return the names of the recorded stages, bottom up: a store lists them in any order."""
+    stages = [str(child) for child in tree.children if str(child).startswith("stage")]
+    return sorted(stages, key=lambda stage: int(stage.removeprefix("stage")))
+
+
+def _others(config: Config, recording: xr.DataTree) -> Iterator[pd.DataFrame]:
+    """Yield the statistics of every gate strength and every control, over all networks."""
+    import pandas as pd
+
+    from neuroattn.statistics.scaling_summary import summarise_index
+    from neuroattn.statistics.scaling_units import scaling_index
+
+    asked: list[tuple[str, dict[str, Any]]] = [(f"strength/{s:g}", {"strength": s}) for s in config.strengths]
+    asked += [(f"controls/{name}", {"control": name}) for name in config.chosen_controls]
+    for at, about in asked:
+        tables, n_few = [], 0
+        for tree in recording.children.values():
+            for stage in _stages(tree):
+                # All stimuli, by the intended object, because attention may fail there.
+                dataset = tree[f"{at}/{stage}/response"].to_dataset().load()
+                responses, _, of_units = _responses(config, dataset)
+                n_few = len(responses.half)
+                index = scaling_index(of_units, responses, config.driven)
+                tables.append(index.assign(confirmed=_share_confirmed(config, dataset)))
+        part = summarise_index(pd.concat(tables, ignore_index=True), about, config.seed, config.n_resamples)
+        yield part.assign(n_stimuli=n_few // 2, n_stimuli_selection=n_few - n_few // 2)
+
+
+def _share_confirmed(config: Config, dataset: xr.Dataset) -> float:
+    """Return in which share of presentations the intended object is the one that is attended."""
+    intended = dataset[labels.CUED if config.design == "cued" else labels.ATTENDED]
+    return float((dataset[labels.ATTENDED_UNCONSTRAINED] == intended).mean())
 
 
 def _similarities(
@@ -327,10 +379,13 @@ def _responses(config: Config, dataset: xr.Dataset) -> tuple[Responses, np.ndarr
     from neuroattn.statistics.scaling_units import Responses
 
     dataset = dataset.sortby(labels.STIMULUS_ID)
+    if labels.SWAPPED in dataset.coords:
+        dataset = dataset.isel({labels.PRESENTATION: dataset[labels.SWAPPED].values})
     intended = dataset[labels.CUED if config.design == "cued" else labels.ATTENDED].values
     rows = [intended == number for number in OBJECTS]
     own = dataset["own"].transpose(labels.PRESENTATION, labels.NEUROID).values[rows[0]].astype(np.int64)
-    units = dataset[list(UNIT_COLUMNS)].to_dataframe()[[*UNIT_COLUMNS]].reset_index(drop=True)
+    columns = [*UNIT_COLUMNS, "ungated_with_object", "ungated_without_object"]
+    units = dataset[columns].to_dataframe()[columns].reset_index(drop=True)
     # Of scenes it is another one from scene to scene.
     units["own"] = np.where((own == own[0]).all(0), own[0], -1)
     dims = (labels.TIME_STEP, labels.PRESENTATION, labels.NEUROID)

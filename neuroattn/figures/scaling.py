@@ -38,7 +38,8 @@ def scaling_figure(units: pd.DataFrame, statistics: pd.DataFrame, biology: Mappi
     biology
         Area → modulation index of its neurons, drawn as reference lines.
     """
-    layers = sorted(units[LAYER].unique())
+    layers = list(units[LAYER].unique())
+    statistics = statistics[statistics["model"] == ""]
     taking_part = units[units["excluded_by"] == ""]
     main = statistics[statistics["control"].isna() & statistics["strength"].isna()]
     with house_style():

@@ -87,6 +87,38 @@ def deming(attended: npt.ArrayLike, unattended: npt.ArrayLike, noise_ratio: floa
     return pd.DataFrame(table).assign(n_stimuli=n)
 
 
+def proportional_line(attended: npt.ArrayLike, unattended: npt.ArrayLike) -> pd.DataFrame:
+    """Fit `deming`'s line with δ = slope²: errors grow with the response as the response does with attention.
+
+    The line is then that of the standard deviations, ``slope = sd(y)/sd(x)``, through the means. Attention that
+    multiplies a response and its scatter alike gives this line with an intercept of 0, and with δ = 1 a steeper one
+    with an offset that nobody planted; where both disagree, the form of the effect cannot be told.
+
+    Parameters
+    ----------
+    attended, unattended : array_like (unit, stimulus)
+        Finite, the same units and stimuli.
+
+    Returns
+    -------
+    DataFrame
+        One row a unit, in input order: ``slope``, ``intercept``; NaN where a state does not vary. A slope is never
+        negative: responses that fall where the others rise have no such line, and are NaN too.
+
+    References
+    ----------
+    Carroll & Ruppert 1996, Am. Stat. 50:1.
+    """
+    x = checked_responses("unattended", unattended, None)
+    y = checked_responses("attended", attended, x.shape[1])
+    require_same_units(y, x)
+    dx, dy = x - x.mean(axis=1, keepdims=True), y - y.mean(axis=1, keepdims=True)
+    known = ~is_constant(x) & ~is_constant(y) & ((dx * dy).sum(axis=1) > 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        slope = np.where(known, np.sqrt((dy**2).sum(axis=1) / (dx**2).sum(axis=1)), np.nan)
+    return pd.DataFrame({"slope": slope, "intercept": y.mean(axis=1) - slope * x.mean(axis=1)})
+
+
 def _slope(s_xx: FloatArray, s_yy: FloatArray, s_xy: FloatArray, noise_ratio: float) -> FloatArray:
     difference = s_yy - noise_ratio * s_xx
     root = np.sqrt(difference**2 + 4 * noise_ratio * s_xy**2)

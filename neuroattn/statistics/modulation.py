@@ -12,34 +12,7 @@ from scipy.stats import rankdata
 from neuroattn.statistics.curves import is_constant
 
 if TYPE_CHECKING:
-    from neuroattn.statistics.least_squares import BoolArray, FloatArray
-
-
-def driven(attended: npt.ArrayLike, unattended: npt.ArrayLike, threshold: float) -> BoolArray:
-    """Return which units are driven: the mean response over stimuli and both states is above a threshold.
-
-    The sum of the states says nothing of their difference under the hypothesis of no effect, so that selection does not
-    favour either sign. Select on other stimuli than those that are measured: on the same ones, noise that makes one
-    state large both selects a unit and modulates it.
-
-    Parameters
-    ----------
-    attended, unattended : array_like (unit, stimulus)
-        Responses to the same stimuli in two states.
-    threshold : float
-        In units of the response.
-
-    Returns
-    -------
-    ndarray (unit,) of bool
-
-    Raises
-    ------
-    ValueError
-        If shapes do not match or a value is not finite.
-    """
-    a, n = _checked(attended, unattended)
-    return np.asarray((a.mean(axis=1) + n.mean(axis=1)) / 2 > threshold)
+    from neuroattn.statistics.least_squares import FloatArray
 
 
 def modulation(attended: npt.ArrayLike, unattended: npt.ArrayLike) -> pd.DataFrame:

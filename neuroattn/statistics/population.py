@@ -137,7 +137,9 @@ def estimate(
     }
 
 
-def by_network(units: pd.DataFrame, value: str, *, log: bool = False) -> Iterator[Summary]:
+def by_network(
+    units: pd.DataFrame, value: str, *, log: bool = False, limits: tuple[float, float] | None = None
+) -> Iterator[Summary]:
     """Yield `estimate` of every network by itself, with its name under ``model``.
 
     There is no interval of the median and no p; ``cluster_mean`` with its t interval is over the feature channels of
@@ -145,7 +147,8 @@ def by_network(units: pd.DataFrame, value: str, *, log: bool = False) -> Iterato
     """
     networks = units.groupby(MODEL, sort=False, observed=True)
     for name, of_network in networks if networks.ngroups > 1 else ():
-        row = estimate(of_network, value, null=1.0 if log else 0.0, bounds=None, generator=None, log=log)
+        null = 1.0 if log else 0.0
+        row = estimate(of_network, value, null=null, bounds=None, generator=None, log=log, limits=limits)
         yield {"model": name, **row, "difference_test": "none", "effect_size": NAN, **dict.fromkeys(_P_VALUES, NAN)}
 
 

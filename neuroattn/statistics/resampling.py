@@ -133,6 +133,14 @@ def _expanded(tail: float, number: int, statistic: str, n_resamples: int) -> flo
     return further
 
 
+def named_generator(seed: int, *names: object) -> np.random.Generator:
+    """Return the generator of one estimate: of a seed and what the estimate is called, whatever came before it.
+
+    So the same estimate has the same interval in every run, whichever networks, layers and controls stand beside it.
+    """
+    return np.random.default_rng([seed, *"/".join(map(str, names)).encode()])
+
+
 def median(values: npt.ArrayLike) -> float:
     """Return the median of values that may be infinite, where halves of ±∞ would be no number."""
     return _unclipped(np.median(np.clip(np.asarray(values, dtype=np.float64), -_HUGE, _HUGE)))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from neuroattn.statistics.errors_in_variables import deming
-from neuroattn.statistics.modulation import driven, modulation
+from neuroattn.statistics.errors_in_variables import deming, proportional_line
+from neuroattn.statistics.modulation import modulation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,9 +20,14 @@ if TYPE_CHECKING:
 
 FEWEST_STIMULI = 8  # that select a unit, and that measure it
 TOO_FEW = "too few stimuli with one object alone"
+NOT_DRIVEN = "not driven by its object"
+# In which of the states a unit that takes part does not respond at all.
+SILENT_IN_BOTH, SILENT_ATTENDED, SILENT_UNATTENDED = (
+    "in both states", "when its own object is attended", "when the other object is attended",
+)  # fmt: skip
 _MEASURES = [
     "mean_attended", "mean_unattended", "difference", "gain_ratio", "modulation_index", "d_prime", "roc_area", "slope",
-    "intercept",
+    "intercept", "offset_share", "slope_proportional", "offset_share_proportional",
 ]  # fmt: skip
 
 
@@ -85,22 +90,28 @@ def scaling_units(units: pd.DataFrame, responses: Responses, threshold: float) -
     Parameters
     ----------
     units
-        One row a unit, in the order of the responses.
+        One row a unit, in the order of the responses, with ``ungated_with_object`` and ``ungated_without_object``: its
+        mean responses before any gate acts, on the stimuli for selection (`neuroattn.recording.object_drive`).
     responses
         Of these units.
     threshold
-        A driven unit's mean response over stimuli and both states, on the stimuli for selection, is above it.
+        A driven unit's first is larger than its second by more than this. Neither looks at attention, and what a unit
+        owes to its bias or to the background is in both.
 
     Returns
     -------
     pandas.DataFrame
-        `units` with ``driven``, ``excluded_by`` ("" for those that take part), the measures of
-        `neuroattn.statistics.modulation.modulation` and ``slope`` and ``intercept`` of
-        `neuroattn.statistics.errors_in_variables.deming` over stimuli, and ``modulation_index_step_{t}``; NaN for units
-        that are not driven, or that see their object alone in fewer than 8 stimuli of a half.
+        `units` with ``driven``, ``excluded_by`` ("" for those that take part), ``silent`` (in which states a unit that
+        takes part does not respond, "" if it does in both), the measures of
+        `neuroattn.statistics.modulation.modulation`, ``slope`` and ``intercept`` of
+        `neuroattn.statistics.errors_in_variables.deming` over stimuli with errors of equal variance,
+        ``slope_proportional`` with errors in proportion to the responses, ``offset_share`` and
+        ``offset_share_proportional``, either line's intercept over the mean unattended response, and
+        ``modulation_index_step_{t}``; NaN for units that are not driven, or that see their object alone in fewer than 8
+        stimuli of a half.
     """
     table = units.reset_index(drop=True)
-    excluded = _excluded(responses, threshold)
+    excluded = _excluded(table, responses, threshold)
     table = table.assign(driven=excluded == "", excluded_by=excluded)
     # Units of one place see the same objects; only what they all see can be one array.
     measurement = responses.half == 1
@@ -109,34 +120,55 @@ def scaling_units(units: pd.DataFrame, responses: Responses, threshold: float) -
         of_group = np.flatnonzero(excluded == "")[group]
         stimuli = responses.alone[:, of_group[0]] & measurement
         attended, unattended = (one[-1][stimuli][:, of_group].T for one in (responses.attended, responses.unattended))
-        lines = deming(attended, unattended)[["slope", "intercept"]]
-        parts.append(pd.concat([modulation(attended, unattended), lines], axis=1).set_index(of_group))
+        parts.append(_measured(attended, unattended).set_index(of_group))
     measures = (pd.concat(parts) if parts else pd.DataFrame(dtype=np.float64)).reindex(table.index, columns=_MEASURES)
     steps = {
         f"modulation_index_step_{step}": np.where(excluded == "", index, np.nan)
         for step, index in enumerate(modulation_index(responses.means(1)))
     }
     number = (responses.alone & measurement[:, None]).sum(0)
-    return pd.concat([table, measures.assign(n_stimuli=number, **steps)], axis=1)
+    return pd.concat([table.assign(silent=_silent(measures)), measures.assign(n_stimuli=number, **steps)], axis=1)
+
+
+def _measured(attended: FloatArray, unattended: FloatArray) -> pd.DataFrame:
+    """Return all measures but the time course of units (unit, stimulus)."""
+    table, equal, proportional = (
+        modulation(attended, unattended),
+        deming(attended, unattended),
+        proportional_line(attended, unattended),
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return table.assign(
+            slope=equal["slope"],
+            intercept=equal["intercept"],
+            offset_share=equal["intercept"] / table["mean_unattended"],
+            slope_proportional=proportional["slope"],
+            offset_share_proportional=proportional["intercept"] / table["mean_unattended"],
+        )
+
+
+def _silent(measures: pd.DataFrame) -> NDArray[np.object_]:
+    """Return in which states each unit does not respond; "" also for those that take no part."""
+    attended, unattended = measures["mean_attended"] == 0, measures["mean_unattended"] == 0
+    kinds = [SILENT_IN_BOTH, SILENT_ATTENDED, SILENT_UNATTENDED]
+    return np.select([attended & unattended, attended, unattended], kinds, default="").astype(object)
 
 
 def scaling_index(units: pd.DataFrame, responses: Responses, threshold: float) -> pd.DataFrame:
     """Return of `scaling_units` the selection and the index alone, for a control or another gate strength."""
-    excluded = _excluded(responses, threshold)
+    excluded = _excluded(units, responses, threshold)
     index = modulation_index(responses.means(1))[-1]
     return units.reset_index(drop=True).assign(
         excluded_by=excluded, modulation_index=np.where(excluded == "", index, np.nan)
     )
 
 
-def _excluded(responses: Responses, threshold: float) -> NDArray[np.str_]:
+def _excluded(units: pd.DataFrame, responses: Responses, threshold: float) -> NDArray[np.str_]:
     """Return by what each unit is excluded, "" if it is not."""
     number = [(responses.alone & (responses.half == half)[:, None]).sum(0) for half in (0, 1)]
-    means = responses.means(0)
-    attended, unattended = (np.nan_to_num(state[-1])[:, None] for state in means)
-    chosen = driven(attended, unattended, threshold)
+    drive = (units["ungated_with_object"] - units["ungated_without_object"]).to_numpy(np.float64)
     few = np.minimum(*number) < FEWEST_STIMULI
-    return np.where(few, TOO_FEW, np.where(chosen, "", "not driven"))
+    return np.where(few, TOO_FEW, np.where(drive > threshold, "", NOT_DRIVEN))
 
 
 def _seeing_the_same(alone: BoolArray) -> list[list[int]]:

@@ -63,7 +63,7 @@ def test_statistics_follow_from_the_units(finished):
         steps = [of_layer[f"modulation_index_step_{step}"].median() for step in range(5)]
         assert_allclose(rows["estimate"].dropna().iloc[1:], steps, atol=1e-12)
         assert_allclose(steps[4], of_layer["modulation_index"].median(), atol=1e-4)
-    counts = statistics[statistics["what"] == "n_excluded: not driven"].set_index("layer")["estimate"]
+    counts = statistics[statistics["what"] == "n_excluded: not driven by its object"].set_index("layer")["estimate"]
     assert counts.to_dict() == (units["excluded_by"] != "").groupby(units["layer"]).sum().to_dict()
     assert statistics["p"].isna().all()  # one network: nothing is said about a population
     tested = statistics["test"].astype(str).str.contains("t test")

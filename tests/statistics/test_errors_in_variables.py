@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from neuroattn.statistics.errors_in_variables import deming
+from neuroattn.statistics.errors_in_variables import deming, proportional_line
 from neuroattn.statistics.tuning import regress
 
 
@@ -86,3 +86,28 @@ def test_one_stimulus_alone_gives_no_interval():
 def test_what_cannot_be_fitted(arguments, error):
     with pytest.raises(ValueError, match=re.escape(error)):
         deming(*arguments)
+
+
+def test_gain_with_proportional_scatter_is_a_gain_with_errors_in_proportion_alone():
+    """The line of equal errors is steeper, with an offset that nobody planted."""
+    random = np.random.default_rng(0)
+    true = random.gamma(4, 1, (1, 40_000))
+    unattended, attended = (gain * true * (1 + 0.3 * random.normal(size=true.shape)) for gain in (1.0, 1.5))
+    equal, proportional = deming(attended, unattended).iloc[0], proportional_line(attended, unattended).iloc[0]
+    assert_allclose([proportional["slope"], proportional["intercept"]], [1.5, 0], atol=0.05)
+    assert equal["slope"] > 1.6
+    assert equal["intercept"] < -0.3
+
+
+def test_both_lines_are_one_where_nothing_scatters():
+    unattended = np.random.default_rng(1).random((5, 13))
+    attended = 1.3 * unattended + 0.2
+    for line in (deming(attended, unattended), proportional_line(attended, unattended)):
+        assert_allclose(line["slope"], 1.3, rtol=1e-6)
+        assert_allclose(line["intercept"], 0.2, rtol=1e-5)
+
+
+def test_a_state_that_does_not_vary_or_falls_where_the_other_rises_has_no_proportional_line():
+    rising = np.tile(np.arange(5.0), (3, 1))
+    other = np.stack([rising[0], np.ones(5), -rising[0]])
+    assert_allclose(proportional_line(other, rising)["slope"], [1, np.nan, np.nan])

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import mannwhitneyu, norm
 
-from neuroattn.statistics.modulation import driven, modulation
+from neuroattn.statistics.modulation import modulation
 
 
 def test_against_the_formulas_of_each_unit():
@@ -54,12 +54,6 @@ def test_exchanging_the_states_turns_every_measure_round(responses):
     assert_allclose(one["roc_area"], 1 - other["roc_area"])
     known = one["modulation_index"].dropna()
     assert known.between(-1, 1).all()
-
-
-def test_driven_units_do_not_look_at_the_contrast():
-    attended, unattended = np.array([[0.0], [3.0], [1.0]]), np.array([[3.0], [0.0], [1.0]])
-    assert_array_equal(driven(attended, unattended, 1.4), [True, True, False])
-    assert_array_equal(driven(attended, unattended, 1.5), [False, False, False])
 
 
 def test_one_stimulus_has_no_spread():
