@@ -126,6 +126,8 @@ def run(protocol: Protocol[C], config: C, folder: Path) -> Tables:
     ValueError
         If `folder` holds anything but a run of the same configuration and the same weights.
     """
+    import xarray as xr
+
     from neuroattn.device import choose_device
     from neuroattn.experiments.report import report
     from neuroattn.models.checkpoint import load_models, weights_hash
@@ -158,7 +160,9 @@ def run(protocol: Protocol[C], config: C, folder: Path) -> Tables:
     attributes = {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()}
     write_attributes(store, {"schema_version": SCHEMA_VERSION, **attributes})
     with open_recording(store) as recordings:
-        tables = protocol.analysis(config, recordings)
+        # As they were asked for: a store lists its groups in any order, and numbers must not depend on it.
+        ordered = xr.DataTree(children={model.name: recordings[model.name] for model in models})
+        tables = protocol.analysis(config, ordered)
     notes = tuple(f"NOTE: {note}." for note in stimuli.notes)
     tables = dataclasses.replace(tables, findings=(*notes, *tables.findings))
     # A table or a figure may be looked at without its report.

@@ -1,0 +1,61 @@
+"""The same command gives the same bytes, whatever order a store lists its groups in, and on any number of cores."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from neuroattn.experiments import activity_scaling
+from neuroattn.models.checkpoint import load_models
+
+SMALL = ["--n_stimuli", "20", "--n_control_stimuli", "20", "--n_units", "30", "--n_resamples", "100"]
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+def relisted(tree: xr.DataTree, random: np.random.Generator) -> xr.DataTree:
+    """Return a tree whose groups are listed in another order at every level below the networks."""
+    children = list(tree.children)
+    found = xr.DataTree(
+        tree.to_dataset(inherit=False),
+        children={str(name): relisted(tree[str(name)], random) for name in random.permutation(children)},
+    )
+    found.attrs = tree.attrs
+    return found
+
+
+def test_the_order_in_which_a_store_lists_its_groups_does_not_matter():
+    names = ("digits-0", "digits-1")
+    config = activity_scaling.Config(
+        models=names, n_stimuli=20, n_control_stimuli=20, n_units=30, n_resamples=100, strengths=(0.0, 0.2),
+        controls=("intact", "shuffled_gates", "untrained"),
+    )  # fmt: skip
+    shown = activity_scaling.stimuli(config)
+    trees = {model.name: activity_scaling.recording(config, model, shown) for model in load_models(names)}
+    tables = set()
+    for repeat in range(20):
+        random = np.random.default_rng(repeat)
+        found = xr.DataTree(children={name: relisted(tree, random) for name, tree in trees.items()})
+        analysed = activity_scaling.analysis(config, found)
+        tables.add((analysed.statistics.to_csv(), analysed.units.to_csv(), analysed.findings))
+    assert len(tables) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(len(CORES) < 2, reason="needs two cores, and a system that lets a process choose")
+def test_the_same_command_gives_the_same_tables_on_one_core_and_on_two(tmp_path):
+    command = [sys.executable, "-m", "neuroattn.experiments.activity_scaling", *SMALL]
+    command += ["--models", "digits-0", "digits-1", "--strengths", "0", "0.2"]
+    found = set()
+    for repeat, cores in enumerate([CORES[:1], CORES[:2], CORES[:2]]):
+        folder = tmp_path / str(repeat)
+        subprocess.run(
+            [*command, "--out", folder], check=True, capture_output=True,
+            preexec_fn=lambda cores=cores: os.sched_setaffinity(0, cores),
+        )  # fmt: skip
+        found.add((folder / "statistics.csv").read_bytes())
+    assert len(found) == 1
