@@ -77,7 +77,7 @@ def test_no_protocol_imports_another():
     folder = PACKAGE / "experiments"
     for path in folder.glob("*.py"):
         others = {name for name in imported(path.read_text()) if name.startswith("neuroattn.experiments")}
-        parts = {f"neuroattn.experiments.{part}" for part in ("protocol", "report", "scene_stimuli")}
+        parts = {f"neuroattn.experiments.{part}" for part in ("protocol", "report", "scene_stimuli", "comparability")}
         assert others <= parts, path.name
 
 

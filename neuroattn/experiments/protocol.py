@@ -129,6 +129,7 @@ def run(protocol: Protocol[C], config: C, folder: Path) -> Tables:
     import xarray as xr
 
     from neuroattn.device import choose_device
+    from neuroattn.experiments.comparability import comparability_warnings
     from neuroattn.experiments.report import report
     from neuroattn.models.checkpoint import load_models, weights_hash
     from neuroattn.recording.attributes import SCHEMA_VERSION
@@ -161,9 +162,10 @@ def run(protocol: Protocol[C], config: C, folder: Path) -> Tables:
     write_attributes(store, {"schema_version": SCHEMA_VERSION, **attributes})
     with open_recording(store) as recordings:
         # As they were asked for: a store lists its groups in any order, and numbers must not depend on it.
-        ordered = xr.DataTree(children={model.name: recordings[model.name] for model in models})
+        ordered = xr.DataTree(children={model.name: recordings.children[model.name] for model in models})
         tables = protocol.analysis(config, ordered)
     notes = tuple(f"NOTE: {note}." for note in stimuli.notes)
+    notes += comparability_warnings(config.models)
     tables = dataclasses.replace(tables, findings=(*notes, *tables.findings))
     # A table or a figure may be looked at without its report.
     made = {"stimuli": "synthetic scenes"} if config.synthetic else {}

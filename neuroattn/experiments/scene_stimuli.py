@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,18 +62,8 @@ def check_scene_options(config: SceneOptions) -> None:
 
 
 def scene_notes(config: SceneOptions) -> tuple[str, ...]:
-    """Return what must stand on top of findings: that scenes are synthetic, or that networks may have learnt them."""
-    from neuroattn.models.checkpoint import is_of_scenes
-
-    if config.synthetic:
-        return (SYNTHETIC,)
-    if config.images is None:
-        return ()
-    trained = [name for name in config.models if is_of_scenes(name)]
-    return tuple(
-        f"NOTE: {name} was trained on scenes, these perhaps among them; its file says which scenes it held out."
-        for name in trained
-    )
+    """Return what must stand on top of findings: that scenes are synthetic."""
+    return (SYNTHETIC,) if config.synthetic else ()
 
 
 def scene_stimuli(config: SceneOptions, number: int, n_objects: int) -> StimulusSet:
@@ -140,9 +131,47 @@ def _drawn(
         known = class_names(given) or SUPERCATEGORIES  # the paper's files do not tell theirs
         require_classes(classes, config.labels, known, model.config.classes, model.name, annotations)
     scenes = load_scenes(images, annotations, size=size, n_objects=n_objects, labels=config.labels, cache=cache)
+    scenes = alike_for_all(scenes, config.models)
     if len(scenes) < min(number, 2):
         raise ValueError(f"annotations must have 2 scenes of {n_objects} objects or more, got {len(scenes)}; take more")
     return scenes.select(np.random.default_rng(config.seed).permutation(len(scenes))[:number])
+
+
+def alike_for_all(scenes: Scenes, names: Sequence[str]) -> Scenes:
+    """Return the scenes that are to every network what they are to the others: trained on, or held out.
+
+    What a network shows on scenes that it was trained on is never averaged with what another one shows on scenes that
+    it has not seen. Of both kinds the one with more scenes is shown, and the notes say which, and what was left out. Of
+    a network whose file does not tell, or that was trained on scenes that were made otherwise, the notes say that.
+    """
+    from neuroattn.models.checkpoint import held_out_images, trained_on
+
+    identities = {name: trained_on(name) for name in names}
+    told = [name for name, identity in identities.items() if identity == scenes.identity]
+    notes = [
+        f"{name} was trained on other scenes, or on these made otherwise: it may have seen some of them"
+        for name, identity in identities.items()
+        if identity not in {None, scenes.identity}
+    ]
+    notes += [
+        f"nobody tells whether {name} has seen these scenes"
+        for name, identity in identities.items()
+        if identity is None
+    ]
+    if not told:
+        return dataclasses.replace(scenes, notes=(*scenes.notes, *notes))
+    seen = ~np.stack([np.isin(scenes.table["image_id"], held_out_images(name) or ()) for name in told])
+    kinds = {"was trained on": seen.all(0), "held out": ~seen.any(0)} if len(told) > 1 else {}
+    if kinds:
+        kind, chosen = max(kinds.items(), key=lambda item: int(item[1].sum()))
+        notes.append(
+            f"{chosen.sum():,} scenes that each of {', '.join(told)} {kind} are shown; {(~chosen).sum():,} are left "
+            "out, which are to some of them what they are not to others"
+        )
+        scenes = scenes.select(np.flatnonzero(chosen))
+    elif seen.any():
+        notes.append(f"{told[0]} was trained on {seen.sum():,} of these {len(scenes):,} scenes")
+    return dataclasses.replace(scenes, notes=(*scenes.notes, *notes))
 
 
 def _from_left(scenes: Scenes) -> StimulusSet:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 CONFIDENCE = 0.95
 _NEGLIGIBLE = 1e-9
+MOST_UNEQUAL = 4.0  # variances of layers, of which the model has one
 
 
 def mixed_model(units: pd.DataFrame, value: str) -> pd.DataFrame:
@@ -80,6 +81,12 @@ def mixed_model(units: pd.DataFrame, value: str) -> pd.DataFrame:
     if _residual(table) <= _NEGLIGIBLE * float(table["difference"].var()):
         covariance = np.full_like(covariance, np.nan)
         notes.append("units of a network do not differ within a layer, which leaves no noise to model: test the means")
+    unequal = _spread_of_layers(table)
+    if unequal > MOST_UNEQUAL:
+        notes.append(
+            f"the variance over units of one layer is {unequal:.3g} times that of another: of the layer that varies "
+            "more the test is too bold, and its own t test over networks decides"
+        )
     n_models, each = table[MODEL].nunique(), np.eye(len(layers))
     rows = [
         {"what": "attention", "layer": layer, "against": "", **_row(one, means, covariance, of_network)}
@@ -101,6 +108,13 @@ def mixed_model(units: pd.DataFrame, value: str) -> pd.DataFrame:
         converged=bool(result.converged),
         warnings="; ".join(dict.fromkeys(notes)),
     )
+
+
+def _spread_of_layers(table: pd.DataFrame) -> float:
+    """Return the largest over the smallest variance of a layer's units around the means of their networks."""
+    around = table["difference"] - table.groupby([MODEL, LAYER], observed=True)["difference"].transform("mean")
+    variances = around.pow(2).groupby(table[LAYER], observed=True).mean()
+    return float(variances.max() / variances.min()) if variances.min() > 0 else 1.0
 
 
 def _residual(table: pd.DataFrame) -> float:

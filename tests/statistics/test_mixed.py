@@ -52,6 +52,16 @@ def test_two_layers_of_balanced_networks_are_compared_within_them():
     assert_allclose(found.loc["attention", "estimate"], means.mean())
 
 
+def test_layers_of_unequal_variance_are_told():
+    """One variance stands for both: that of the loud layer is then taken for too small."""
+    table = units(5)
+    assert mixed_model(table, "effect")["warnings"].eq("").all()
+    loud = table["layer"] == "stage2"
+    table.loc[loud, "effect"] *= 4
+    told = mixed_model(table, "effect")["warnings"].iloc[0]
+    assert "of the layer that varies more the test is too bold, and its own t test over networks decides" in told
+
+
 def test_the_differences_say_what_the_model_of_the_responses_says():
     """The whole model, with an intercept of its own for every unit, on few units."""
     table = units(2, n_models=5, n_layers=1, n_units=6, sd=(0.6, 0, 0.5)).reset_index(names="unit")
