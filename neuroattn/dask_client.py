@@ -1,4 +1,9 @@
-"""The Dask cluster that a command's options ask for."""
+"""The Dask cluster that a command's options ask for.
+
+Whoever reaches a scheduler can run code as the user of its workers. A local cluster therefore speaks TLS with a key
+that never leaves its own processes, listens on the loopback only, and serves no pages. A scheduler that the user names
+is trusted as it is: run it with TLS (``distributed.comm.tls`` in Dask's configuration) wherever others can reach it.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,9 @@ if TYPE_CHECKING:
 
     from distributed import Client
 
+_LOOPBACK = "127.0.0.1"
+_NO_PAGES: dict[str, list[str]] = {f"distributed.{server}.http.routes": [] for server in ("scheduler", "worker")}
+
 
 @contextmanager
 def dask_client(workers: int, address: str | None) -> Iterator[Client]:
@@ -21,13 +29,15 @@ def dask_client(workers: int, address: str | None) -> Iterator[Client]:
     workers
         Processes of the local cluster, each of one thread, where no address is given.
     address
-        Of a scheduler (tcp://HOST:PORT).
+        Of a scheduler (tcp://HOST:PORT, or tls://HOST:PORT with the certificates that Dask's configuration names),
+        which everybody who can reach it is trusted to use.
 
     Raises
     ------
     ValueError
         If no scheduler answers there.
     """
+    import dask
     import distributed
 
     # A lost scheduler is told by whoever waits for it, in a line; the log would add a traceback.
@@ -38,14 +48,27 @@ def dask_client(workers: int, address: str | None) -> Iterator[Client]:
     if address is not None:
         try:
             client = connect(address, timeout="10s")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError, AssertionError) as error:  # the last two where certificates do not fit
+            reason = str(error) or "refused; do its certificates fit?"
             raise ValueError(
-                f"dask must be the address of a running scheduler, got {address!r} ({error}); start one with "
+                f"dask must be the address of a running scheduler, got {address!r} ({reason}); start one with "
                 "`dask scheduler`"
             ) from error
         with client:
             yield client
         return
     local: Any = distributed.LocalCluster
-    with local(n_workers=workers, threads_per_worker=1, dashboard_address=":0") as cluster, connect(cluster) as client:
+    with (
+        dask.config.set(_NO_PAGES),
+        local(
+            n_workers=workers,
+            threads_per_worker=1,
+            host=_LOOPBACK,
+            security=True,
+            # Dask starts its web server come what may: on a free port, without the dashboard.
+            dashboard_address=f"{_LOOPBACK}:0",
+            scheduler_kwargs={"dashboard": False},
+        ) as cluster,
+        connect(cluster) as client,
+    ):
         yield client

@@ -63,7 +63,7 @@ class MakeConfig:
     table: str | None = option(None, ".csv or .parquet file with one row a stimulus")
     batch_size: int | None = option(None, "stimuli at once (default: chosen by size and memory)", low=1)
     workers: int = option(0, "processes of a local Dask cluster; 0 records in this process", low=0)
-    dask: str | None = option(None, "address of a Dask scheduler (tcp://HOST:PORT) whose workers see the store")
+    dask: str | None = option(None, "address of a Dask scheduler (tls://HOST:PORT) whose workers see the store")
     device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
     seed: int = option(0, "seed of composites and sampled units", low=0, high=2**32 - 1)
     dry_run: bool = option(False, "say what it would take, and record nothing")

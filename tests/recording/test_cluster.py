@@ -15,8 +15,8 @@ import pandas as pd
 import psutil
 import pytest
 import torch
-from distributed import Client, LocalCluster
 
+from neuroattn.dask_client import dask_client
 from neuroattn.recording import cluster as cluster_module
 from neuroattn.recording import layout as layout_module
 from neuroattn.recording import stream as stream_module
@@ -41,10 +41,7 @@ def files(store):
 @pytest.fixture(scope="module")
 def client():
     """Two worker processes with one thread each, as a user's ``--workers 2`` has them."""
-    with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as local,
-        Client(local) as connected,
-    ):
+    with dask_client(2, None) as connected:
         yield connected
 
 
