@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+# What a card needs of a network's metadata, whatever it was trained on.
+NEEDED = (
+    *("training.options", "training.epochs.seconds", "training.epochs.composites_per_second", "training.device"),
+    *("provenance.platform", "provenance.torch"),
+)
 # Options that tell networks of one recipe apart.
 _OWN = ("name", "seed", "device")
 

@@ -9,11 +9,12 @@ import pandas as pd
 import torch
 
 from neuroattn.device import choose_device
-from neuroattn.evaluation.card import card
+from neuroattn.evaluation.card import NEEDED, card
 from neuroattn.evaluation.digits import evaluate
 from neuroattn.evaluation.networks import over_networks
 from neuroattn.models.checkpoint import checkpoint_path, is_of_scenes, load_models, read_metadata, shipped_models
 from neuroattn.models.config import n_digits
+from neuroattn.models.metadata import says
 from neuroattn.output_file import require_folder, require_new
 from neuroattn.stimuli.digits import sample_composites
 from neuroattn.stimuli.mnist import load
@@ -61,7 +62,7 @@ def write_card(config: CardConfig, tell: Callable[[str], None]) -> None:
     files = [checkpoint_path(name) for name in names]
     about = [read_metadata(file) for file in files]
     for file, one in zip(files, about, strict=True):
-        if not {"options", "epochs", "digits"} <= set(one.get("training", {})):
+        if not says(one, *NEEDED, "training.digits.what", "training.digits.n"):
             raise ValueError(f"model must say how it was trained, got {str(file)!r}, whose metadata does not")
     models = load_models(names, device=choose_device(config.device), strength=None)
     digits = load(config.data, "test")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from neuroattn.device import choose_device
+from neuroattn.evaluation.card import NEEDED
 from neuroattn.evaluation.network_scenes import held_out_scenes, scenes_for, trained_on_note
 from neuroattn.evaluation.networks import over_networks
 from neuroattn.evaluation.scenes import class_rows, evaluate_scenes
@@ -20,6 +21,7 @@ from neuroattn.models.checkpoint import (
     read_metadata,
     shipped_models,
 )
+from neuroattn.models.metadata import says
 from neuroattn.output_file import require_folder, require_new, require_picture
 from neuroattn.stimuli.scenes import tell_notes
 
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
     from neuroattn.evaluation.config import ScenesCardConfig, ScenesConfig
     from neuroattn.stimuli.scenes import Scenes
+
+SCENES_OPTIONS = ("n_objects", "labels", "size")
 
 
 def evaluate_on_scenes(config: ScenesConfig, tell: Callable[[str], None]) -> None:
@@ -137,7 +141,8 @@ def write_scenes_card(config: ScenesCardConfig, tell: Callable[[str], None]) -> 
 def _described(file: Path) -> dict[str, Any]:
     """Return what a network says of itself, once it is certain that it says how it was trained on scenes."""
     about = read_metadata(file)
-    if not {"options", "epochs", "scenes", "held_out_images"} <= set(about["training"]):
+    of_scenes = ("scenes.what", "held_out_images", "n_cutouts", *(f"options.{name}" for name in SCENES_OPTIONS))
+    if not says(about, *NEEDED, *(f"training.{name}" for name in of_scenes)):
         raise ValueError(f"model must say how it was trained on scenes, got {str(file)!r}, whose metadata does not")
     return about
 

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 PROG = "python -m neuroattn.figures"
 # Options by which figures tell trainings apart, and those that make no other training.
 _TOLD_APART = ("phi", "learning_rate", "seed", "name", "device")
+# What figures need of what weights say of their training.
+_DRAWN = (
+    *("options.phi", "options.learning_rate", "epochs.epoch", "epochs.validation_accuracy"),
+    *("epochs.training_classification_loss", "epochs.training_attention_loss"),
+)
 TRAINING = """Draw trainings: curves and final accuracies by penalty, and the gated image, gates and inhibition of each
 phase of a trial of the first network; for trainings on scenes these need --images DIR --annotations FILE. RUN is the
 folder of a training, or of a sweep."""
@@ -125,6 +130,7 @@ def read_runs(runs: list[Path]) -> tuple[pd.DataFrame, list[Path]]:
     import pandas as pd
 
     from neuroattn.models.checkpoint import read_metadata
+    from neuroattn.models.metadata import says
 
     parts, files = [], []
     recipes: dict[Path, dict[str, Any]] = {}
@@ -137,8 +143,8 @@ def read_runs(runs: list[Path]) -> tuple[pd.DataFrame, list[Path]]:
             )
         for file in found:
             about = read_metadata(file)
-            training = about.get("training", {})
-            if not training.get("epochs") or not {"phi", "learning_rate"} <= set(training.get("options", {})):
+            training = about["training"]
+            if not says(training, *_DRAWN):
                 raise ValueError(f"run must hold weights that say how they were trained, got {str(file)!r}")
             if file.resolve() in seen:
                 raise ValueError(
@@ -233,9 +239,12 @@ def _scene(weights: Path, network: GatedNetwork, config: TrainingConfig) -> tupl
     import numpy as np
 
     from neuroattn.models.checkpoint import read_metadata
+    from neuroattn.models.metadata import says
     from neuroattn.stimuli.scenes import load_scenes
 
     training = read_metadata(weights)["training"]
+    if not says(training, "options.n_objects", "options.labels", "scenes.sha256", "held_out_images"):
+        raise ValueError(f"run must hold weights that say which scenes they held out, got {str(weights)!r}")
     options, (_, height, width) = training["options"], network.config.size
     scenes = load_scenes(
         str(config.images),

@@ -7,12 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
-import pickle
-import re
 import tempfile
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,21 +16,21 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from neuroattn.models.config import GatedConfig, digits_config, scenes_config
 from neuroattn.models.gated import GatedNetwork
+from neuroattn.models.metadata import FORMAT, configured, own_metadata, require_weights
+from neuroattn.models.published import read_published
+from neuroattn.options import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from torch import nn
 
-FORMAT = "neuroattn-checkpoint-1"
 _PACKAGE = Path(__file__).resolve().parents[1]
 # An installed package carries its checkpoints; in a source tree they lie beside it.
 _SHIPPED = next((p for p in (_PACKAGE / "checkpoints", _PACKAGE.parent / "checkpoints") if p.is_dir()), _PACKAGE)
 
-# What torch.load raises on purpose; the text of anything else is a bare key, index or opcode.
-_TELLING = (RuntimeError, pickle.UnpicklingError, EOFError, OSError)
+MOST_HEADER = 2**23  # bytes; thousands of epochs fit
 
 
 def shipped_models() -> list[str]:
@@ -143,7 +139,7 @@ def read_metadata(name: str | Path) -> dict[str, Any]:
     """Return what an own checkpoint says of itself: name, seed, config, training, provenance."""
     path = checkpoint_path(name)
     with _opened(path) as file:
-        return _own_metadata(path, file.metadata())
+        return own_metadata(path, file.metadata())
 
 
 def class_names(name: str | Path) -> tuple[str, ...] | None:
@@ -209,101 +205,39 @@ def checkpoint_path(name: str | Path) -> Path:
 
 def _opened(path: Path) -> Any:
     try:
-        return safe_open(path, framework="pt")
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+        if length <= MOST_HEADER:  # all of it would be read, and decoded
+            return safe_open(path, framework="pt")
+        reason = f"its header says that it has {length:,} bytes, and {MOST_HEADER:,} are the most"
     except (SafetensorError, OSError) as error:
-        raise ValueError(
-            f"model {str(path)!r} is not a whole safetensors file ({error}); it may be cut off: copy it again"
-        ) from error
-
-
-def _own_metadata(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
-    if metadata is None or metadata.get("format") != FORMAT:
-        found = (metadata or {}).get("format", "none")
-        raise ValueError(
-            f"model {str(path)!r} is not a checkpoint of this package: its metadata says format {found!r}, "
-            f"expected {FORMAT!r}; load a file that neuroattn.training wrote"
-        )
-    try:
-        decoded = {key: json.loads(metadata[key]) for key in ("seed", "config", "training", "provenance")}
-        return {"name": metadata["name"], **decoded}
-    except (KeyError, json.JSONDecodeError) as error:
-        raise ValueError(f"model {str(path)!r} has damaged metadata ({error}); copy it again") from error
+        reason = shortened(str(error), 200)
+    raise ValueError(
+        f"model {str(path)!r} is not a whole safetensors file ({reason}); it may be cut off: copy it again"
+    )
 
 
 def _load_own(path: Path) -> GatedNetwork:
     with _opened(path) as file:
-        metadata = _own_metadata(path, file.metadata())
-        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 -- a safetensors file is no mapping
-    try:
-        config = GatedConfig.from_json(json.dumps(metadata["config"]))
-    except (TypeError, AttributeError) as error:
-        raise ValueError(f"model {str(path)!r} has a configuration of another version ({error})") from error
-    # How the weights were drawn before the training, for a control that is not trained.
-    training = metadata["training"]
-    initial = training.get("options", {}).get("initial", "uniform") if isinstance(training, dict) else "uniform"
-    network = GatedNetwork(config, initial=initial, name=metadata["name"], seed=metadata["seed"])
-    _fill(network, state, path)
+        about = own_metadata(path, file.metadata())
+        config = configured(path, about)
+        parts = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118 -- a safetensors file is no mapping
+        require_weights(path, config, {key: (tuple(p.get_shape()), p.get_dtype()) for key, p in parts.items()})
+        # How the weights were drawn before the training, for a control that is not trained.
+        initial = about["training"].get("options", {}).get("initial", "uniform")
+        network = GatedNetwork(config, initial=initial, name=about["name"], seed=about["seed"])
+        _fill(network, {key: file.get_tensor(key) for key in parts}, path)
     return network
 
 
 def _load_published(path: Path) -> GatedNetwork:
-    try:
-        with warnings.catch_warnings(action="ignore"):  # of a file that is refused anyway
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged bytes make torch raise anything: KeyError, IndexError, AssertionError
-        reason = str(error).split("\n", maxsplit=1)[0].split(". ", maxsplit=1)[0]
-        if not reason or not isinstance(error, _TELLING):
-            reason = f"{type(error).__name__}: damaged or not a PyTorch file"
-        raise ValueError(
-            f"model {str(path)!r} is not a whole PyTorch state dict ({reason}); nothing but tensors is ever unpickled"
-        ) from error
-    if not (
-        isinstance(state, dict)
-        and state
-        and all(isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items())
-    ):
-        raise ValueError(
-            f"model {str(path)!r} is not a state dict: expected names with tensors, got {type(state).__name__}; "
-            "load a file published with the paper or a .safetensors checkpoint"
-        )
-    stages = sorted(int(match[1]) for key in state if (match := re.fullmatch(r"conv(\d+)\.weight", key)))
-    named = {_own_key(key): value for key, value in state.items()}
-    if not stages or stages != list(range(1, len(stages) + 1)) or "linear_out.weight" not in state:
-        raise ValueError(
-            f"model {str(path)!r} is not one of the paper's files: expected conv1 …, linear_out and their _t twins, "
-            f"got {', '.join(list(state)[:4])} …"
-        )
-    network = GatedNetwork(_published_config(state, len(stages), path), name=path.stem)
-    _fill(network, named, path)
+    config, state = read_published(path)
+    network = GatedNetwork(config, name=path.stem)
+    _fill(network, state, path)
     return network
 
 
-def _own_key(key: str) -> str:
-    """Return this package's name of a parameter in a published file."""
-    key = re.sub(r"^conv(\d+)_t\.", lambda match: f"stages.{int(match[1]) - 1}.top_down.deconv.", key)
-    key = re.sub(r"^conv(\d+)\.", lambda match: f"stages.{int(match[1]) - 1}.conv.", key)
-    return key.replace("linear_out_t.", "feedback.").replace("linear_out.", "readout.")
-
-
-def _published_config(state: Mapping[str, torch.Tensor], stages: int, path: Path) -> GatedConfig:
-    """Return the paper's configuration of the read-out's width, which is all the file tells of the image's size."""
-    width = math.prod(state["linear_out.weight"].shape[1:])
-    channels = tuple(side for number in range(1, stages + 1) for side in state[f"conv{number}.weight"].shape[:1])
-    candidates = [scenes_config(), *(digits_config(n_objects=n) for n in range(2, 11))]
-    for config in candidates:
-        if config.channels == channels and math.prod(config.pooled_sizes[-1]) == width:
-            return config
-    raise ValueError(
-        f"model {str(path)!r} has neither the paper's digits nor its scenes architecture (read-out of {width} units); "
-        "only those two sizes can be recognised from a .pt file"
-    )
-
-
 def _fill(network: GatedNetwork, state: Mapping[str, torch.Tensor], path: Path) -> None:
-    try:
-        network.load_state_dict(dict(state))
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"model {str(path)!r} does not hold the weights its configuration needs: {reason}") from error
+    network.load_state_dict(dict(state))
     if not all(torch.isfinite(parameter).all() for parameter in network.parameters()):
         raise ValueError(f"model {str(path)!r} holds weights that are not finite; its training went wrong")

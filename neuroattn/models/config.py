@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
-from typing import Any
+from numbers import Integral, Real
 
+import msgspec
+
+from neuroattn.options import shown
+
+MOST_STEPS = 10_000
+MOST_PLACEMENT = 2**29  # bytes; no weight stands for them, so that a small file could ask for any number
 RESIZE_MODES = ("nearest", "bicubic")
 
 
@@ -29,7 +36,7 @@ class GatedConfig:
     strength
         Gate strength s in [0, 1]: a gate of 1 removes this fraction of a unit's input.
     steps
-        Time steps T of a phase, at least 1.
+        Time steps T of a phase, from 1 to 10,000.
     """
 
     size: tuple[int, int, int]
@@ -42,23 +49,35 @@ class GatedConfig:
 
     def __post_init__(self) -> None:
         """Check every value and that the image is large enough for the stages."""
+        for name in ("size", "channels", "classes", "kernel", "steps"):
+            _require_whole(name, getattr(self, name))
         if len(self.size) != 3 or min(self.size) < 1:
-            raise ValueError(f"size must be (channels, height, width), each at least 1, got {self.size}")
+            raise ValueError(f"size must be (channels, height, width), each at least 1, got {shown(self.size)}")
         if not self.channels or min(self.channels) < 1:
             raise ValueError(
-                f"channels must name at least one stage, each with at least 1 channel, got {self.channels}"
+                f"channels must name at least one stage, each with at least 1 channel, got {shown(self.channels)}"
             )
-        for name, least in (("classes", 1), ("kernel", 1), ("steps", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        for name in ("classes", "kernel", "steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {shown(getattr(self, name))}")
+        if self.steps > MOST_STEPS:
+            raise ValueError(f"steps must be at most {MOST_STEPS:,}, got {shown(self.steps)}")
         if self.resize not in RESIZE_MODES:
-            raise ValueError(f"resize must be one of {', '.join(RESIZE_MODES)}, got {self.resize!r}")
-        if not 0 <= self.strength <= 1:
-            raise ValueError(f"strength must be in [0, 1], got {self.strength:g}")
+            raise ValueError(f"resize must be one of {', '.join(RESIZE_MODES)}, got {shown(self.resize)}")
+        if not _is_number(self.strength) or not 0 <= self.strength <= 1:
+            raise ValueError(f"strength must be in [0, 1], got {shown(self.strength)}")
+        self._require_size()
+
+    def _require_size(self) -> None:
         if min(self.pooled_sizes[-1][1:]) < 1:
             raise ValueError(
-                f"size {self.size} is too small for {len(self.channels)} stages with kernel {self.kernel}; "
-                "use larger images, fewer stages or a smaller kernel"
+                f"size {shown(self.size)} is too small for {len(self.channels)} stages with kernel "
+                f"{shown(self.kernel)}; use larger images, fewer stages or a smaller kernel"
+            )
+        if self.placement_bytes > MOST_PLACEMENT:
+            raise ValueError(
+                f"size {shown(self.size)} is too large with kernel {shown(self.kernel)}: the matrices that place maps "
+                f"must take at most {MOST_PLACEMENT:,} bytes; use smaller images or a smaller kernel"
             )
 
     @property
@@ -81,16 +100,62 @@ class GatedConfig:
         """(channel, y, x) of every stage's input x[l], which its gate shares."""
         return [self.size, *self.pooled_sizes[:-1]]
 
+    @property
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of a network's weights, by their names in its state dict."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        sides = (self.kernel, self.kernel)
+        for index, (channels, (below, _, _)) in enumerate(zip(self.channels, self.input_sizes, strict=True)):
+            gates = 1 if index == 0 else below
+            shapes[f"stages.{index}.conv.weight"] = (channels, below, *sides)
+            shapes[f"stages.{index}.conv.bias"] = (channels,)
+            shapes[f"stages.{index}.top_down.deconv.weight"] = (2 * channels, gates, *sides)
+            shapes[f"stages.{index}.top_down.deconv.bias"] = (gates,)
+        units = math.prod(self.pooled_sizes[-1])
+        readout = {"readout.weight": (self.classes, units), "readout.bias": (self.classes,)}
+        return shapes | readout | {"feedback.weight": (units, self.classes), "feedback.bias": (units,)}
+
+    @property
+    def placement_bytes(self) -> int:
+        """Bytes of the matrices that place maps on their way down (`neuroattn.models.gated.TopDown`)."""
+        return 4 * sum(
+            (target + self.kernel - 1) * source * self.kernel
+            for response, pooled in zip(self.response_sizes, self.pooled_sizes, strict=True)
+            for target, source in zip(response[1:], pooled[1:], strict=True)
+        )
+
     def to_json(self) -> str:
         """Return the configuration as a JSON object."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> GatedConfig:
-        """Return the configuration that `to_json` wrote."""
-        values: dict[str, Any] = json.loads(text)
-        given: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
-        return cls(**given)
+        """Return the configuration that `to_json` wrote; see `from_values`."""
+        return cls.from_values(json.loads(text))
+
+    @classmethod
+    def from_values(cls, values: object) -> GatedConfig:
+        """Return the configuration of what `to_json` wrote, once it is decoded.
+
+        Raises
+        ------
+        ValueError
+            If anything is missing, unknown, of another kind than it must be, or not allowed.
+        """
+        if isinstance(values, dict) and (unknown := values.keys() - {field.name for field in dataclasses.fields(cls)}):
+            raise ValueError(f"unknown: {shown(min(unknown))}")
+        return msgspec.convert(values, cls)
+
+
+def _require_whole(name: str, value: object) -> None:
+    parts = value if isinstance(value, tuple | list) else [value]
+    if any(isinstance(part, bool) or not isinstance(part, Integral) for part in parts):
+        allowed = "whole numbers" if parts is value else "a whole number"
+        raise ValueError(f"{name} must be {allowed}, got {shown(value)}")
+
+
+def _is_number(value: object) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Real)
 
 
 def digits_config(*, n_objects: int = 2, strength: float = 0.2, channels: tuple[int, ...] = (20, 50)) -> GatedConfig:

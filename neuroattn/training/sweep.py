@@ -338,12 +338,12 @@ def _is_done(folder: Path, config: Config, scenes: str | None) -> bool:
     if resume_file(folder, config.name).is_file() or not weights.is_file():
         return False
     training = read_metadata(weights)["training"]
-    there = training["options"]
+    there = training.get("options", {})
     wanted = {key: list(value) if isinstance(value, tuple) else value for key, value in recipe(config).items()}
     if {**there, "device": wanted["device"]} != wanted:
         differing = ", ".join(key for key in wanted if there.get(key) != wanted[key])
         raise ValueError(f"out must hold networks of this recipe, got {str(weights)!r}, which differs in {differing}")
-    if scenes is not None and training["scenes"]["sha256"] != scenes:
+    if scenes is not None and training.get("scenes", {}).get("sha256") != scenes:
         raise ValueError(f"out must hold networks of these scenes, got {str(weights)!r}, trained on others")
     return True
 

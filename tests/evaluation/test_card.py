@@ -122,9 +122,27 @@ def test_a_card_without_a_folder_is_refused_before_the_evaluation(networks, tmp_
     assert left(capsys, "--model", *networks, "--out", tmp_path) == (2, "", text)
 
 
-def test_a_network_that_does_not_say_how_it_was_trained(tmp_path, capsys):
+TOLD = {
+    "options": {"phi": 1.0},
+    "digits": {"what": "training set", "n": 55_000, "sha256": "abc"},
+    "device": "cpu",
+    "epochs": [{"epoch": 1, "seconds": 90.0, "composites_per_second": 501.0}],
+}
+
+
+@pytest.mark.parametrize(
+    ("training", "provenance"),
+    [
+        ({}, {}),
+        (TOLD, {"torch": "2"}),
+        (TOLD | {"epochs": []}, {"platform": "-", "torch": "2"}),
+        (TOLD | {"epochs": [*TOLD["epochs"], {"epoch": 2}]}, {"platform": "-", "torch": "2"}),
+        (TOLD | {"digits": {"sha256": "abc"}}, {"platform": "-", "torch": "2"}),
+    ],
+)
+def test_a_network_that_does_not_say_how_it_was_trained(tmp_path, capsys, training, provenance):
     file = tmp_path / "a.safetensors"
-    save_model(GatedNetwork(digits_config(), torch.Generator()), file, training={}, provenance={})
+    save_model(GatedNetwork(digits_config(), torch.Generator()), file, training=training, provenance=provenance)
     text = f"error: model must say how it was trained, got {str(file)!r}, whose metadata does not\n"
     assert left(capsys, "--model", file) == (2, "", text)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -21,7 +22,8 @@ from sklearn.metrics import f1_score, recall_score
 from neuroattn.evaluation.coco_results import SceneResults
 from neuroattn.evaluation.networks import over_networks
 from neuroattn.evaluation.scenes import _classification, class_scores, evaluate_scenes
-from neuroattn.models.checkpoint import load_model, save_model
+from neuroattn.evaluation.scenes_run import _described
+from neuroattn.models.checkpoint import load_model, read_metadata, save_model
 from neuroattn.models.config import GatedConfig
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.models.trial import Phase
@@ -347,6 +349,19 @@ def test_what_a_card_cannot_be_of(files, scenes, network, tmp_path):
         assert (status, out) == (2, "")
         assert err.startswith(f"error: {text}")
         assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("without", ["options", "scenes", "held_out_images", "n_cutouts", "epochs", "device"])
+def test_a_card_needs_all_of_a_training(scenes, network, tmp_path, without):
+    training = read_metadata(trained_file(network, scenes, tmp_path, "net-0", 0, [1, 2]))["training"]
+    file = tmp_path / "mute.safetensors"
+    training = {key: value for key, value in training.items() if key != without}
+    if without == "options":
+        training["options"] = {"n_objects": 2}
+    save_model(network, file, training=training, provenance={"platform": "-", "torch": "2"})
+    text = f"model must say how it was trained on scenes, got {str(file)!r}, whose metadata does not"
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        _described(file)
 
 
 def test_what_a_network_cannot_take(files, network, tmp_path):

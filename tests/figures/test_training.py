@@ -233,10 +233,21 @@ def test_weights_without_a_training(tmp_path, capsys):
         {},
         {"options": {}, "epochs": [{"epoch": 1}]},
         {"options": {"phi": 1, "learning_rate": 1}, "epochs": []},
+        {"options": {"phi": 1, "learning_rate": 1}, "epochs": [{"epoch": 1, "validation_accuracy": 1}]},
     ):
         save_model(network, file, training=training, provenance={})
         expected = f"error: run must hold weights that say how they were trained, got {str(file)!r}\n"
         assert run(capsys, tmp_path / "run", "--out", tmp_path / "figures") == (2, "", expected)
+
+
+def test_a_training_on_scenes_that_does_not_say_which_it_held_out(files, tmp_path, capsys):
+    config = GatedConfig(size=(3, 30, 40), channels=(3, 4), classes=12)
+    network = GatedNetwork(config, torch.Generator().manual_seed(0), name="drawn", seed=0)
+    save(network, tmp_path / "run", {"scenes": {"sha256": "a"}}, labels="supercategory")
+    given = ["--images", files[0], "--annotations", files[1], "--out", tmp_path / "figures"]
+    file = str(tmp_path / "run" / "drawn.safetensors")
+    text = f"error: run must hold weights that say which scenes they held out, got {file!r}\n"
+    assert run(capsys, tmp_path / "run", *given) == (2, "", text)
 
 
 def test_the_inhibition_that_is_drawn_is_that_of_its_phase(sweep, tmp_path, monkeypatch, capsys):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from neuroattn.models.config import GatedConfig, digits_config, scenes_config
+from neuroattn.models.gated import GatedNetwork
 
 GOOD = {"size": (1, 28, 42), "channels": (20, 50), "classes": 10}
 
@@ -23,10 +24,24 @@ GOOD = {"size": (1, 28, 42), "channels": (20, 50), "classes": 10}
         ({"classes": 0}, "classes must be at least 1, got 0"),
         ({"kernel": 0}, "kernel must be at least 1, got 0"),
         ({"steps": 0}, "steps must be at least 1, got 0"),
+        ({"steps": 5.5}, "steps must be a whole number, got 5.5"),
+        ({"steps": 10_001}, "steps must be at most 10,000, got 10001"),
+        ({"classes": True}, "classes must be a whole number, got True"),
+        ({"size": (1, 28.0, 42)}, "size must be whole numbers, got (1, 28.0, 42)"),
+        ({"channels": (20, None)}, "channels must be whole numbers, got (20, None)"),
+        ({"strength": True}, "strength must be in [0, 1], got True"),
+        ({"strength": "0.2"}, "strength must be in [0, 1], got '0.2'"),
         ({"resize": "bilinear"}, "resize must be one of nearest, bicubic, got 'bilinear'"),
         ({"strength": 1.5}, "strength must be in [0, 1], got 1.5"),
         ({"strength": -0.1}, "strength must be in [0, 1], got -0.1"),
         ({"strength": float("nan")}, "strength must be in [0, 1], got nan"),
+        (
+            {"size": (1, 20000, 28)},
+            (
+                "size (1, 20000, 28) is too large with kernel 4: the matrices that place maps must take at most "
+                "536,870,912 bytes; use smaller images or a smaller kernel"
+            ),
+        ),
         (
             {"size": (1, 12, 42)},
             (
@@ -85,3 +100,19 @@ def test_json_and_back(data):
     for inner, outer in zip(again.input_sizes[1:], again.pooled_sizes, strict=False):
         assert inner == outer
     assert min(min(size) for size in again.pooled_sizes) >= 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_shapes_and_bytes_are_those_of_the_network(data):
+    side = st.integers(10, 31)
+    config = GatedConfig(
+        size=(data.draw(st.integers(1, 4)), data.draw(side), data.draw(side)),
+        channels=tuple(data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=2))),
+        classes=data.draw(st.integers(1, 5)),
+        kernel=data.draw(st.integers(1, 3)),
+        resize=data.draw(st.sampled_from(["nearest", "bicubic"])),
+    )
+    network = GatedNetwork(config)
+    assert {key: tuple(value.shape) for key, value in network.state_dict().items()} == config.weight_shapes
+    assert sum(buffer.nbytes for buffer in network.buffers()) == config.placement_bytes

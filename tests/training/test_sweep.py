@@ -18,6 +18,7 @@ import dask
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from distributed import LocalCluster
 from drawn_scenes import HEIGHT, WIDTH, drawn_scenes
 from hypothesis import given
@@ -25,10 +26,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from neuroattn.dask_client import dask_client
-from neuroattn.models.checkpoint import load_model, read_metadata, weights_hash
+from neuroattn.models.checkpoint import load_model, read_metadata, save_model, weights_hash
+from neuroattn.models.config import digits_config
+from neuroattn.models.gated import GatedNetwork
 from neuroattn.training.__main__ import main
 from neuroattn.training.config import DigitsConfig
-from neuroattn.training.sweep import read_sweep, run_sweep
+from neuroattn.training.run import recipe as training_recipe
+from neuroattn.training.run import weights_file
+from neuroattn.training.sweep import _is_done, read_sweep, run_sweep
 
 RECIPE = """
 base: {epochs: 2, batch_size: 5, name: "net-{phi}-{seed}"}
@@ -258,6 +263,22 @@ def kill_worker(client, function, config, *rest, **options):
     if config.seed == 1:
         return client.submit(os._exit, 1, pure=False)
     return client.submit(function, config, *rest, **options)
+
+
+def test_weights_that_say_nothing_of_their_training(recipe, tmp_path):
+    name, config = next(iter(read_sweep(recipe).trainings.items()))
+    network = GatedNetwork(digits_config(), torch.Generator().manual_seed(0), name=name)
+    file = weights_file(tmp_path, name)
+    for training, text in (
+        ({}, f"out must hold networks of this recipe, got {str(file)!r}, which differs in "),
+        (
+            {"options": training_recipe(config)},
+            f"out must hold networks of these scenes, got {str(file)!r}, trained on",
+        ),
+    ):
+        save_model(network, file, training=training, provenance={})
+        with pytest.raises(ValueError, match=f"^{re.escape(text)}"):
+            _is_done(tmp_path, config, "abc")
 
 
 def test_a_training_that_the_scheduler_runs_again(folder, tmp_path):

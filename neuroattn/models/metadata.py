@@ -1,0 +1,208 @@
+"""What a checkpoint says of itself, taken as a stranger's word: it is checked before anything is made of it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+
+from neuroattn.models.config import GatedConfig
+from neuroattn.options import shortened, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+FORMAT = "neuroattn-checkpoint-1"
+FLOATING = ("F64", "F32", "F16", "BF16")  # as safetensors calls them
+_JSON = ("seed", "config", "training", "provenance")
+
+Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Side = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+Option = bool | Whole | float | str | list[Whole | float] | None
+
+
+class Pictures(msgspec.Struct):
+    """What a network was trained on: digits or scenes."""
+
+    sha256: str
+    what: str = ""
+    n: Count = 0
+
+
+class Start(msgspec.Struct):
+    """The network whose weights a training began with."""
+
+    name: str
+    weights_sha256: str
+
+
+class Options(msgspec.Struct):
+    """Options of a training that somebody reads from its file; the others may be any `Option`."""
+
+    n_objects: Annotated[int, msgspec.Meta(ge=2, le=10)] = 2
+    labels: str = ""
+    size: tuple[Side, Side] = (1, 1)
+    phi: float = 0.0
+    learning_rate: float = 0.0
+    initial: Literal["uniform", "he"] = "uniform"
+
+
+class Training(msgspec.Struct):
+    """What a file may say of a training, and of which kinds; there may be more, which nobody reads."""
+
+    options: dict[str, Option] = {}
+    epochs: list[dict[str, float]] = []
+    digits: Pictures | msgspec.UnsetType = msgspec.UNSET
+    scenes: Pictures | msgspec.UnsetType = msgspec.UNSET
+    classes: list[str] | msgspec.UnsetType = msgspec.UNSET
+    held_out_images: list[Whole] | msgspec.UnsetType = msgspec.UNSET
+    n_cutouts: Count = 0
+    start: Start | msgspec.UnsetType = msgspec.UNSET
+    device: str = ""
+    precision: str = ""
+    processes: Count = 1
+    threads: Count = 1
+
+
+class _Metadata(msgspec.Struct):
+    name: str
+    seed: Count | None
+    training: Training
+    provenance: dict[str, str]
+
+
+class _TrainingOfOptions(msgspec.Struct):
+    options: Options = msgspec.field(default_factory=Options)
+
+
+class _MetadataOfOptions(msgspec.Struct):
+    training: _TrainingOfOptions
+
+
+def own_metadata(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
+    """Return what the header of an own checkpoint holds: name, seed, config, training, provenance.
+
+    Parameters
+    ----------
+    path
+        Of the checkpoint, for errors.
+    metadata
+        Of its header.
+
+    Raises
+    ------
+    ValueError
+        If it is not of this package, or anything in it is not of the kind that it must be.
+    """
+    if metadata is None or metadata.get("format") != FORMAT:
+        found = (metadata or {}).get("format", "none")
+        raise ValueError(
+            f"model {str(path)!r} is not a checkpoint of this package: its metadata says format {shown(found)}, "
+            f"expected {FORMAT!r}; load a file that neuroattn.training wrote"
+        )
+    if missing := [key for key in ("name", *_JSON) if key not in metadata]:
+        raise damaged(path, f"no {missing[0]}")
+    about: dict[str, Any] = {"name": metadata["name"]}
+    for key in _JSON:
+        try:
+            about[key] = json.loads(metadata[key], object_pairs_hook=_different, parse_constant=_no_number)
+        except (ValueError, RecursionError) as error:
+            raise damaged(path, f"{key}: {error}") from error
+    try:
+        msgspec.convert(about, _Metadata)
+        msgspec.convert(about, _MetadataOfOptions)
+    except ValueError as error:
+        raise damaged(path, str(error)) from error
+    configured(path, about)
+    return about
+
+
+def configured(path: Path, about: Mapping[str, Any]) -> GatedConfig:
+    """Return the configuration that the metadata of a checkpoint holds.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    try:
+        return GatedConfig.from_values(about["config"])
+    except (ValueError, OverflowError) as error:
+        reason = shortened(str(error).replace("`$.", "`"), 200)
+        raise ValueError(
+            f"model {str(path)!r} has a configuration of another version, or a damaged one ({reason})"
+        ) from error
+
+
+def require_weights(path: Path, config: GatedConfig, found: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
+    """Raise unless a file holds the weights of a configuration, and no others.
+
+    Parameters
+    ----------
+    path
+        Of the file, for errors.
+    config
+        Of the network.
+    found
+        Shape and kind (as `FLOATING` has them) of every tensor of the file.
+
+    Raises
+    ------
+    ValueError
+        Naming a tensor, what it is and what it should be.
+    """
+    expected = config.weight_shapes
+    wrong = [f"{shown(name)} is none of them" for name in found if name not in expected]
+    for name, shape in expected.items():
+        there, kind = found.get(name, (None, ""))
+        if there is None:
+            wrong.append(f"{name} {shown(shape)} is missing")
+        elif there != shape:
+            wrong.append(f"{name} has shape {shown(there)}, expected {shown(shape)}")
+        elif kind not in FLOATING:
+            wrong.append(f"{name} holds {shortened(kind)}, expected floating point numbers ({', '.join(FLOATING)})")
+    if wrong:
+        more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise ValueError(
+            f"model {str(path)!r} does not hold the weights its configuration needs: {wrong[0]}{more}; copy it again"
+        )
+
+
+def says(about: object, *paths: str) -> bool:
+    """Return whether metadata holds all that a reader of it needs.
+
+    Parameters
+    ----------
+    about
+        Of `own_metadata`, which has seen to the kinds.
+    paths
+        Such as ``training.options.phi``; of a list, every item must have it, and there must be one.
+    """
+    return all(_has(about, path) for path in paths)
+
+
+def _has(part: object, path: str) -> bool:
+    if isinstance(part, list):
+        return bool(part) and all(_has(item, path) for item in part)
+    name, _, rest = path.partition(".")
+    return isinstance(part, dict) and name in part and (not rest or _has(part[name], rest))
+
+
+def damaged(path: Path, reason: str) -> ValueError:
+    """Return the error of a checkpoint whose metadata cannot be taken."""
+    told = shortened(reason.replace("`$.", "`"), 200)
+    return ValueError(f"model {str(path)!r} has damaged metadata ({told}); copy it again")
+
+
+def _different(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return values
+
+
+def _no_number(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")
