@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from neuroattn.statistics.cluster_permutation import cluster_permutation
+from neuroattn.statistics.intervals import fraction_interval
 from neuroattn.statistics.mixed import mixed_model
 from neuroattn.statistics.population import estimate
 from neuroattn.statistics.resampling import hierarchical_bootstrap
@@ -44,6 +45,19 @@ def by_t(random):
     return estimate(units, "effect", null=0.0, bounds=None, generator=random, n_resamples=2)["p"] < 0.05
 
 
+def by_interval_of_medians(random):
+    units = pd.DataFrame({"model": NETWORK, "channel": UNIT, "effect": experiment(random)})
+    row = estimate(units, "effect", null=0.0, bounds=None, generator=None)
+    return not row["interval_low"] < 0 < row["interval_high"]
+
+
+def by_interval_of_shares(random):
+    """Of units that respond more when attended: half of them, if attention does nothing."""
+    shares = np.bincount(NETWORK, experiment(random) > 0) / np.bincount(NETWORK)
+    _, low, high = fraction_interval(shares)
+    return not low < 0.5 < high
+
+
 def by_sign_flip(random):
     return sign_flip_test(means(experiment(random)), random).p < 0.05
 
@@ -58,7 +72,9 @@ def by_cluster(random):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rejects", [by_t, by_sign_flip, by_bootstrap, by_cluster])
+@pytest.mark.parametrize(
+    "rejects", [by_t, by_interval_of_medians, by_interval_of_shares, by_sign_flip, by_bootstrap, by_cluster]
+)
 def test_what_nothing_does_is_found_in_five_of_a_hundred_experiments(rejects):
     random = np.random.default_rng(0)
     rate = np.mean([rejects(random) for _ in range(2_000)])
