@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.models.metadata import FORMAT, configured, own_metadata, require_weights
 from neuroattn.models.published import read_published
+from neuroattn.models.state_hash import state_hash
 from neuroattn.options import shortened
 
 if TYPE_CHECKING:
@@ -172,12 +173,21 @@ def held_out_images(name: str | Path) -> tuple[int, ...] | None:
 
 
 def weights_hash(network: nn.Module) -> str:
-    """Return the SHA-256 of a network's weights: names, shapes and values, whatever file or device they are on."""
+    """Return the SHA-256 of a network's weights: names, shapes and values, whatever file or device they are on.
+
+    Raises
+    ------
+    ValueError
+        If its state holds something that cannot be told from others of its kind.
+    """
     digest = hashlib.sha256()
     for key, value in sorted(network.state_dict().items()):
-        digest.update(f"{key}{tuple(value.shape)}".encode())
-        # As bytes, because numpy has no bfloat16.
-        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        if isinstance(value, torch.Tensor) and value.layout is torch.strided and not value.is_quantized:
+            digest.update(f"{key}{tuple(value.shape)}".encode())
+            # As bytes, because numpy has no bfloat16.
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        else:
+            digest.update(f"{key}{state_hash(value)}".encode())
     return digest.hexdigest()
 
 

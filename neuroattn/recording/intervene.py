@@ -49,7 +49,9 @@ class Active:
         self.interventions, self.clock = tuple(interventions), Clock()
         self._model = model
         self._handles: list[RemovableHandle] = []
-        self._acted: set[int] = set()
+        # Intervention → and variable → the run in which it acted, and in which its module was called, last.
+        self._acted: dict[int, int] = {}
+        self._called: dict[str, int] = {}
 
     def describe(self) -> list[dict[str, Any]]:
         """Return the interventions as JSON can hold them."""
@@ -62,24 +64,41 @@ class Active:
 
     def acted(self, intervention: Intervention) -> None:
         """Note that an intervention has done something."""
-        self._acted.add(id(intervention))
+        self._acted[id(intervention)] = self.clock.runs
 
-    def require_acted(self) -> None:
-        """Raise ValueError unless every intervention has acted in the runs so far: one that never does is a mistake."""
+    def called(self, variable: str) -> None:
+        """Note that a variable was computed, whether or not something was done to it."""
+        self._called[variable] = self.clock.runs
+
+    def require_acted(self, where: str = "at some step of the recording") -> None:
+        """Raise ValueError unless every intervention acted in the last run: one that did not is a mistake.
+
+        Parameters
+        ----------
+        where
+            What the run was, for the error.
+        """
         for intervention in self.interventions:
-            if id(intervention) not in self._acted:
-                raise ValueError(
-                    f"interventions must act at some step of the recording, got {intervention.describe()}, which never "
-                    "does; correct its phases and steps"
-                )
+            if self._acted.get(id(intervention)) == self.clock.runs:
+                continue
+            did, advice = f"got {intervention.describe()}, which never does", "correct its phases and steps"
+            if isinstance(intervention, OnVariable) and self._called.get(intervention.variable) != self.clock.runs:
+                did += f": its module {self._path(intervention.variable)!r} is not called"
+                advice = "intervene on the module around it, or record stimuli that reach it"
+            raise ValueError(f"interventions must act {where}, {did}; {advice}")
+
+    def _path(self, variable: str) -> str:
+        module = _tapped(self._model, [variable])[0][variable].module
+        whole = self._model.module if isinstance(self._model, TimedModule) else self._model
+        return next((path for path, part in whole.named_modules() if part is module), variable)
 
     def attach(self) -> None:
         """Put the hooks on the model."""
         on = [i for i in self.interventions if isinstance(i, OnVariable)]
         tapped, fields = _tapped(self._model, list(dict.fromkeys(i.variable for i in on)))
-        for name, (module, number) in tapped.items():
+        for name, (module, key) in tapped.items():
             here = [i for i in on if i.variable == name]
-            self._handles.append(module.register_forward_hook(_changing(name, number, here, self, fields)))
+            self._handles.append(module.register_forward_hook(_changing(name, key, here, self, fields)))
         # On any model, so that whoever calls it from elsewhere hears of it.
         module = self._model.module if isinstance(self._model, TimedModule) else self._model
         self._handles.append(module.register_forward_pre_hook(self._set_strength, with_kwargs=True))
@@ -222,8 +241,16 @@ def _tapped(model: nn.Module | TimedModule, variables: Sequence[str]) -> tuple[d
     return timed.tapped(variables), timed.sees
 
 
+def _require_plain(value: torch.Tensor, variable: str) -> None:
+    if value.layout is not torch.strided or value.is_quantized:
+        kind = "quantized" if value.is_quantized else "sparse"
+        raise ValueError(
+            f"interventions must be on plain tensors, got {variable}, which is {kind}; intervene on another variable"
+        )
+
+
 def _changing(
-    variable: str, number: int | None, interventions: Sequence[OnVariable], active: Active, fields: Sees
+    variable: str, key: int | str | None, interventions: Sequence[OnVariable], active: Active, fields: Sees
 ) -> Callable[[nn.Module, Any, Any], Any]:
     """Return the hook that does the interventions on one variable."""
     clock = active.clock
@@ -233,24 +260,26 @@ def _changing(
         any(isinstance(i, Delay) for i in interventions),
     )
     presented = [-1, -1]
-    places: dict[int, torch.Tensor] = {}
+    places: dict[tuple[int, tuple[int, ...]], torch.Tensor] = {}
 
     def of_units(intervention: OnVariable, value: torch.Tensor) -> torch.Tensor | None:
         if intervention.units is None:
             return None
-        key = id(intervention)
-        if key not in places:
-            shape = tuple(value.shape[1:])
+        shape = tuple(value.shape[1:])
+        at = id(intervention), shape  # a module that is used again may return another shape
+        if at not in places:
             chosen = torch.zeros(value[0].numel(), dtype=torch.bool)
             chosen[torch.from_numpy(intervention.units.index(variable, shape, fields))] = True
-            places[key] = chosen.reshape(shape).to(value.device)
-        return places[key]
+            places[at] = chosen.reshape(shape).to(value.device)
+        return places[at]
 
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> Any:
         if clock.paused:
             return None
         _require_running(clock)
-        value, step = element(output, variable, number), calls.step()
+        value, step = element(output, variable, key), calls.step()
+        active.called(variable)
+        _require_plain(value, variable)
         if [clock.runs, clock.presentation] != presented:
             past.clear()
             presented[:] = clock.runs, clock.presentation
@@ -263,6 +292,6 @@ def _changing(
                 changed = everywhere if where is None else torch.where(where, everywhere, changed)
         if lag:
             past[step] = value.clone()  # what follows may work in place
-        return None if changed is value else with_element(output, number, changed)
+        return None if changed is value else with_element(output, key, changed)
 
     return hook

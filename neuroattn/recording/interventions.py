@@ -158,6 +158,7 @@ class Clamp(OnVariable):
     def change(self, value: torch.Tensor, now: Now) -> torch.Tensor:
         """Return `value` everywhere."""
         del now
+        _require_holds("value", self.variable, np.asarray(self.value), value)
         return torch.full_like(value, self.value)
 
 
@@ -209,6 +210,7 @@ class Replace(OnVariable):
     def change(self, value: torch.Tensor, now: Now) -> torch.Tensor:
         """Return the values of these stimuli."""
         chosen = of_stimuli("values", self.variable, self.values, value, now.clock)
+        _require_holds("values", self.variable, chosen, value)
         # A copy: what follows may work in place.
         return torch.from_numpy(np.array(chosen, order="C")).to(value).expand_as(value).clone()
 
@@ -235,6 +237,11 @@ class Delay(OnVariable):
     def change(self, value: torch.Tensor, now: Now) -> torch.Tensor:
         """Return the earlier value."""
         earlier = now.past.get(now.step - self.by)
+        if earlier is not None and earlier.shape != value.shape:
+            raise ValueError(
+                f"{self.variable} must keep its shape to lag, got {tuple(earlier.shape[1:])} at step "
+                f"{now.step - self.by} and {tuple(value.shape[1:])} at step {now.step}; choose other steps"
+            )
         return torch.zeros_like(value) if earlier is None else earlier.clone()  # what follows may work in place
 
 
@@ -422,6 +429,19 @@ def of_stimuli(parameter: str, variable: str, array: NDArray[Any], value: torch.
     raise ValueError(
         f"{parameter} must have the shape {shared} of {variable}, or {(n, *shared)} for {n} stimuli, got {array.shape}"
     )
+
+
+def _require_holds(parameter: str, variable: str, given: NDArray[Any], value: torch.Tensor) -> None:
+    """Raise unless numbers are still what they are, to rounding, in the kind of numbers that a variable holds."""
+    if value.dtype in {torch.float32, torch.float64} or np.iscomplexobj(given):
+        return
+    exact = torch.from_numpy(np.array(given, np.float64))
+    there = exact.to(value.dtype).to(torch.complex128 if value.is_complex() else torch.float64)
+    fits = there.isfinite() | ~exact.isfinite() if value.is_floating_point() or value.is_complex() else there == exact
+    if not fits.all():
+        lost = exact[~fits.reshape(exact.shape)].flatten()[0].item()
+        kind = str(value.dtype).removeprefix("torch.")
+        raise ValueError(f"{parameter} must fit {kind} for {variable}, got {lost:g}; give numbers that it can hold")
 
 
 def _require_number(name: str, value: Any) -> None:

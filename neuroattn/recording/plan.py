@@ -83,7 +83,7 @@ class Plan:
             for first in range(0, len(self.stimuli), size):
                 part = self.stimuli.select(slice(first, first + size))
                 arrays = {name: array[: len(part) * self.per_stimulus] for name, array in room.items()}
-                trials = run_batch(self.work, part, first, arrays)
+                trials = run_batch(self.work, part, np.arange(first, first + len(part)), arrays)
                 yield Batch(self.with_stimuli(trials, first), arrays)
                 progress.update(len(part))
 
@@ -151,7 +151,8 @@ def run_part(
     for start in range(0, len(stimuli), work.batch_size):
         batch = stimuli.select(slice(start, start + work.batch_size))
         rows = slice(start * per, (start + len(batch)) * per)
-        yield run_batch(work, batch, first + start, {name: array[rows] for name, array in into.items()})
+        positions = first + np.arange(start, start + len(batch))
+        yield run_batch(work, batch, positions, {name: array[rows] for name, array in into.items()})
         if progress is not None:
             progress.update(len(batch))
 

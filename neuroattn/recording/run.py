@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,7 +13,8 @@ import torch
 from neuroattn import labels
 from neuroattn.recording.clock import Clock
 from neuroattn.recording.intervene import active_on
-from neuroattn.recording.tap import tap
+from neuroattn.recording.subject import takes_hooks
+from neuroattn.recording.tap import kind_of, tap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from neuroattn.recording.intervene import Active
     from neuroattn.recording.interventions import Intervention
     from neuroattn.recording.subject import Subject
     from neuroattn.recording.tap import Receive
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
     Arrays = dict[str, NDArray[np.floating]]
 
 PRECISIONS = ("float32", "float16")
+# Kinds of numbers that single precision may lose.
+_WIDE = frozenset((torch.float64, torch.int32, torch.int64, torch.uint32, torch.uint64))
 
 
 class Batch(NamedTuple):
@@ -60,6 +66,8 @@ class Rehearsal:
         What is known of the presentations of these stimuli: its columns and their types.
     bytes_of_a_step
         What the modules of the model put out in a step of one stimulus, at most.
+    rounding
+        Relative distance of neighbouring numbers, of the coarsest kind that they put out.
     """
 
     shapes: dict[str, tuple[int, ...]]
@@ -67,6 +75,7 @@ class Rehearsal:
     phases: tuple[int, ...]
     presentations: pd.DataFrame
     bytes_of_a_step: int
+    rounding: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +158,7 @@ def rehearse(
         If a variable is not there at the same steps of every phase, or its values have no batch or too many axes.
     """
     seen: dict[str, dict[int, list[int]]] = {name: {} for name in variables}
-    shapes: dict[str, tuple[int, ...]] = {}
+    shapes: dict[str, tuple[tuple[int, ...], int]] = {}  # and the step that had it first
 
     def receive(name: str, presentation: int, step: int, value: torch.Tensor) -> None:
         if value.ndim not in (2, 3, 4) or len(value) != len(stimuli):
@@ -157,21 +166,23 @@ def rehearse(
                 f"{name} must have the batch first and up to three axes (channel, y, x) after it, got shape "
                 f"{tuple(value.shape)} for {len(stimuli)} stimuli"
             )
-        if shapes.setdefault(name, tuple(value.shape[1:])) != tuple(value.shape[1:]):
-            raise ValueError(f"{name} must keep its shape, got {shapes[name]} and {tuple(value.shape[1:])}")
         seen[name].setdefault(presentation, []).append(step)
+        if wanted is not None and step not in wanted:
+            return
+        shape = tuple(value.shape[1:])
+        before, at = shapes.setdefault(name, (shape, step))
+        if before != shape:
+            raise ValueError(
+                f"{name} must keep its shape, got {before} at step {at} and {shape} at step {step}; keep steps of one "
+                f"shape (steps=[{step}])"
+            )
 
     active = active_on(subject.module)
-    clock, outputs = Clock() if active is None else active.clock, dict[int, int]()
-
-    def measure(_module: torch.nn.Module, _inputs: object, output: object) -> None:
-        for value in output if isinstance(output, tuple | list) else (output,):
-            if isinstance(value, torch.Tensor):
-                now = clock.announcements
-                outputs[now] = outputs.get(now, 0) + value.numel() * value.element_size()
-
-    modules = [module for module in subject.module.modules() if not any(True for _ in module.children())]
-    handles = [module.register_forward_hook(measure) for module in modules]
+    clock = Clock() if active is None else active.clock
+    outputs = _Outputs(clock)
+    leaves = [module for module in subject.module.modules() if not any(True for _ in module.children())]
+    modules = [module for module in leaves if takes_hooks(module)]
+    handles = [module.register_forward_hook(outputs.measure) for module in modules]
     try:
         table = _drive(subject, stimuli, np.arange(len(stimuli)), n_stimuli, variables, receive, clock)
     finally:
@@ -180,20 +191,43 @@ def rehearse(
     if not clock.phases:
         raise ValueError(f"a run must yield (phase, step) at least once, got nothing from the run of {subject.name}")
     steps = {name: _steady_steps(name, of_phase, len(clock.phases), wanted) for name, of_phase in seen.items()}
-    bytes_of_a_step = max(outputs.values(), default=0) // len(stimuli)
     return Rehearsal(
-        shapes={name: shapes[name] for name in variables},
+        shapes={name: shapes[name][0] for name in variables if name in shapes},
         steps=steps,
         phases=tuple(clock.phases),
         presentations=table,
-        bytes_of_a_step=bytes_of_a_step,
+        bytes_of_a_step=max(outputs.n_bytes.values(), default=0) // len(stimuli),
+        rounding=outputs.rounding,
     )
+
+
+class _Outputs:
+    """What the modules of a model put out: bytes of each announced step, and the coarsest rounding."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.n_bytes: dict[int, int] = {}
+        self.rounding = 0.0
+        self._clock = clock
+
+    def measure(self, _module: torch.nn.Module, _inputs: object, output: object) -> None:
+        """Take what a module returned, as a hook."""
+        for value in output if isinstance(output, tuple | list) else (output,):
+            if isinstance(value, torch.Tensor):
+                now = self._clock.announcements
+                self.n_bytes[now] = self.n_bytes.get(now, 0) + value.numel() * value.element_size()
+                if value.is_floating_point():
+                    self.rounding = max(self.rounding, torch.finfo(value.dtype).eps)
 
 
 def _steady_steps(
     name: str, of_phase: dict[int, list[int]], n_phases: int, wanted: Sequence[int] | None
 ) -> tuple[int, ...]:
     """Return the steps at which a variable was computed, once it is certain that every phase has them."""
+    if not of_phase:
+        raise ValueError(
+            f"{name} must be computed in the run, got no value of it: its module is not called; record the module "
+            "around it, which may use its weights only"
+        )
     found = {tuple(numbers) for numbers in of_phase.values()}
     for numbers in found:
         if len(set(numbers)) < len(numbers):
@@ -212,7 +246,7 @@ def _steady_steps(
     return next(iter(found))
 
 
-def run_batch(work: Work, stimuli: StimulusSet, first: int, into: Arrays) -> pd.DataFrame:
+def run_batch(work: Work, stimuli: StimulusSet, positions: NDArray[np.int64], into: Arrays) -> pd.DataFrame:
     """Show a batch of stimuli and keep the chosen units and steps of every presentation.
 
     Parameters
@@ -221,8 +255,8 @@ def run_batch(work: Work, stimuli: StimulusSet, first: int, into: Arrays) -> pd.
         What is kept.
     stimuli
         As many as are shown at once.
-    first
-        Place of the first of them in the whole set.
+    positions
+        (stimulus,) their places in the whole set.
     into
         Variable → (presentation, time_step, neuroid) of just this batch, to be filled.
 
@@ -234,7 +268,7 @@ def run_batch(work: Work, stimuli: StimulusSet, first: int, into: Arrays) -> pd.
     Raises
     ------
     ValueError
-        If a value does not fit float16.
+        If a value does not fit the precision, or an intervention did not act.
     RuntimeError
         If the run was not that of the rehearsal.
     """
@@ -259,18 +293,22 @@ def run_batch(work: Work, stimuli: StimulusSet, first: int, into: Arrays) -> pd.
         target, chosen = targets[name][:, presentation, place], index[name]
         # One copy, whatever the layout of the value in memory.
         if chosen is None:
-            target.unflatten(1, shapes[name]).copy_(value)  # type: ignore[no-untyped-call]
+            target = target.unflatten(1, shapes[name])  # type: ignore[no-untyped-call]
         else:
             picked: tuple[Any, ...] = (slice(None), *chosen)
-            target.copy_(value[picked])
+            value = value[picked]
+        if value.dtype in _WIDE:
+            _require_single(name, value)
+        target.copy_(value)
         filled[name] += 1
 
-    positions = np.arange(first, first + n)
     active = active_on(work.subject.module)
     clock = Clock() if active is None else active.clock
     table = _drive(work.subject, stimuli, positions, work.n_stimuli, list(into), receive, clock)
     if tuple(clock.phases) != work.phases or any(filled[k] != per * len(work.steps[k]) for k in filled):
         raise RuntimeError(f"the run of {work.subject.name} is not what it was for the first stimuli; it varies")
+    if work.interventions:
+        _require_acted(work, active, positions)
     if work.precision == "float16":
         _require_in_range(into)
     return table
@@ -288,7 +326,7 @@ def _drive(
 ) -> pd.DataFrame:
     """Run stimuli by the clock and return what is known of the presentations."""
     steps = subject.run(stimuli, clock)
-    with tap(subject.tapped(variables), clock, receive), clock.run(positions, n_stimuli):
+    with _uncompiled(), tap(subject.tapped(variables), clock, receive), clock.run(positions, n_stimuli):
         while True:
             try:
                 announcement = next(steps)
@@ -304,6 +342,41 @@ def _drive(
             clock.announce(phase, step)
     table.insert(0, labels.PHASE, np.tile(clock.phases, len(stimuli)))
     return table
+
+
+def _uncompiled() -> AbstractContextManager[object]:
+    """Let what torch.compile took run as Python, as long as it lasts: compiled code does not call our hooks."""
+    if "torch._dynamo" not in sys.modules or not hasattr(torch.compiler, "set_stance"):  # since torch 2.6
+        return nullcontext()
+    stance: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
+    return stance
+
+
+def _require_acted(work: Work, active: Active | None, positions: NDArray[np.int64]) -> None:
+    if active is None:
+        raise ValueError(
+            f"interventions must be on the model while it is recorded, got {work.interventions[0].describe()}, which "
+            "is not; record inside the `with`"
+        )
+    active.require_acted(f"in every batch (here: stimuli {positions[0]} to {positions[-1]})")
+
+
+def _require_single(name: str, value: torch.Tensor) -> None:
+    """Raise unless single precision holds numbers: fractions to rounding, whole numbers as they are."""
+    single = value.float()
+    if value.is_floating_point():
+        lost = value.isfinite() & ~single.isfinite()
+        allowed = "float32 (within ±3.4e38)"
+    else:
+        lost = single.to(torch.int64) != value.to(torch.int64)
+        allowed = "float32 (whole numbers up to 2**24, and few beyond)"
+    if lost.any():
+        first = value[lost][0].item()
+        got = f"{first:.4g}" if isinstance(first, float) else str(first)
+        raise ValueError(
+            f"{name} must hold numbers that fit {allowed}, got {got} in {kind_of(value)}; scale them "
+            "inside the model, or record another variable"
+        )
 
 
 def _require_in_range(arrays: Arrays) -> None:

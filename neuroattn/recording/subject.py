@@ -25,11 +25,11 @@ class Tapped(NamedTuple):
     module
         The module whose output it is.
     element
-        Which element of the output, where that is a tuple; None takes a tuple's first.
+        Which element of the output, where that is a tuple or a mapping; None takes a tuple's first.
     """
 
     module: nn.Module
-    element: int | None = None
+    element: int | str | None = None
 
 
 class Subject(Protocol):
@@ -86,3 +86,10 @@ def device_of(module: nn.Module) -> torch.device:
 
     first = next(iter((*module.parameters(), *module.buffers())), None)
     return torch.device("cpu") if first is None else first.device
+
+
+def takes_hooks(module: nn.Module) -> bool:
+    """Return whether torch calls the hooks of a module: of what TorchScript took, of the outermost traced one alone."""
+    import torch
+
+    return not isinstance(module, torch.jit.ScriptModule) or type(module).__name__ == "TopLevelTracedModule"

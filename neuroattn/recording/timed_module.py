@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 from neuroattn.models.checkpoint import weights_hash
-from neuroattn.recording.subject import Tapped, device_of
+from neuroattn.models.state_hash import state_hash
+from neuroattn.recording.subject import Tapped, device_of, takes_hooks
 from neuroattn.recording.units import array_hash
 
 if TYPE_CHECKING:
@@ -52,9 +53,9 @@ class TimedModule:
         begin again, begin another presentation of the same stimuli. The default calls the module once.
     variables
         Names of modules whose outputs can be recorded, dotted as ``module.named_modules()`` gives them; or a mapping
-        from names of your own (``V1/response``) to those. ``name[k]`` is element k of a tuple; without it the first
-        is taken. None: every module under its dotted name. Outputs have the batch first, then up to three axes, which
-        are labelled channel, y, x.
+        from names of your own (``V1/response``) to those. ``name[k]`` is element k of a tuple, without it the
+        first is taken; ``name[key]`` is that of a mapping. None: every module under its dotted name. Outputs have the
+        batch first, then up to three axes, which are labelled channel, y, x.
     name, seed
         What recordings call it, and the seed it was trained from.
     mean, std
@@ -100,11 +101,26 @@ class TimedModule:
         found = {}
         for name in variables:
             path = name if self._known is None else self._known.get(name, "")
-            match = re.fullmatch(r"(.*?)(?:\[(\d+)\])?", path)
+            match = re.fullmatch(r"(.*?)(?:\[([^\[\]]+)\])?", path)
+            part = self.module if match is None else modules.get(match[1], self.module)
+            if not takes_hooks(part):
+                raise ValueError(
+                    f"variables must be of modules that torch can watch, got {name!r}, which TorchScript took; record "
+                    "the module as it was before torch.jit, or a part around it"
+                )
             if match is None or match[1] not in modules:
-                raise ValueError(f"variables must be among {listed}, got {name!r}; correct the name")
-            found[name] = Tapped(modules[match[1]], None if match[2] is None else int(match[2]))
+                raise ValueError(f"variables must be among {listed}, got {name!r}; {self._advice(path)}")
+            key = match[2]
+            found[name] = Tapped(part, int(key) if key is not None and re.fullmatch(r"\d+", key) else key)
         return found
+
+    def _advice(self, path: str) -> str:
+        """Return what to do about a name that is none of the modules'."""
+        under_all_names = dict(self.module.named_modules(remove_duplicate=False))
+        if path and self._known is None and path in under_all_names:
+            first = next(name for name, part in self.module.named_modules() if part is under_all_names[path])
+            return f"that is {first!r} again: record {first!r}, which has a time step for each of its calls"
+        return "correct the name"
 
     def run(self, stimuli: StimulusSet, clock: Clock) -> Generator[tuple[int, int], None, pd.DataFrame]:
         """Show a batch of stimuli; see `Subject`. Nothing but their order is known of the presentations."""
@@ -168,7 +184,7 @@ def _require_rest(module: nn.Module) -> None:
         path
         for path, part in module.named_modules()
         # A recurrent layer and an attention layer have their dropout as a number.
-        if part.training and (isinstance(part, _RESTLESS) or _dropout(part) > 0)
+        if getattr(part, "training", False) and (isinstance(part, _RESTLESS) or _dropout(part) > 0)
     ]
     if restless:
         raise ValueError(f"module must be in evaluation mode, got {restless[0]!r} in training; call .eval() first")
@@ -181,9 +197,25 @@ def _structure(module: nn.Module) -> str:
         own = {k: v for k, v in vars(part).items() if not k.startswith("_") and k != "training"}
         own |= dict(part.named_buffers(recurse=False))  # those too that a state does not keep
         texts.append(f"{path}{_plain(sorted(own.items()))}")
+        if isinstance(part, torch.jit.ScriptModule):
+            texts.append(_scripted(part))
     classes = {type(part) for part in module.modules() if not type(part).__module__.startswith("torch.")}
     texts += [_source(kind) for kind in sorted(classes, key=lambda kind: kind.__qualname__)]
     return "\n".join(texts)
+
+
+def _scripted(part: torch.jit.ScriptModule) -> str:
+    """Return what a module does that TorchScript took: its code, and the constants and attributes that this reads."""
+    code, constants = getattr(part, "code_with_constants", ("", None))  # a list of modules has no code
+    read = {name: getattr(part, name, None) for name in re.findall(r"\.(\w+)", code)}
+    # TorchScript numbers classes anew in every process.
+    return "".join(
+        [
+            re.sub(r"___torch_mangle_\d+\.", "", code),
+            state_hash(getattr(constants, "const_mapping", None)),
+            *(f"{name}{_plain(value)}" for name, value in sorted(read.items())),
+        ]
+    )
 
 
 def _source(run: Any) -> str:
@@ -212,7 +244,12 @@ def _plain(value: Any) -> str:
     if isinstance(value, dict):
         return _plain(sorted((str(key), _plain(held)) for key, held in value.items()))
     if isinstance(value, torch.Tensor):
-        return f"{value.dtype}{array_hash(value.detach().cpu().float().numpy())}"
+        plain = value.detach().cpu()
+        if plain.layout is torch.strided and not plain.is_complex() and not plain.is_quantized:
+            single = plain.float()
+            if bool(((single.to(plain.dtype) == plain) | (plain != plain)).all()):  # noqa: PLR0124 -- NaN
+                return f"{value.dtype}{array_hash(single.numpy())}"
+        return state_hash(plain)
     if isinstance(value, np.ndarray):
         return array_hash(value)
     return repr(value) if isinstance(value, int | float | str | None) else type(value).__name__

@@ -10,11 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import cloudpickle
 import numpy as np
 import pandas as pd
 import psutil
 import pytest
 import torch
+from torch import nn
 
 from neuroattn.dask_client import dask_client
 from neuroattn.recording import cluster as cluster_module
@@ -77,6 +79,37 @@ def test_interventions_go_with_the_model(network, many, tmp_path, client):
     with record(network, many, NAMES, batch_size=3) as intact:
         assert not np.array_equal(again["readout/logits"]["activation"], intact["readout/logits"]["activation"])
     assert not any(module._forward_hooks for module in network.modules())
+
+
+class Picky(nn.Module):
+    """Has a part that bright images alone go through."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.bright = nn.Conv2d(1, 3, 2), nn.ReLU()
+
+    def forward(self, images):
+        maps = self.conv(images)
+        return self.bright(maps) if images.mean() > 0.5 else maps
+
+
+def test_an_intervention_that_does_not_act_on_a_worker(many, tmp_path, client):
+    images = np.full_like(many.images, 0.75) + many.images / 4
+    images[61] = 0.1
+    text = (
+        "interventions must act in every batch (here: stimuli 61 to 61), got {'kind': 'Scale', 'variable': 'bright', "
+        "'factor': 2}, which never does: its module 'bright' is not called; intervene on the module around it, or "
+        "record stimuli that reach it"
+    )
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers do not have this module
+    module, store = Picky().eval(), tmp_path / "a.zarr"
+    try:
+        with intervene(module, Scale("bright", 2)), pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+            record(module, StimulusSet(images), ["conv"], batch_size=1, store=store, client=client)
+    finally:
+        cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+    assert contents(store).done < len(images)
+    assert not any(part._forward_hooks for part in module.modules())
 
 
 @pytest.mark.slow

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -105,6 +107,25 @@ def test_an_element_of_a_tuple_is_taken_and_put_back():
     assert with_element(state, 1, first).indices is first
 
 
+class Named(NamedTuple):
+    left: torch.Tensor
+    right: torch.Tensor
+
+
+def test_an_element_has_the_name_that_its_module_gives_it():
+    first, second = torch.zeros(2), torch.ones(2)
+    outputs = [Named(first, second), OrderedDict(left=first, right=second)]
+    for output in outputs:
+        assert element(output, "block", "right") is second
+        changed = with_element(output, "right", first)
+        assert type(changed) is type(output)
+        assert element(changed, "block", "left") is element(changed, "block", "right") is first
+        assert element(output, "block", "right") is second  # what the module holds is its own
+    assert element({7: first}, "block", 7) is first
+    assert element({"7": first}, "block", 7) is first
+    assert with_element({7: first}, 7, second) == {7: second}
+
+
 @pytest.mark.parametrize(
     ("output", "number", "text"),
     [
@@ -114,8 +135,20 @@ def test_an_element_of_a_tuple_is_taken_and_put_back():
             "a tensor or a tuple with one, got tuple of int, Tensor; name an element (block[1])",
         ),
         ((torch.zeros(2),), 1, "a tensor, got tuple of Tensor to take element 1 of"),
-        ({"a": 1}, None, "a tensor or a tuple with one, got dict; name an element (block[1])"),
-        (torch.zeros(2), 1, "a tuple to have an element 1, got Tensor"),
+        ({"a": 1}, None, "a tensor or a tuple with one, got dict of 'a'; record another variable"),
+        (
+            {"a": torch.zeros(2), "b": 1, "c\n": torch.ones(2)},
+            None,
+            "a tensor or a tuple with one, got dict of 'a', 'b', 'c\\n'; name an element (block[a])",
+        ),
+        ({"a": torch.zeros(2)}, "b", "a tensor, got dict of 'a' to take element b of"),
+        (
+            dict.fromkeys(range(29), 1),
+            0,
+            "a tensor, got dict of 0, 1, 2, 3, 4, 5 … to take element 0 of",
+        ),
+        (torch.zeros(2), 1, "a tuple or a dict to have an element 1, got Tensor"),
+        (torch.zeros(2), "a", "a tuple or a dict to have an element a, got Tensor"),
     ],
 )
 def test_an_output_without_a_tensor_in_its_place(output, number, text):

@@ -454,7 +454,7 @@ KNOWN = "conv1, relu1, pool, conv2, relu2, readout"
     [
         (None, ["conv3"], f"variables must be among {KNOWN}, got 'conv3'; correct the name"),
         (None, [""], f"variables must be among {KNOWN}, got ''; correct the name"),
-        (None, ["conv1[a]"], f"variables must be among {KNOWN}, got 'conv1[a]'; correct the name"),
+        (None, ["conv1[a"], f"variables must be among {KNOWN}, got 'conv1[a'; correct the name"),
         (["conv1", "pool"], ["conv2"], "variables must be among conv1, pool, got 'conv2'; correct the name"),
         ({"V1": "conv1", "V2": "pool"}, ["conv1"], "variables must be among V1, V2, got 'conv1'; correct the name"),
         (None, [], f"variables must name at least one variable, got none; choose from {KNOWN}"),
@@ -525,6 +525,10 @@ ONCE = (
     "conv2 must be computed once in a step that is followed by another one, got steps (0, 1, 1, 2, 2, 3); announce the "
     "pass as a single step, or record a module that is called once a step"
 )
+NEVER = (
+    "conv2 must be computed in the run, got no value of it: its module is not called; record the module around it, "
+    "which may use its weights only"
+)
 EVERY = "conv2 must be computed at the same steps of every phase, got {} in {} presentations; record another variable, or other steps"  # noqa: E501
 
 
@@ -535,7 +539,7 @@ EVERY = "conv2 must be computed at the same steps of every phase, got {} in {} p
         (yields_nothing, "a run must yield (phase, step) at least once, got nothing from the run of plain"),
         (repeats, ONCE),
         (skips, EVERY.format("[(0,)]", "1 of 2")),
-        (never_calls, EVERY.format("[]", "0 of 1")),
+        (never_calls, NEVER),
     ],
 )
 def test_a_run_that_does_not_say_where_it_is(plain, stimuli, run, text):
@@ -654,7 +658,7 @@ class Odd(nn.Module):
         ),
         (
             lambda images: {"maps": images},
-            "block must be a tensor or a tuple with one, got dict; name an element (block[1])",
+            "block must be a tensor or a tuple with one, got dict of 'maps'; name an element (block[maps])",
         ),
     ],
 )
@@ -669,8 +673,16 @@ def test_an_output_that_changes_its_shape(stimuli):
             yield 0, step
             module(images[..., step:])
 
-    with refused("block must keep its shape, got (3, 11, 13) and (3, 11, 12)"):
-        record(TimedModule(Odd(lambda images: images).eval(), run=run), stimuli, ["block"])
+    module = TimedModule(Odd(lambda images: images).eval(), run=run)
+    text = (
+        "block must keep its shape, got (3, 11, 13) at step 0 and (3, 11, 12) at step 1; keep steps of one shape "
+        "(steps=[1])"
+    )
+    with refused(text):
+        record(module, stimuli, ["block"])
+    # The error says to keep one, so that must help.
+    last = record(module, stimuli, ["block"], [1])["block"].to_dataset()
+    assert_array_equal(last["activation"][:, 0], stimuli.images[..., 1:].reshape(N, -1))
 
 
 @pytest.mark.parametrize("output", [lambda images: (images * 255).to(torch.uint8), lambda images: images.double()])
