@@ -24,6 +24,7 @@ from neuroattn.recording.intervene import active_on
 from neuroattn.recording.layout import CONSTANT, DONE, TRIALS
 from neuroattn.recording.neuroids import neuroids
 from neuroattn.recording.plan import Plan
+from neuroattn.recording.repeat import random_states_kept, require_repeatable
 from neuroattn.recording.room import choose_batch_size, require_memory
 from neuroattn.recording.run import PRECISIONS, Work, rehearse
 from neuroattn.recording.stream import batch_size_there, stream
@@ -124,8 +125,9 @@ def record(  # noqa: PLR0913 -- what a user says of a recording, each by its nam
     Raises
     ------
     ValueError
-        Before the first batch, if anything asked for does not exist or does not fit: the message says what and what to
-        do. Later only if a value goes beyond float16.
+        Before the first batch, if anything asked for does not exist or does not fit, or the values of a module depend
+        on chance or on the batch: the message says what and what to do. Later only if a value does not fit the
+        precision, or an intervention did not act in a batch.
     OSError
         If the store cannot be written, or the workers of a cluster keep dying; what was written stays valid.
     RuntimeError
@@ -210,10 +212,11 @@ def make_plan(
     shown = StimulusSet(stimuli.images, stimuli.objects, plain_table(stimuli.table))
     chosen = _units_of(units, names)
     _require_groups(names)
-    rehearsal = rehearse(subject, shown.select(slice(0, 2)), names, len(shown), wanted)
-    if isinstance(subject, TimedModule) and any(shape[0] == 2 for shape in rehearsal.shapes.values()):
-        # Two of whatever comes first may have been taken for the two stimuli.
-        rehearsal = rehearse(subject, shown.select(slice(0, 3)), names, len(shown), wanted)
+    with random_states_kept():
+        rehearsal = rehearse(subject, shown.select(slice(0, 2)), names, len(shown), wanted)
+        if isinstance(subject, TimedModule) and any(shape[0] == 2 for shape in rehearsal.shapes.values()):
+            # Two of whatever comes first may have been taken for the two stimuli.
+            rehearsal = rehearse(subject, shown.select(slice(0, 3)), names, len(shown), wanted)
     kept = {name: _kept(name, rehearsal.steps[name], wanted) for name in names}
     active = active_on(subject.module)
     for intervention in () if active is None else active.interventions:
@@ -240,6 +243,9 @@ def make_plan(
         n_stimuli=len(shown),
     )
     work = replace(work, batch_size=_batch_size(work, rehearsal.bytes_of_a_step, batch_size))
+    if isinstance(subject, TimedModule):  # a gated network is known to be
+        with random_states_kept():
+            require_repeatable(work, shown, rehearsal.rounding)
     return Plan(work=work, stimuli=shown, units=chosen, rehearsal=rehearsal)
 
 

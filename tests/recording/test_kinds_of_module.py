@@ -338,6 +338,25 @@ def linear(bias):
     return module
 
 
+def test_dynamic_quantization(stimuli):
+    """It scales by the range of the batch, so that stimuli must go one at a time."""
+
+    def quantized(bias):
+        return torch.ao.quantization.quantize_dynamic(linear(bias), {nn.Linear}, torch.qint8)
+
+    text = (
+        "module must give a stimulus the same values in any batch, got others from '1' (Linear) alone than with 3 "
+        "others; make it look at one stimulus at a time (BatchNorm: with running statistics), or record with "
+        "batch_size=1"
+    )
+    with refused(text):
+        record(quantized(0), stimuli, ["1"], batch_size=5)
+    trees = [record(quantized(bias), stimuli, ["1"], batch_size=1) for bias in (0, 0.25, 0.25)]
+    assert_allclose(trees[0]["1"]["activation"], values_of(linear(0), stimuli, "1"), atol=0.02)
+    hashes = [tree.attrs["weights_sha256"] for tree in trees]
+    assert hashes[0] != hashes[1] == hashes[2]
+
+
 def test_static_quantization(stimuli, images):
     def quantized(bias):
         stubs = torch.ao.quantization.QuantStub(), torch.ao.quantization.DeQuantStub()
