@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from pycocotools import mask as outlines
 
 from neuroattn.models.trial import GATE_THRESHOLD
-from neuroattn.stimuli.coco import stored_outline
+from neuroattn.stimuli.outlines import stored_outline
 from neuroattn.stimuli.scene_pictures import canvas
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """COCO annotation files: what is in them, and which images and objects of them make scenes.
 
-Only the outlines of objects that may be chosen are decoded, by pycocotools; those of the others stay the bytes they
-are, so that the largest file of COCO takes little more memory than its size.
+Only the outlines of objects that may be chosen are decoded; those of the others stay the bytes they are, so that the
+largest file of COCO takes little more memory than its size.
 
 Source of the rule: Lei, Benjamin & Kording (2021), arXiv:2106.04540. Source of the format: Lin et al. (2014),
 arXiv:1405.0312.
@@ -12,21 +12,20 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-import numpy as np
 import pandas as pd
 from pycocotools import mask as outlines
 from tqdm import tqdm
 
+from neuroattn.stimuli.outlines import OutlineError, decode_outline, usable_size
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    Outline = dict[str, Any]  # run lengths, as pycocotools takes them
+    from neuroattn.stimuli.outlines import Outline
 
 SUPERCATEGORIES = (
     *("accessory", "animal", "appliance", "electronic", "food", "furniture"),
@@ -34,16 +33,17 @@ SUPERCATEGORIES = (
 )
 LABELS = ("supercategory", "category")
 
-_FEWEST_COORDINATES = 6  # of a polygon: three corners
-_MOST_PIXELS = 1 << 28  # of an image; pycocotools takes four bytes for each, and ends the process where there are none
-_NO_OUTLINE = "objects without a usable outline"
+_LONGEST_NAME = 200  # letters, of a category
 _ABOUT = b"neuroattn"  # key of an index in the metadata of its Parquet file
+
+# What tables and arrays can hold.
+Id = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 
 
 class Image(msgspec.Struct):
     """An image of the file; lengths in px."""
 
-    id: int
+    id: Id
     file_name: str
     width: int
     height: int
@@ -52,9 +52,9 @@ class Image(msgspec.Struct):
 class Annotation(msgspec.Struct):
     """An object of the file; area in px²."""
 
-    id: int
-    image_id: int
-    category_id: int
+    id: Id
+    image_id: Id
+    category_id: Id
     area: float | None = None
     iscrowd: int | bool | None = 0
     segmentation: msgspec.Raw = msgspec.Raw(b"null")
@@ -63,7 +63,7 @@ class Annotation(msgspec.Struct):
 class Category(msgspec.Struct):
     """A category of the file."""
 
-    id: int
+    id: Id
     name: str
     supercategory: str | None = None
 
@@ -199,7 +199,7 @@ def read_annotations(path: Path) -> Annotations:
     Raises
     ------
     ValueError
-        If it is not COCO's instance annotations, or an id occurs twice.
+        If it is not COCO's instance annotations, an id occurs twice, or a category's name cannot be shown.
     """
     try:
         content = path.read_bytes()
@@ -222,6 +222,12 @@ def read_annotations(path: Path) -> Annotations:
     ):
         if len(ids) < len(every):
             raise ValueError(f"annotations must have different {what} ids, got {str(path)!r} with one twice")
+    for category in file.categories:
+        if not (category.name and _presentable(category.name) and _presentable(category.supercategory or "")):
+            raise ValueError(
+                f"annotations must have categories with names of 1 to {_LONGEST_NAME} printable characters, got "
+                f"another for id {category.id} in {str(path)!r}"
+            )
     of_image: dict[int, list[Annotation]] = {}
     left_out: dict[str, list[int]] = {}
     for annotation in file.annotations:
@@ -240,6 +246,10 @@ def read_annotations(path: Path) -> Annotations:
     )
 
 
+def _presentable(name: str) -> bool:
+    return name.isprintable() and len(name) <= _LONGEST_NAME
+
+
 def unreadable(path: Path, error: OSError) -> ValueError:
     """Return the error that says an annotation file cannot be read, and why."""
     return ValueError(f"annotations must be a file that can be read, got {str(path)!r} ({error.strerror})")
@@ -252,7 +262,7 @@ def _reason(annotation: Annotation, images: dict[int, Image], categories: dict[i
         return "crowd regions"
     if image is None:
         return "annotations of images that the file does not list"
-    if min(image.width, image.height) < 1 or image.width * image.height > _MOST_PIXELS:
+    if not usable_size(image.height, image.width):
         return "annotations of images without a usable size"
     if annotation.category_id not in categories:
         return "annotations of categories that the file does not list"
@@ -270,21 +280,21 @@ def select_scenes(annotations: Annotations, rule: Rule) -> SceneIndex:
         If no image has enough objects.
     """
     rows: list[dict[str, Any]] = []
+    overlapping: list[int] = []
     left_out = {reason: list(ids) for reason, ids in annotations.left_out.items()}
     progress = tqdm(annotations.of_image.items(), desc="choosing scenes", unit="image", leave=False, disable=None)
     for image_id, candidates in progress:
         image = annotations.images[image_id]
-        chosen = list(_accepted(image, candidates, rule, left_out))
+        large = _large(image, candidates, rule, left_out)
+        chosen = _accepted(image, large, rule, left_out, overlapping) if len(large) >= rule.n_objects else []
         if len(chosen) >= rule.n_objects:
             rows += [
                 _row(image, annotation, outline, annotations.categories, rank)
                 for rank, (annotation, outline) in enumerate(chosen)
             ]
+    notes = tuple(_note(reason, ids) for reason, ids in left_out.items())
     if not rows:
-        raise ValueError(
-            f"annotations must have an image with {rule.n_objects} objects, each larger than {rule.least_area:.0%} of "
-            f"it, got none in {annotations.name}; take fewer or smaller objects"
-        )
+        raise _no_scene(annotations.name, rule, notes, overlapping)
     objects = pd.DataFrame(rows)
     return SceneIndex(
         objects=objects,
@@ -293,101 +303,78 @@ def select_scenes(annotations: Annotations, rule: Rule) -> SceneIndex:
         rule=rule,
         annotations=annotations.name,
         sha256=annotations.sha256,
-        notes=tuple(_note(reason, ids) for reason, ids in left_out.items()),
+        notes=notes,
     )
 
 
-def _accepted(
+def _no_scene(name: str, rule: Rule, notes: Sequence[str], overlapping: Sequence[int]) -> ValueError:
+    """Return the error that says that a file has no scene, and why."""
+    reasons = list(notes)
+    if overlapping:
+        reasons.append(
+            f"{len(overlapping):,} images left out: more than {rule.most_overlap:.0%} covered twice (the first has id "
+            f"{overlapping[0]})"
+        )
+    because = f" ({'; '.join(reasons)})" if reasons else ""
+    return ValueError(
+        f"annotations must have an image with {rule.n_objects} objects, each larger than {rule.least_area:.0%} of "
+        f"it, got none in {name}{because}; take fewer or smaller objects{', or mend the file' if notes else ''}"
+    )
+
+
+def _large(
     image: Image, candidates: Sequence[Annotation], rule: Rule, left_out: dict[str, list[int]]
-) -> Iterator[tuple[Annotation, Outline]]:
-    """Yield the objects that the rule takes, the largest first, with their outlines."""
-    pixels = image.width * image.height
+) -> list[tuple[float, Annotation, Outline | None]]:
+    """Return the objects that are large enough with their areas, the largest first, and outlines if already known."""
     sized = []
     for annotation in candidates:
         outline = None
         area = annotation.area
-        if area is None:  # only the outline tells
-            outline = decode_outline(annotation, image)
+        if area is None or area <= 1:  # only the outline tells, of the latter whether all are fractions of the image
+            outline = _outline(annotation, image, left_out)
             if outline is None:
-                left_out.setdefault(_NO_OUTLINE, []).append(annotation.id)
                 continue
-            area = float(outlines.area(outline))
-        if area > rule.least_area * pixels:
+            area = float(outlines.area(outline)) if area is None else area
+        if area > rule.least_area * image.width * image.height:
             sized.append((area, annotation, outline))
-    if len(sized) < rule.n_objects:
-        return
+    return sorted(sized, key=lambda entry: -entry[0])
+
+
+def _accepted(
+    image: Image,
+    large: Sequence[tuple[float, Annotation, Outline | None]],
+    rule: Rule,
+    left_out: dict[str, list[int]],
+    overlapping: list[int],
+) -> list[tuple[Annotation, Outline]]:
+    """Return the objects that the rule takes of the large ones with their outlines; note an image with too few."""
     covered = twice = None
-    for _, annotation, known in sorted(sized, key=lambda entry: -entry[0]):
-        outline = known or decode_outline(annotation, image)
+    accepted: list[tuple[Annotation, Outline]] = []
+    for _, annotation, known in large:
+        outline = known or _outline(annotation, image, left_out)
         if outline is None:
-            left_out.setdefault(_NO_OUTLINE, []).append(annotation.id)
             continue
         if covered is not None and rule.most_overlap < 1:
             both = outlines.merge([covered, outline], intersect=True)
             twice = both if twice is None else outlines.merge([twice, both])
-            if outlines.area(twice) > rule.most_overlap * pixels:
-                return
+            if outlines.area(twice) > rule.most_overlap * image.width * image.height:
+                if len(accepted) < rule.n_objects:
+                    overlapping.append(image.id)
+                break
             covered = outlines.merge([covered, outline])
         else:
             covered = outline
-        yield annotation, outline
+        accepted.append((annotation, outline))
+    return accepted
 
 
-def decode_outline(annotation: Annotation, image: Image) -> Outline | None:
-    """Return an object's outline as compressed run lengths, whatever form the file gives it; None if it has none."""
+def _outline(annotation: Annotation, image: Image, left_out: dict[str, list[int]]) -> Outline | None:
+    """Return an object's outline; without a usable one, note why and return None."""
     try:
-        given = msgspec.json.decode(annotation.segmentation)
-        if isinstance(given, list):
-            if not given or any(len(part) < _FEWEST_COORDINATES or len(part) % 2 for part in given):
-                return None
-            # pycocotools takes memory for every pixel along the lines, inside the image or not.
-            if max(abs(coordinate) for part in given for coordinate in part) > 2 * (image.width + image.height):
-                return None
-            outline = outlines.merge(outlines.frPyObjects(given, image.height, image.width))
-        elif isinstance(given, dict) and list(given["size"]) == [image.height, image.width]:
-            counts = given["counts"] if isinstance(given["counts"], list) else _run_lengths(given["counts"])
-            if sum(map(int, counts)) != image.height * image.width:
-                return None
-            outline = outlines.frPyObjects({"size": given["size"], "counts": counts}, image.height, image.width)
-        else:
-            return None
-        x, y, width, height = outlines.toBbox(outline)
-        inside = min(x, y) >= 0 and x + width <= image.width and y + height <= image.height
-        return outline if inside and 0 < outlines.area(outline) <= image.width * image.height else None
-    # What other things than outlines end in.
-    except (TypeError, ValueError, KeyError, IndexError, OverflowError, AttributeError):
+        return decode_outline(annotation.segmentation, image.height, image.width)
+    except OutlineError as error:
+        left_out.setdefault(f"objects without a usable outline, as {error}", []).append(annotation.id)
         return None
-
-
-def stored_outline(height: int, width: int, counts: str) -> Outline:
-    """Return the outline of an image of that size (px) whose run lengths an index has."""
-    return {"size": [int(height), int(width)], "counts": counts.encode("ascii")}
-
-
-def dense_mask(outline: Outline) -> NDArray[np.uint8]:
-    """Return an outline as zeros and ones (y, x); that of pycocotools warns with NumPy 2."""
-    height, width = outline["size"]
-    lengths = _run_lengths(outline["counts"].decode("ascii"))
-    return np.repeat(np.arange(len(lengths), dtype=np.uint8) % 2, lengths).reshape(width, height).T
-
-
-def _run_lengths(packed: str) -> list[int]:
-    """Return the run lengths of a compressed outline; pycocotools itself would read past the end of a damaged one."""
-    lengths: list[int] = []
-    value = shift = 0
-    for letter in packed.encode("ascii"):
-        bits = letter - 48
-        if not 0 <= bits < 64:
-            raise ValueError("no letter of a compressed outline")
-        value |= (bits & 31) << shift
-        shift += 5
-        if not bits & 32:  # the number's last letter, with its sign
-            value -= (bits & 16) << (shift - 4)
-            lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
-            value = shift = 0
-    if shift:
-        raise ValueError("a compressed outline that ends within a number")
-    return lengths
 
 
 def _row(

@@ -21,8 +21,9 @@ import pandas as pd
 import PIL
 from PIL import Image
 
-from neuroattn.stimuli.coco import Rule, dense_mask, stored_outline
+from neuroattn.stimuli.coco import Rule
 from neuroattn.stimuli.labelled import Labelled
+from neuroattn.stimuli.outlines import dense_mask, stored_outline
 from neuroattn.stimuli.picture_cache import DONE, FORMAT, cached_pictures, files_digest
 from neuroattn.stimuli.scene_pictures import GREY, fitted
 from neuroattn.stimuli.scenes import cache_folder, load_index, lost_images, photograph_of

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from neuroattn.stimuli.coco import dense_mask
+from neuroattn.stimuli.outlines import dense_mask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from neuroattn.stimuli.coco import Outline
+    from neuroattn.stimuli.outlines import Outline
 
 GREY, BLACK = 127, 0
 

@@ -26,11 +26,11 @@ from neuroattn.stimuli.coco import (
     read_annotations,
     read_index,
     select_scenes,
-    stored_outline,
     unreadable,
     write_index,
 )
 from neuroattn.stimuli.labelled import Labelled
+from neuroattn.stimuli.outlines import stored_outline
 from neuroattn.stimuli.picture_cache import (
     DAMAGED,
     DONE,

@@ -9,11 +9,10 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from pandas.testing import assert_frame_equal
@@ -22,17 +21,15 @@ from pycocotools import mask as pycoco
 
 from neuroattn.stimuli.coco import (
     SUPERCATEGORIES,
-    Annotation,
     Annotations,
     Image,
     Rule,
-    decode_outline,
-    dense_mask,
     read_annotations,
     read_index,
     select_scenes,
     write_index,
 )
+from neuroattn.stimuli.outlines import decode_outline, dense_mask
 
 # Of pycocotools' own decoding, with NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -115,7 +112,9 @@ def objects_in(draw, shape):
     elif form == "polygons":
         corner = st.tuples(st.floats(0, width, width=32), st.floats(0, height, width=32))
         segmentation = draw(
-            st.lists(st.lists(corner, min_size=3, max_size=5).map(lambda p: [c for xy in p for c in xy]), min_size=1)
+            st.lists(
+                st.lists(corner, min_size=3, max_size=5).map(lambda p: [c for xy in p for c in xy]), min_size=1
+            ).filter(lambda polygons: max(map(max, polygons)) > 1)  # else they are fractions of the image
         )
         mask = pycoco.decode(pycoco.frPyObjects(segmentation, height, width)).max(axis=2).astype(int)
     else:
@@ -282,133 +281,108 @@ def test_outlines_and_boxes_of_the_real_file_are_those_of_pycocotools(real, pyco
     crowds = [known for known in pycoco_file.anns.values() if known["iscrowd"]]
     for known in crowds:  # the real run lengths, which scenes have no use for
         image = annotations.images[known["image_id"]]
-        raw = msgspec.Raw(json.dumps(known["segmentation"]).encode())
-        outline = decode_outline(Annotation(id=1, image_id=1, category_id=1, segmentation=raw), image)
+        outline = decode_outline(json.dumps(known["segmentation"]).encode(), image.height, image.width)
         assert_array_equal(dense_mask(outline), pycoco_file.annToMask(known))
 
 
-def decoded(segmentation, height=10, width=20):
-    raw = msgspec.Raw(json.dumps(segmentation).encode())
-    annotation = Annotation(id=1, image_id=1, category_id=1, segmentation=raw)
-    outline = decode_outline(annotation, Image(id=1, file_name="1.png", width=width, height=height))
-    if outline is None:
-        return None
-    assert_array_equal(dense_mask(outline), pycoco.decode(outline))
-    return dense_mask(outline)
-
-
-@pytest.mark.parametrize("form", ["polygons", "runs", "compressed"])
-def test_the_three_forms_of_outlines(form):
-    mask = np.zeros((10, 20), np.uint8)
-    mask[2:7, 3:9] = mask[1:3, 12:20] = 1
-    segmentation = {
-        "polygons": [[3, 2, 9, 2, 9, 7, 3, 7], [12, 1, 20, 1, 20, 3, 12, 3]],
-        "runs": {"size": [10, 20], "counts": run_lengths(mask)},
-        "compressed": {"size": [10, 20], "counts": compressed(mask)},
-    }[form]
-    assert_array_equal(decoded(segmentation), mask)
-
-
-@given(st.lists(st.integers(1, 50_000), min_size=2, max_size=30), st.booleans())
-def test_compressed_run_lengths_of_any_length(runs, object_first):
-    runs = [0, *runs] if object_first else runs
-    packed = pycoco.frPyObjects({"size": [1, sum(runs)], "counts": runs}, 1, sum(runs))["counts"].decode("ascii")
-    mask = np.repeat(np.arange(len(runs)) % 2, runs)
-    assert_array_equal(decoded({"size": [1, sum(runs)], "counts": packed}, 1, sum(runs))[0], mask)
-
-
-LETTERS = st.text(st.characters(min_codepoint=48, max_codepoint=111), max_size=30)
-
-
-@settings(max_examples=300)
-@given(
-    st.one_of(
-        st.recursive(
-            st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=9)),
-            lambda inner: st.lists(inner, max_size=8) | st.dictionaries(st.sampled_from(["size", "counts"]), inner),
-        ),
-        st.lists(st.lists(st.floats(-1e6, 1e6) | st.integers(-20, 40), max_size=10), max_size=3),
-        st.builds(lambda counts: {"size": [10, 20], "counts": counts}, st.one_of(LETTERS, st.text(max_size=9))),
-        st.builds(lambda counts: {"size": [10, 20], "counts": counts}, st.lists(st.integers(-9, 200), max_size=9)),
-    )
+@pytest.mark.parametrize("area", [80, 0.4, None])
+@pytest.mark.parametrize(
+    ("segmentation", "cause"),
+    [
+        (None, "none is given"),
+        ("text", "it is in none of COCO's forms"),
+        ([[0, 0, 9, 9]], "its polygons have fewer than three points"),
+        ({"size": [10, 20], "counts": [0, 0, 200]}, "it has runs of length zero"),
+        ([[0.1, 0.1, 0.9, 0.1, 0.5, 1]], "its coordinates are fractions of the image, not px"),
+    ],
 )
-def test_whatever_a_file_says_is_an_outline_or_none(segmentation):
-    mask = decoded(segmentation)
-    assert mask is None or (mask.shape == (10, 20) and mask.any())
-
-
-@given(st.integers(0, 40), st.characters(min_codepoint=48, max_codepoint=111))
-def test_a_damaged_letter_of_compressed_run_lengths(place, letter):
-    mask = np.zeros((10, 20), bool)
-    mask[2:7, 3:9] = mask[1:3, 12:20] = True
-    whole = compressed(mask)
-    damaged = whole[: place % len(whole)] + letter + whole[place % len(whole) + 1 :]
-    found = decoded({"size": [10, 20], "counts": damaged})
-    assert found is None or found.any()
-    assert decoded({"size": [10, 20], "counts": whole[: place % len(whole)]}) is None
-
-
-TWENTY = {"size": [10, 20]}
+def test_objects_without_a_usable_outline_are_counted(tmp_path, segmentation, cause, area):
+    good = [entry(1, LEFT), entry(2, RIGHT)]
+    bad = [entry(3, LEFT, 2), entry(5, RIGHT, 2), entry(4, segmentation, 2, area=area), entry(6, LEFT, iscrowd=1)]
+    index = scenes_of(written(tmp_path, good + bad, [listed(1), listed(2)]))
+    assert index.objects["annotation_id"].tolist() == [1, 2, 3, 5]
+    assert index.notes == (
+        "1 left out: crowd regions (the first has id 6)",
+        f"1 left out: {UNUSABLE}, as {cause} (the first has id 4)",
+    )
 
 
 @pytest.mark.parametrize(
-    "segmentation",
+    ("change", "because"),
     [
-        None,
-        "text",
-        5,
-        [],
-        {},
-        [[]],
-        [[0, 0, 9, 9]],  # too short
-        [LEFT[0], [0, 0, 9, 9]],
-        [[0, 0, 9, 0, 9, 9, 0]],  # odd
-        [[3, 3, 3, 3, 3, 3]],  # nothing inside
-        [[-9, -9, -5, -9, -5, -5]],  # outside
-        [[0, 0, 1e5, 0, 5, 5]],  # far outside: pycocotools takes memory for every pixel of the line
-        [[0, 0, -1e5, 0, 5, 5]],
-        [[0, 0, 9, 0, 9, None]],
-        [["a", "b", "c", "d", "e", "f"]],
-        [{"size": [10, 20], "counts": [0, 200]}],
-        TWENTY,
-        {"counts": [0, 200]},
-        {"size": [20, 10], "counts": [0, 200]},  # size of another image
-        {"size": [10, 20, 1], "counts": [0, 200]},
-        {"size": 200, "counts": [0, 200]},
-        TWENTY | {"counts": [0, 100]},  # too few pixels
-        TWENTY | {"counts": [0, 300]},  # too many
-        TWENTY | {"counts": [200]},  # background alone
-        TWENTY | {"counts": []},
-        TWENTY | {"counts": [0, -100, 300]},
-        TWENTY | {"counts": [0.5, 199.5]},
-        TWENTY | {"counts": [[0], [200]]},
-        TWENTY | {"counts": None},
-        TWENTY | {"counts": ""},
-        TWENTY | {"counts": "ä"},
-        TWENTY | {"counts": "0 "},
-        TWENTY | {"counts": "pX6"},  # letters that none of these outlines has
-        TWENTY | {"counts": "0X6o"},  # ends within a number
-        TWENTY | {"counts": "0X61"},  # all of the image, and a pixel of background beyond it
+        ({"segmentation": []}, f"2 left out: {UNUSABLE}, as none is given (the first has id 1)"),
+        ({"area": 0}, "2 left out: objects without an area (the first has id 1)"),
+        ({"iscrowd": 1}, "2 left out: crowd regions (the first has id 1)"),
+        (
+            {"area": 0.4, "segmentation": [[0, 0, 0.4, 0, 0.4, 1]]},
+            f"2 left out: {UNUSABLE}, as its coordinates are fractions of the image, not px (the first has id 1)",
+        ),
+        ({"image_id": 9}, "2 left out: annotations of images that the file does not list (the first has id 1)"),
     ],
 )
-@pytest.mark.parametrize("area", [80, None])
-def test_objects_without_a_usable_outline_are_counted(tmp_path, segmentation, area):
-    good = [entry(1, LEFT), entry(2, RIGHT)]
-    bad = [entry(3, LEFT, 2), entry(4, segmentation, 2, area=area)]
-    index = scenes_of(written(tmp_path, good + bad, [listed(1), listed(2)]))
-    assert index.objects["annotation_id"].tolist() == [1, 2]
-    assert index.notes == (f"1 left out: {UNUSABLE} (the first has id 4)",)
+def test_what_everything_was_left_out_for_is_told(tmp_path, change, because):
+    path = written(tmp_path, [entry(1, LEFT) | change, entry(2, RIGHT) | change])
+    with refused(
+        "annotations must have an image with 2 objects, each larger than 10% of it, got none in instances.json "
+        f"({because}); take fewer or smaller objects, or mend the file"
+    ):
+        scenes_of(path)
 
 
-def test_compressed_run_lengths_by_hand():
-    assert decoded(TWENTY | {"counts": "0X6"}).all()  # 200 = 6 · 32 + 8, of which 8 comes first and says that 6 follows
+def test_images_without_a_scene_for_their_overlap_are_counted(tmp_path):
+    annotations = [entry(k, LEFT, image) for k, image in enumerate((1, 1, 2, 2, 3))] + [entry(9, LEFT, 3, iscrowd=1)]
+    with refused(
+        "annotations must have an image with 2 objects, each larger than 10% of it, got none in instances.json "
+        "(1 left out: crowd regions (the first has id 9); 2 images left out: more than 1% covered twice (the first has "
+        "id 1)); take fewer or smaller objects, or mend the file"
+    ):
+        scenes_of(written(tmp_path, annotations, [listed(k) for k in (1, 2, 3)]))
+
+
+@pytest.mark.parametrize("what", ["images", "annotations", "categories", "image_id", "category_id"])
+@pytest.mark.parametrize("number", [1 << 63, 1 << 64, 10**100])
+def test_ids_that_no_table_can_hold(tmp_path, what, number):
+    path = written(tmp_path, [entry(1, LEFT), entry(2, RIGHT)])
+    content = json.loads(path.read_text())
+    what, key = (what, "id") if what in content else ("annotations", what)
+    content[what][0][key] = number
+    path.write_text(json.dumps(content))
+    with refused(
+        f"annotations must be COCO instance annotations (images, annotations, categories), got {str(path)!r} "
+        f"(Expected `int` <= 9223372036854775807 - at `$.{what}[0].{key}`); take an instances_*.json"
+    ):
+        read_annotations(path)
+
+
+@pytest.mark.parametrize("number", [(1 << 63) - 1, -(1 << 63)])
+def test_the_largest_ids(tmp_path, number):
+    annotations = [entry(number, LEFT, number, number), entry(2, RIGHT, number, number)]
+    categories = [{"id": number, "name": "dog", "supercategory": "animal"}]
+    index = scenes_of(written(tmp_path, annotations, [listed(number)], categories))
+    write_index(index, tmp_path / "index.parquet")
+    assert read_index(tmp_path / "index.parquet").objects["annotation_id"].tolist() == [number, 2]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"name": ""}]
+    + [{key: name} for key in ("name", "supercategory") for name in ("\x1b[31mdog", "dog\n", "\x9bdog", "d" * 201)],
+    ids=repr,
+)
+def test_names_of_categories_that_cannot_be_shown(tmp_path, change):
+    path = written(tmp_path, [entry(1, LEFT)], categories=[{"id": 1, "name": "dog"} | change])
+    with refused(
+        "annotations must have categories with names of 1 to 200 printable characters, got another for id 1 in "
+        f"{str(path)!r}"
+    ):
+        read_annotations(path)
 
 
 def test_an_object_without_an_outline_does_not_keep_others_from_their_scene(tmp_path):
     index = scenes_of(written(tmp_path, [entry(3, [], area=150), entry(1, LEFT), entry(2, RIGHT), entry(4, None)]))
     assert index.objects["annotation_id"].tolist() == [1, 2]
     assert index.objects["rank"].tolist() == [0, 1]
-    assert index.notes == (f"2 left out: {UNUSABLE} (the first has id 3)",)
+    assert index.notes == (f"2 left out: {UNUSABLE}, as none is given (the first has id 3)",)
 
 
 def test_a_missing_area_is_that_of_the_outline(tmp_path):
