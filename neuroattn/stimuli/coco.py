@@ -416,6 +416,7 @@ def write_index(index: SceneIndex, path: Path) -> None:
     table = pa.Table.from_pandas(index.objects, preserve_index=False)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), _ABOUT: json.dumps(about).encode()})
     part = path.with_name(f"{path.name}.part")
+    part.unlink(missing_ok=True)  # what a link leads to would be written
     parquet.write_table(table, part)
     part.replace(path)
 

@@ -13,7 +13,6 @@ import functools
 import hashlib
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,9 +25,11 @@ from neuroattn.stimuli.labelled import Labelled
 from neuroattn.stimuli.outlines import dense_mask, stored_outline
 from neuroattn.stimuli.picture_cache import DONE, FORMAT, cached_pictures, files_digest
 from neuroattn.stimuli.scene_pictures import GREY, fitted
-from neuroattn.stimuli.scenes import cache_folder, load_index, lost_images, photograph_of
+from neuroattn.stimuli.scenes import cache_folder, image_folder, load_index, lost_images, no_images, photograph_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
     from numpy.typing import NDArray
 
@@ -129,7 +130,7 @@ def load_cutouts(
         If the file is no annotation file, nothing of it can be cut out, classes are to be supercategories and a
         category has none, or the cache cannot be written.
     """
-    folder = Path(images)
+    folder = image_folder(images)
     index = load_index(annotations, cache, Rule(least_area=least_area, most_overlap=1, n_objects=1))
     names, objects, notes = index.class_names(labels), index.objects, list(index.notes)
     if len(objects) > MOST:
@@ -160,8 +161,9 @@ def load_cutouts(
         place / "backgrounds", {"backgrounds": (3, *size)}, len(photographs), background, "photograph"
     )
     rows, background_rows = np.flatnonzero(patch_state == DONE), np.flatnonzero(state == DONE)
+    lost = lost_images(photographs["file_name"], state)
     if not len(rows):
-        raise ValueError(f"images must be a folder with the images of {index.annotations}, got {str(images)!r}")
+        raise no_images(index, images, len(photographs), lost)
     number = {name: k for k, name in enumerate(names)}
     return Cutouts(
         patches=patches["patches"],
@@ -172,7 +174,7 @@ def load_cutouts(
         image_ids=objects["image_id"].to_numpy(np.int64)[rows],
         background_ids=photographs["image_id"].to_numpy(np.int64)[background_rows],
         identity=identity,
-        notes=(*notes, *lost_images(photographs["file_name"], state)),
+        notes=(*notes, *lost),
     )
 
 

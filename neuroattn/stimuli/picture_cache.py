@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 import tokenize
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-DONE, MISSING, DAMAGED, OTHER_SIZE = 1, 2, 3, 4  # 0: still to be made
-FORMAT = 2  # of what is kept; another one where the way in which it is made has changed
+DONE, MISSING, DAMAGED, OTHER_SIZE, OUTSIDE, IRREGULAR = 1, 2, 3, 4, 5, 6  # 0: still to be made
+FORMAT = 3  # of what is kept; another one where the way in which it is made has changed
 
 _BLOCK = 256  # pictures between two notes of how far they are
 _STATE = "state"
@@ -56,7 +58,7 @@ def cached_pictures(
     Returns
     -------
     arrays, state
-        Name → (picture, …) mapped; and what has become of each picture: `DONE`, `MISSING`, `DAMAGED` or `OTHER_SIZE`.
+        Name → (picture, …) mapped; and what has become of each picture: `DONE`, or why it is not to be had.
 
     Raises
     ------
@@ -91,6 +93,7 @@ def _complete(
         (place / f"{_STATE}.npy").unlink(missing_ok=True)  # it would call pictures done that are made anew
         for name, shape in layout.items():  # the state last: with it, all are there
             part = place / f"{name}.part"
+            part.unlink(missing_ok=True)
             np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=(number, *shape)).flush()
             if hasattr(os, "posix_fallocate"):  # a disk that fills up later would end the process without a word
                 with part.open("r+b") as file:
@@ -125,6 +128,8 @@ def _complete(
 
 def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
     """Return whether a file is an array of bytes of that shape, and not cut off."""
+    if path.is_symlink() or not path.is_file():  # what a link leads to would be written
+        return False
     try:
         # Only reading tells: for writing, a file that was cut off is made longer, with zeros.
         array = np.lib.format.open_memmap(path, mode="r")
@@ -133,15 +138,37 @@ def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
     return array.shape == shape and array.dtype == np.uint8
 
 
+def picture_path(folder: Path, name: str) -> Path | int:
+    """Return where a picture of that name is in a folder, or why it is nowhere: `MISSING`, `OUTSIDE` or `IRREGULAR`.
+
+    Names may have been written on Windows, and may begin with the folder's own name. Links that are in the folder are
+    followed.
+    """
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    if not parts or ".." in parts or parts[0].startswith("/") or parts[0][1:2] == ":":
+        return OUTSIDE
+    paths = [folder / name, folder.joinpath(*parts)]
+    if parts[0] == folder.name:
+        paths.append(folder.joinpath(*parts[1:]))
+    for path in paths:
+        try:
+            mode = path.stat().st_mode
+        except (OSError, ValueError):  # a name may hold what no name can
+            continue
+        return path if stat.S_ISREG(mode) else IRREGULAR  # opening a pipe would wait for ever
+    return MISSING
+
+
 def files_digest(folder: Path, names: Iterable[str]) -> str:
     """Return the SHA-256 of files' names, sizes and times: enough to see that one has changed, without reading it."""
     digest = hashlib.sha256()
     for name in names:
-        try:
-            stat = (folder / name).stat()
-            digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-        except (OSError, ValueError):  # a name may hold what no name can
-            digest.update(f"{name} missing\n".encode())
+        path = picture_path(folder, name)
+        if isinstance(path, int):
+            digest.update(f"{name} missing\n".encode(errors="surrogateescape"))
+        else:
+            its = path.stat()
+            digest.update(f"{name} {its.st_size} {its.st_mtime_ns}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 

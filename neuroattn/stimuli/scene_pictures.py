@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from neuroattn.stimuli.outlines import dense_mask
 
@@ -23,8 +23,13 @@ if TYPE_CHECKING:
 
 GREY, BLACK = 127, 0
 
+_FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "TGA")  # none runs other programs
+_MOST_CANVAS = 1 << 26  # pixels; as many as an image may have
+_AT_ONCE = 1 << 22  # of them, where the canvas has more
+_ORIENTATION, _TURNED = 0x112, (5, 6, 7, 8)  # EXIF; of these, width and height change places
+
 # What Pillow raises of files that are no whole images, whatever is wrong with them.
-UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
 class OtherSizeError(ValueError):
@@ -34,6 +39,9 @@ class OtherSizeError(ValueError):
 def read_photograph(path: Path, width: int, height: int) -> NDArray[np.uint8]:
     """Return a photograph (y, x, 3), 8 bits; grey ones have three equal channels.
 
+    It is turned upright if its EXIF data say so, as those who annotated it saw it, unless only the photograph as it is
+    stored has the size that was annotated.
+
     Raises
     ------
     OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError
@@ -41,12 +49,15 @@ def read_photograph(path: Path, width: int, height: int) -> NDArray[np.uint8]:
     OtherSizeError
         If it has not the size (px) that its annotations are for.
     """
-    with Image.open(path) as file:
-        if file.size != (width, height):
+    with Image.open(path, formats=_FORMATS) as file:
+        orientation = file.getexif().get(_ORIENTATION, 1)
+        upright = file.size[::-1] if orientation in _TURNED else file.size
+        if (width, height) not in {file.size, upright}:
             raise OtherSizeError(f"{file.size[0]} × {file.size[1]} px, annotated as {width} × {height}")
-        if file.mode == "F" or file.mode.startswith("I"):
-            return np.repeat(_eight_bits(np.asarray(file))[..., None], 3, axis=2)
-        return np.asarray(file.convert("RGB"))
+        seen = file if orientation == 1 or upright != (width, height) else ImageOps.exif_transpose(file)
+        if seen.mode == "F" or seen.mode.startswith("I"):
+            return np.repeat(_eight_bits(np.asarray(seen))[..., None], 3, axis=2)
+        return np.asarray(seen.convert("RGB"))
 
 
 def _eight_bits(grey: NDArray[Any]) -> NDArray[np.uint8]:
@@ -82,10 +93,30 @@ def scene(
 def fitted(picture: NDArray[np.uint8], size: tuple[int, int], padding: int) -> NDArray[np.uint8]:
     """Return a picture (y, x, 3) padded to the proportions of `size` (y, x) and resized to it, (3, y, x)."""
     top, left, height, width = canvas(picture.shape[:2], size)
+    if height * width > _MOST_CANVAS:
+        return _fitted_by_rows(picture, size, padding)
     padded = np.full((height, width, 3), padding, dtype=np.uint8)
     padded[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
-    resized = Image.fromarray(padded).resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    return np.asarray(resized).transpose(2, 0, 1)
+    return _resized(padded, size).transpose(2, 0, 1)
+
+
+def _fitted_by_rows(picture: NDArray[np.uint8], size: tuple[int, int], padding: int) -> NDArray[np.uint8]:
+    """Return what `fitted` does, to a step of 8 bits, without a canvas: a long, narrow picture's is far larger."""
+    if picture.shape[0] > picture.shape[1]:  # the long side first, which leaves little for the other
+        return _fitted_by_rows(picture.swapaxes(0, 1), size[::-1], padding).swapaxes(1, 2)
+    top, left, height, width = canvas(picture.shape[:2], size)
+    narrowed = np.full((height, size[1], 3), padding, dtype=np.uint8)
+    step = max(1, _AT_ONCE // width)
+    for first in range(0, picture.shape[0], step):
+        rows = picture[first : first + step]
+        padded = np.full((len(rows), width, 3), padding, dtype=np.uint8)
+        padded[:, left : left + picture.shape[1]] = rows
+        narrowed[top + first : top + first + len(rows)] = _resized(padded, (len(rows), size[1]))
+    return _resized(narrowed, size).transpose(2, 0, 1)
+
+
+def _resized(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    return np.asarray(Image.fromarray(picture).resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
 def canvas(picture: tuple[int, ...], size: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -35,10 +35,13 @@ from neuroattn.stimuli.picture_cache import (
     DAMAGED,
     DONE,
     FORMAT,
+    IRREGULAR,
     MISSING,
     OTHER_SIZE,
+    OUTSIDE,
     cached_pictures,
     files_digest,
+    picture_path,
 )
 from neuroattn.stimuli.scene_pictures import UNREADABLE, OtherSizeError, read_photograph, scene
 
@@ -55,7 +58,10 @@ _REASONS = {
     MISSING: "missing",
     DAMAGED: "damaged, or not readable",
     OTHER_SIZE: "of another size than annotated",
+    OUTSIDE: "with names that lead out of the folder",
+    IRREGULAR: "not regular files",
 }
+_SHOWN = 80  # letters of a file's name
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -263,11 +269,9 @@ def load_scenes(
     shapes = {"images": (3, *size), "objects": (n_objects, 3, *size)}
     arrays, state = cached_pictures(place, shapes, len(table), make, "scene")
     kept = np.flatnonzero(state == DONE)
+    lost = lost_images(table["file_name"], state)
     if not len(kept):
-        raise ValueError(
-            f"images must be a folder with the images of {index.annotations}, got {str(images)!r}, in which none of "
-            f"{len(table):,} can be read; check the folder"
-        )
+        raise no_images(index, images, len(table), lost)
     number = {name: k for k, name in enumerate(names)}
     classes = [table[f"{labels}_{k}"].map(number).to_numpy(np.int64) for k in range(n_objects)]
     return Scenes(
@@ -280,7 +284,7 @@ def load_scenes(
         category_ids=index.category_ids,
         labels_are=labels,
         identity=_identity(arrays, kept, about),
-        notes=(*index.notes, *lost_images(table["file_name"], state)),
+        notes=(*index.notes, *lost),
     )
 
 
@@ -299,9 +303,12 @@ def image_folder(images: str | Path) -> Path:
 
 
 def photograph_of(row: pd.Series[Any], folder: Path) -> NDArray[np.uint8] | int:
-    """Return the photograph (y, x, 3) of a row of an index, or why there is none: missing, damaged, of another size."""
+    """Return the photograph (y, x, 3) of a row of an index, or why there is none."""
+    path = picture_path(folder, row["file_name"])
+    if isinstance(path, int):
+        return path
     try:
-        return read_photograph(folder / row["file_name"], int(row["image_width"]), int(row["image_height"]))
+        return read_photograph(path, int(row["image_width"]), int(row["image_height"]))
     except FileNotFoundError:
         return MISSING
     except OtherSizeError:
@@ -313,7 +320,25 @@ def photograph_of(row: pd.Series[Any], folder: Path) -> NDArray[np.uint8] | int:
 def lost_images(file_names: pd.Series[str], state: NDArray[np.uint8]) -> list[str]:
     """Return a line for each reason why images were left out, from what has become of each."""
     lost = {reason: file_names[state == code].tolist() for code, reason in _REASONS.items()}
-    return [f"{len(names):,} images left out: {why} (the first is {names[0]})" for why, names in lost.items() if names]
+    return [
+        f"{len(names):,} images left out: {why} (the first is {_shown(names[0])})"
+        for why, names in lost.items()
+        if names
+    ]
+
+
+def _shown(name: str) -> str:
+    """Return a file's name as a terminal may show it."""
+    plain = name if name.isprintable() else ascii(name)
+    return plain if len(plain) <= _SHOWN else f"{plain[:_SHOWN]} …"
+
+
+def no_images(index: SceneIndex, images: str | Path, number: int, lost: Sequence[str]) -> ValueError:
+    """Return the error that says that a folder has none of the images of an index, and why."""
+    return ValueError(
+        f"images must be a folder with the images of {index.annotations}, got {str(images)!r}, in which none of "
+        f"{number:,} can be read ({'; '.join(lost)}); check the folder"
+    )
 
 
 def _by_scene(index: SceneIndex, n_objects: int) -> pd.DataFrame:

@@ -536,6 +536,13 @@ def test_an_index_is_read_as_it_was_written(tmp_path, index):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["index.parquet", "instances.json"]
 
 
+def test_an_index_is_written_through_no_link(tmp_path, index):
+    (victim := tmp_path / "victim").write_text("mine")
+    (tmp_path / "index.parquet.part").symlink_to(victim)
+    write_index(index, tmp_path / "index.parquet")
+    assert victim.read_text() == "mine"
+
+
 def test_an_index_that_was_not_written_to_its_end_is_none(tmp_path, index, monkeypatch):
     def interrupted(table, where):
         Path(where).write_bytes(b"PAR1")

@@ -12,6 +12,7 @@ import pytest
 import torch
 from drawn_scenes import COLOURS, drawn_scenes
 from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
 
 from neuroattn.stimuli import cutouts as cutouts_module
 from neuroattn.stimuli import scenes
@@ -45,6 +46,32 @@ def test_every_object_fills_its_patch(cutouts):
         inside = patch[3] > 0
         assert max(inside.any(0).sum(), inside.any(1).sum()) == SIDE
         assert_allclose(patch[:3][:, patch[3] == 255].mean(1), CLASS_COLOUR[int(label)], atol=1)
+
+
+def test_objects_of_turned_photographs_are_those_of_upright_ones(files, cutouts, tmp_path):
+    exif = Image.Exif()
+    exif[0x112] = 6
+    for path in files[0].iterdir():
+        Image.open(path).rotate(90, expand=True).save(path, exif=exif)
+    found = load_cutouts(*files, size=(60, 90), labels="supercategory", cache=tmp_path / "other")
+    assert found.notes == ()
+    assert_array_equal(found.patches, cutouts.patches)
+    assert_array_equal(found.backgrounds, cutouts.backgrounds)
+
+
+def test_why_nothing_can_be_cut_out(files, tmp_path):
+    given = {"size": (60, 90), "labels": "supercategory", "cache": tmp_path / "cache"}
+    absent = tmp_path / "absent"
+    text = f"images must be a folder, got {str(absent)!r}, which is none; name the folder of the images"
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        load_cutouts(absent, files[1], **given)
+    absent.mkdir()
+    text = (
+        f"images must be a folder with the images of instances.json, got {str(absent)!r}, in which none of 12 can be "
+        "read (12 images left out: missing (the first is 000000000000.png)); check the folder"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        load_cutouts(absent, files[1], **given)
 
 
 def test_small_objects_are_not_cut_out(files, tmp_path):
@@ -82,7 +109,7 @@ def damage(files):
 
 UNCUT = (
     "1 left out: crowd regions (the first has id 1)",
-    "1 left out: objects without a usable outline (the first has id 11)",
+    "1 left out: objects without a usable outline, as none is given (the first has id 11)",
     "1 images left out: missing (the first is 000000000003.png)",
     "1 images left out: damaged, or not readable (the first is 000000000005.png)",
 )

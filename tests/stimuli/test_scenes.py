@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 from pyarrow import parquet
 
-from neuroattn.stimuli import picture_cache, scenes
-from neuroattn.stimuli.coco import SUPERCATEGORIES, Rule
-from neuroattn.stimuli.scene_pictures import canvas, read_photograph
+from neuroattn.stimuli import picture_cache, scene_pictures, scenes
+from neuroattn.stimuli.coco import SUPERCATEGORIES, Rule, write_index
+from neuroattn.stimuli.picture_cache import picture_path
+from neuroattn.stimuli.scene_pictures import canvas, fitted, read_photograph
 from neuroattn.stimuli.scenes import class_counts, load_index, load_scenes, tell_notes
 
 ENVIRONMENT = dict(os.environ) | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
@@ -169,6 +171,202 @@ def test_values_whose_range_is_unknown_are_no_photograph(world, kind, value):
     found = world.load()
     assert found.table["file_name"].tolist() == ["000.png", "002.png", "003.png"]
     assert found.notes == (f"1 images left out: {DAMAGED} (the first is 001.tif)",)
+
+
+# How a camera's sensor lay, for each number of EXIF: what undoes it.
+TURNS = {
+    1: lambda seen: seen,
+    2: lambda seen: seen[:, ::-1],
+    3: lambda seen: seen[::-1, ::-1],
+    4: lambda seen: seen[::-1],
+    5: lambda seen: seen.swapaxes(0, 1),
+    6: np.rot90,
+    7: lambda seen: np.rot90(seen, 2).swapaxes(0, 1),
+    8: lambda seen: np.rot90(seen, -1),
+}
+
+
+def turned(path, seen, orientation):
+    """Save a photograph as a camera would that was held so."""
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    Image.fromarray(np.ascontiguousarray(TURNS[orientation](seen))).save(path, exif=exif)
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+@pytest.mark.parametrize("shape", [(11, 7), (7, 7)])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_photographs_are_upright(tmp_path, shape, orientation, kind):
+    seen = np.asarray(noise(shape)) if kind == np.uint8 else np.asarray(noise(shape))[..., 0] * np.uint16(257)
+    turned(tmp_path / "a.png", seen, orientation)
+    expected = seen if kind == np.uint8 else np.dstack([seen // 257] * 3)
+    assert_array_equal(read_photograph(tmp_path / "a.png", shape[1], shape[0]), expected)
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_photographs_that_were_annotated_as_they_are_stored(tmp_path, orientation):
+    seen = np.asarray(noise((11, 7)))
+    turned(tmp_path / "a.png", seen, orientation)
+    assert_array_equal(read_photograph(tmp_path / "a.png", 11, 7), TURNS[orientation](seen))
+    with pytest.raises(scenes.OtherSizeError, match=r"^11 × 7 px, annotated as 11 × 8$"):
+        read_photograph(tmp_path / "a.png", 11, 8)
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535, 3])
+def test_orientations_that_there_are_not(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    photograph = noise((5, 7))
+    photograph.save(tmp_path / "a.png", exif=exif)
+    expected = np.asarray(photograph)[::-1, ::-1] if orientation == 3 else photograph
+    assert_array_equal(read_photograph(tmp_path / "a.png", 7, 5), expected)
+
+
+def test_scenes_of_turned_photographs_are_those_of_upright_ones(world, tmp_path):
+    upright = world.load()
+    for k, orientation in enumerate((6, 3, 8, 5)):
+        path = world.images / f"{k:03}.png"
+        turned(path, np.asarray(Image.open(path)), orientation)
+    found = world.load(cache=tmp_path / "other")
+    assert found.notes == ()
+    assert found.identity == upright.identity
+    assert_array_equal(found.objects, upright.objects)
+
+
+def test_pictures_that_were_made_in_another_way_are_made_anew(world, monkeypatch):
+    for module in (scenes, picture_cache):
+        monkeypatch.setattr(module, "FORMAT", 2)
+    world.load()
+    monkeypatch.undo()
+    world.load()
+    assert len(list(world.cache.glob("pictures-*/images.npy"))) == len(list(world.cache.glob("index-*.parquet"))) == 2
+
+
+@given(
+    st.tuples(*[st.integers(1, 60)] * 2), st.tuples(*[st.integers(1, 40)] * 2), st.integers(1, 3000), st.integers(0, 9)
+)
+def test_pictures_whose_canvas_is_too_large_are_fitted_by_rows(shape, size, at_once, seed):
+    photograph = noise(shape, seed)
+    expected, _ = plain(photograph, [], size)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scene_pictures, "_AT_ONCE", at_once)
+        patch.setattr(scene_pictures, "_MOST_CANVAS", 0)
+        found = fitted(np.asarray(photograph), size, 127).transpose(1, 2, 0)
+    assert_allclose(found.astype(int), expected.astype(int), rtol=0, atol=1)  # of two passes, either may come first
+
+
+@pytest.mark.parametrize("shape", [(60, 20_000), (20_000, 60)])
+def test_a_long_picture_takes_no_square_of_memory(shape):
+    photograph = np.asarray(noise(shape))
+    tracemalloc.start()
+    small = fitted(photograph, (100, 100), 127)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 60e6  # 1.2 GB as a square
+    assert (small[:, 0, 0] == 127).all()
+    assert small[:, 50, 50].max() > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "stands_in"),
+    [
+        ("sub\\a.png", "sub/a.png"),
+        ("sub\\a.png", "sub\\a.png"),  # a name of its own where names may hold it
+        (".\\sub\\a.png", "sub/a.png"),
+        ("./a.png", "a.png"),
+        ("images/a.png", "a.png"),  # the folder's own name
+        ("images\\sub\\a.png", "sub/a.png"),
+        ("images/a.png", "images/a.png"),
+        ("a..b.png", "a..b.png"),
+    ],
+)
+def test_where_a_picture_is(tmp_path, name, stands_in):
+    path = tmp_path / "images" / stands_in
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert picture_path(tmp_path / "images", name) == path
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("../a.png", "..", "sub/../../a.png", "sub\\..\\..\\a.png", "/etc/passwd", "\\\\server\\a.png", "//a.png"),
+        *("C:\\a.png", "c:a.png", "", ".", "images/../../a.png"),
+    ],
+)
+def test_names_that_lead_out_of_the_folder(world, name):
+    (world.images.parent / "a.png").touch()
+    annotated(world.images.parent, SHAPES, file_names=["000.png", "001.png", name, "003.png"])
+    found = world.load()
+    assert found.table["file_name"].tolist() == ["000.png", "001.png", "003.png"]
+    assert found.notes == (f"1 images left out: with names that lead out of the folder (the first is {name})",)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link to a pipe", "device"])
+def test_what_is_no_regular_file_is_not_opened(world, kind):
+    path = world.images / "002.png"
+    path.unlink()
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        pipe = path if kind == "pipe" else world.images / "pipe"
+        os.mkfifo(pipe)
+        if kind != "pipe":
+            path.symlink_to(pipe)
+    assert world.load().notes == ("1 images left out: not regular files (the first is 002.png)",)
+
+
+def test_links_in_the_folder_are_followed(world, tmp_path):
+    before = world.load()
+    (world.images / "002.png").rename(tmp_path / "elsewhere.png")
+    (world.images / "002.png").symlink_to(tmp_path / "elsewhere.png")
+    assert world.load().identity == before.identity
+
+
+def test_a_changed_image_with_a_name_of_windows(world):
+    annotated(world.images.parent, SHAPES, file_names=[f"images\\00{k}.png" for k in range(4)])
+    before = world.load()
+    assert before.notes == ()
+    noise(SHAPES[2], 99).save(world.images / "002.png")
+    assert world.load().identity != before.identity
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("\x1b[2J.png", r"'\x1b[2J.png'"), ("a\n.png", r"'a\n.png'"), ("a" * 300, "a" * 80 + " …"), ("\x00", r"'\x00'")],
+)
+def test_names_are_shown_as_a_terminal_may_show_them(world, name, shown):
+    annotated(world.images.parent, SHAPES, file_names=["000.png", "001.png", name, "003.png"])
+    assert world.load().notes == (f"1 images left out: missing (the first is {shown})",)
+
+
+def test_why_no_image_can_be_read(tmp_path):
+    world = World(tmp_path / "world", SHAPES[:2])
+    (world.images / "001.png").unlink()
+    noise((21, 41)).save(world.images / "000.png")
+    with refused(
+        f"images must be a folder with the images of instances.json, got {str(world.images)!r}, in which none of 2 can "
+        f"be read (1 images left out: missing (the first is 001.png); 1 images left out: {OTHER_SIZE} (the first is "
+        "000.png)); check the folder"
+    ):
+        world.load()
+
+
+def test_a_file_that_another_program_would_read_is_no_photograph(world):
+    page = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 30 30\n%%EndComments\nshowpage\n"
+    (world.images / "002.png").write_bytes(page)
+    with Image.open(world.images / "002.png") as file:
+        assert file.format == "EPS"
+    assert world.load().notes == (f"1 images left out: {DAMAGED} (the first is 002.png)",)
+
+
+@pytest.mark.parametrize("most", [900, 1000])
+def test_images_that_pillow_takes_for_bombs(world, monkeypatch, most):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", most)  # of more, it warns; of twice as many, it refuses them
+    noise((50, 50)).save(world.images / "002.png")
+    assert world.load().notes == (f"1 images left out: {DAMAGED} (the first is 002.png)",)
 
 
 @given(st.tuples(*[st.integers(1, 700)] * 2), st.tuples(*[st.integers(1, 300)] * 2))
@@ -380,7 +578,7 @@ def test_no_image_at_all(world, tmp_path):
     empty.mkdir()
     with refused(
         f"images must be a folder with the images of instances.json, got {str(empty)!r}, in which none of 4 can be "
-        "read; check the folder"
+        "read (4 images left out: missing (the first is 000.png)); check the folder"
     ):
         load_scenes(empty, world.annotations, size=(24, 24), cache=world.cache)
 
@@ -394,7 +592,7 @@ def test_notes_of_the_annotations_come_first(world):
     for _ in range(2):  # made, and from the cache
         assert world.load().notes == (
             "1 left out: crowd regions (the first has id 0)",
-            "1 left out: objects without a usable outline (the first has id 100)",
+            "1 left out: objects without a usable outline, as none is given (the first has id 100)",
             "1 images left out: missing (the first is 003.png)",
         )
 
@@ -504,7 +702,7 @@ def test_making_goes_on_after_an_interrupt(tmp_path, monkeypatch, interrupted_at
     assert len(found) == 11
     # What was whole before the interrupt is not made again.
     again = range(interrupted_at // 3 * 3, 12)
-    assert sorted(read) == [f"{k:03}.png" for k in range(12) if k in again or k == 4]
+    assert sorted(read) == [f"{k:03}.png" for k in again if k != 4]
 
 
 def test_making_goes_on_after_an_interrupt_before_the_first_picture(world, tmp_path, monkeypatch):
@@ -552,6 +750,86 @@ def test_damaged_pictures_are_made_anew(world, name, how, all_there):
     assert contents(world.cache) == whole
     assert found.notes == notes
     assert_plain(found, len(found) - 1, noise(SHAPES[3], 3), masks_of(SHAPES[3]))
+
+
+def elsewhere(path, kind):
+    """Put in place of a file of the cache what would have another one read or written."""
+    victim = path.parent.parent / "victim"
+    victim.write_bytes(path.read_bytes())
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(victim)
+    return victim
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link"])
+@pytest.mark.parametrize("name", ["images", "objects", "state"])
+def test_a_poisoned_cache_is_made_anew(world, name, kind):
+    (world.images / "001.png").unlink()  # what is missing has the arrays opened for writing
+    world.load()
+    whole = contents(world.cache)
+    (path,) = world.cache.glob(f"pictures-*/{name}.npy")
+    victim = elsewhere(path, kind)
+    world.load()
+    assert contents(world.cache) == whole
+    assert not path.is_symlink()
+    assert victim.read_bytes() == whole[path.name]
+
+
+def test_making_anew_writes_through_no_link(world):
+    world.load()
+    (path,) = world.cache.glob("pictures-*/images.npy")
+    (victim := world.cache / "victim").write_text("mine")
+    path.with_suffix(".part").symlink_to(victim)
+    spoil(path, "cut")
+    world.load()
+    assert victim.read_text() == "mine"
+
+
+def test_pickles_in_the_cache_are_not_run(world):
+    class Told:
+        def __reduce__(self):
+            return (Path.touch, (world.cache / "run",))
+
+    world.load()
+    for path in world.cache.glob("pictures-*/*.npy"):
+        np.save(path, np.array([Told()] * 4, dtype=object), allow_pickle=True)
+    (world.cache / "run").unlink(missing_ok=True)
+    assert len(world.load()) == 4
+    assert not (world.cache / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("counts", "0" * 900), ("counts", "o" * 900), ("image_height", 1 << 40), ("file_name", "../../instances.json")],
+)
+def test_a_poisoned_index_harms_nothing(world, column, value):
+    index = load_index(world.annotations, world.cache)
+    (path,) = world.cache.glob("index-*.parquet")
+    index.objects.loc[index.objects["image_id"] == 11, column] = value
+    write_index(index, path)
+    if column == "counts":
+        with pytest.raises(ValueError, match=r"^index must hold outlines of its images, got one where .*; remove"):
+            world.load()
+    else:
+        assert world.load().table["image_id"].tolist() == [10, 12, 13]
+
+
+def test_a_killed_process_leaves_the_cache_to_another(tmp_path):
+    world = World(tmp_path / "world", SHAPES * 30)
+    killed = tmp_path / "killed"
+    command = [sys.executable, "-c", TWO, str(world.images), str(world.annotations), str(world.cache)]
+    process = subprocess.Popen([*command, str(killed), str(tmp_path)], env=ENVIRONMENT, stderr=subprocess.DEVNULL)
+    while not list(world.cache.glob("pictures-*/state.npy")):
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
+    assert len(world.load()) == 120
+    world.load(cache=tmp_path / "alone")
+    assert contents(world.cache) == contents(tmp_path / "alone")
 
 
 def test_making_anew_goes_on_after_an_interrupt(world, monkeypatch):
