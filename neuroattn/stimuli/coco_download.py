@@ -7,6 +7,8 @@ import shutil
 import zipfile
 from pathlib import Path
 
+from neuroattn.stimuli.bounded_download import UnexpectedError, problem, save
+
 SERVER = "http://images.cocodataset.org/"
 SETS = ("val2017", "train2017")
 ANNOTATIONS = "annotations_trainval2017.zip"
@@ -18,7 +20,8 @@ CHECKSUMS: dict[str, str] = {
     ANNOTATIONS: "f4bbac642086de4f52a3fdda2de5fa2c",
 }
 
-_PIECE = 1 << 20
+SIZES = {"val2017.zip": 815_585_330, "train2017.zip": 19_336_861_798, ANNOTATIONS: 252_907_541}  # bytes
+
 _SECONDS = 60.0  # without an answer
 
 
@@ -70,7 +73,6 @@ def download(which: str, folder: Path, server: str = SERVER) -> tuple[Path, Path
 def _archive(path: str, folder: Path, server: str) -> Path:
     """Fetch a file, going on where an earlier try stopped, and check it."""
     import requests
-    from tqdm import tqdm
 
     name = Path(path).name
     goal, part = folder / name, folder / f"{name}.part"
@@ -82,19 +84,11 @@ def _archive(path: str, folder: Path, server: str) -> Path:
         if answer.status_code != requests.codes.requested_range_not_satisfiable:  # that is: all of it has come
             answer.raise_for_status()
             on = answer.status_code == requests.codes.partial_content  # a server may send the whole file all the same
-            total = int(answer.headers.get("Content-Length", 0)) + (there if on else 0)
-            progress = tqdm(
-                total=total, initial=there if on else 0, desc=name, unit="B", unit_scale=True, leave=False, disable=None
-            )
-            with part.open("ab" if on else "wb") as file, progress:
-                for piece in answer.iter_content(_PIECE):
-                    file.write(piece)
-                    progress.update(len(piece))
-    except requests.RequestException as error:
-        code = getattr(error.response, "status_code", None)
+            save(answer, part, most=SIZES[name], there=there if on else 0)
+    except (requests.RequestException, UnexpectedError) as error:
         kept = f"{part.stat().st_size / 2**20:.0f} MiB are kept" if part.is_file() else "nothing was kept"
         raise ConnectionError(
-            f"{name} could not be fetched from {server} ({f'HTTP {code}' if code else 'no connection'}; {kept}); "
+            f"{name} could not be fetched from {server} ({problem(error)}; {kept}); "
             "try again, or name a folder of your own with --images and --annotations"
         ) from error
     found = _md5(part)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from neuroattn.stimuli import coco_download
+from neuroattn.stimuli import bounded_download, coco_download
 from neuroattn.stimuli.coco_download import ANNOTATIONS, CHECKSUMS, download
 
 MEMBERS = {
@@ -60,6 +60,26 @@ class CutShort(Ranges):
         self.end_headers()
         self.wfile.write(content[:1009])
         self.close_connection = True
+
+
+class Elsewhere(Ranges):
+    """A server that sends everyone to another address."""
+
+    def do_GET(self):
+        self.send_response(302)
+        self.send_header("Location", self.server.elsewhere + self.path)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+class LogIn(Ranges):
+    """A network that answers for everyone, with a page of its own."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<html>")
 
 
 def zipped(members):
@@ -156,7 +176,7 @@ def test_a_file_that_was_cut_off_goes_on_where_it_stopped(tmp_path, serve, archi
 
 
 def test_what_has_come_before_the_connection_broke_is_kept(tmp_path, serve, archives, monkeypatch):
-    monkeypatch.setattr(coco_download, "_PIECE", 100)  # whole pieces are kept
+    monkeypatch.setattr(bounded_download, "_PIECE", 100)  # whole pieces are kept
     (_, broken), (server, url) = serve(CutShort), serve(Ranges)
     goal = tmp_path / "coco"
     with refused(f"{ANNOTATIONS} could not be fetched from {broken} (no connection; 0 MiB are kept); {ADVICE}"):
@@ -168,6 +188,44 @@ def test_what_has_come_before_the_connection_broke_is_kept(tmp_path, serve, arch
     download("val2017", goal, url)
     assert server.asked[0] == (f"/annotations/{ANNOTATIONS}", "bytes=1000-")
     assert files_in(goal) == FILES
+
+
+def test_a_redirection_is_followed_from_the_byte_where_it_stopped(tmp_path, serve, archives):
+    (server, url), (there, there_url) = serve(Elsewhere), serve(Ranges)
+    server.elsewhere = there_url.rstrip("/")
+    goal = tmp_path / "coco"
+    goal.mkdir()
+    (goal / "val2017.zip.part").write_bytes((archives / PATHS["val2017.zip"]).read_bytes()[:1009])
+    download("val2017", goal, url)
+    assert there.asked[1] == ("/zips/val2017.zip", "bytes=1009-")
+    assert files_in(goal) == FILES
+
+
+@pytest.mark.parametrize(
+    ("handler", "elsewhere", "problem"),
+    [
+        (Elsewhere, None, "redirected without end"),
+        (Elsewhere, "file:///etc/passwd#", "redirected to something else than the web"),
+        (LogIn, None, "a web page was sent"),
+    ],
+)
+def test_what_has_come_is_kept_from_servers_that_send_something_else(tmp_path, serve, handler, elsewhere, problem):
+    server, url = serve(handler)
+    server.elsewhere = url.rstrip("/") if elsewhere is None else elsewhere
+    goal = tmp_path / "coco"
+    goal.mkdir()
+    (goal / f"{ANNOTATIONS}.part").write_bytes(bytes(3 << 20))
+    with refused(f"{ANNOTATIONS} could not be fetched from {url} ({problem}; 3 MiB are kept); {ADVICE}"):
+        download("val2017", goal, url)
+    assert (goal / f"{ANNOTATIONS}.part").read_bytes() == bytes(3 << 20)
+
+
+@pytest.mark.parametrize("handler", [Plain, Ranges])
+def test_more_than_the_archive_has_is_not_fetched(tmp_path, serve, monkeypatch, archives, handler):
+    _, url = serve(handler)
+    monkeypatch.setitem(coco_download.SIZES, ANNOTATIONS, (archives / PATHS[ANNOTATIONS]).stat().st_size - 1)
+    with refused(f"{ANNOTATIONS} could not be fetched from {url} (too long; nothing was kept); {ADVICE}"):
+        download("val2017", tmp_path / "coco", url)
 
 
 def test_a_file_with_a_wrong_checksum_is_not_kept(tmp_path, serve, archives):
