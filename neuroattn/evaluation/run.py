@@ -67,7 +67,8 @@ def write_card(config: CardConfig, tell: Callable[[str], None]) -> None:
     models = load_models(names, device=choose_device(config.device), strength=None)
     digits = load(config.data, "test")
     table = _evaluated(models, digits, len(digits), config.noise, config.seed)
-    shown = f"{len(digits):,} composites of MNIST's official test digits (noise {config.noise:g}, seed {config.seed})"
+    named = "MNIST's official test digits" if digits.is_mnist else "test digits that are not MNIST's own"
+    shown = f"{len(digits):,} composites of {named} (noise {config.noise:g}, seed {config.seed})"
     text = card(files, about, table, shown)
     if config.out is None:
         tell(text)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from neuroattn.models.gated import GatedNetwork
+    from neuroattn.stimuli.mnist import Digits
     from neuroattn.stimuli.stimulus_set import StimulusSet
 
 PROG = "python -m neuroattn.experiments.reproduce"
@@ -112,6 +113,7 @@ def reproduce(config: Config, folder: Path, tell: Callable[[str], None]) -> pd.D
     from neuroattn.models.checkpoint import load_models, weights_hash
     from neuroattn.provenance import versions
     from neuroattn.statistics.reproduction import compare
+    from neuroattn.stimuli.mnist import load
 
     if not is_free(folder):
         raise occupied(folder)
@@ -125,7 +127,8 @@ def reproduce(config: Config, folder: Path, tell: Callable[[str], None]) -> pd.D
     models = [*([] if published is None else [published]), *ours]
     scenes_networks = _scenes_networks(config) if config.images else []
     scenes_models = dict(zip(scenes_networks, load_models(scenes_networks, device=device), strict=True))
-    notes: list[str] = []
+    digits = load(config.data, "test") if config.data else load(None, "embedded")
+    notes = list(digits.notes)
     of_scenes = {name: _on_scenes(config, name, model, notes) for name, model in scenes_models.items()}
     for note in notes:
         tell(f"note: {note}")
@@ -138,7 +141,9 @@ def reproduce(config: Config, folder: Path, tell: Callable[[str], None]) -> pd.D
     found = _Recomputed(
         composites=config.composites,
         published_scenes=config.published_scenes,
-        evaluated={model.name: _evaluations(config, model, numbers, own=model is not published) for model in models},
+        evaluated={
+            model.name: _evaluations(config, digits, model, numbers, own=model is not published) for model in models
+        },
         tuned=tuned,
         of_scenes=of_scenes,
         sweep=sweep,
@@ -222,7 +227,7 @@ def _write(folder: Path, table: pd.DataFrame, about: Mapping[str, Any]) -> None:
 
 
 def _evaluations(
-    config: Config, model: GatedNetwork, numbers: Sequence[Mapping[str, Any]], *, own: bool
+    config: Config, digits: Digits, model: GatedNetwork, numbers: Sequence[Mapping[str, Any]], *, own: bool
 ) -> dict[tuple[str, str, float], float]:
     """Return (what, column, noise) → number of one network, at every noise that a number of it is at."""
     import torch
@@ -230,9 +235,7 @@ def _evaluations(
     from neuroattn.evaluation.digits import evaluate
     from neuroattn.models.config import n_digits
     from neuroattn.stimuli.digits import sample_composites
-    from neuroattn.stimuli.mnist import load
 
-    digits = load(config.data, "test") if config.data else load(None, "embedded")
     wanted = [entry for entry in numbers if entry["of"] == "evaluation"]
     noises = {entry.get("noise", 0.3) for entry in wanted if not (own and entry.get("networks") == "published")}
     found: dict[tuple[str, str, float], float] = {}

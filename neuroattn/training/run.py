@@ -60,11 +60,15 @@ class Seen(NamedTuple):
 def train_digits(config: DigitsConfig, folder: Path, tell: Callable[[str], None]) -> None:
     """Train on MNIST without the embedded digits; see `run_training`."""
 
-    def seen(_: Tell) -> Seen:
-        digits = without_embedded(load(config.data, "train"))
+    def seen(tell: Tell) -> Seen:
+        digits = load(config.data, "train")
+        for note in digits.notes:
+            tell(f"note: {note}")
+        what = "training set" if digits.is_mnist else "training set, not MNIST's own,"
+        digits = without_embedded(digits)
         # Whose folder the digits came from is nobody's business; which digits they were is.
         identity = digits.identity()
-        about = {"what": "training set without the embedded digits", "n": len(digits), "sha256": identity}
+        about = {"what": f"{what} without the embedded digits", "n": len(digits), "sha256": identity}
         return Seen(DigitsSource(config, digits), identity, {"digits": about})
 
     run_training(config, seen, folder, tell)

@@ -260,7 +260,8 @@ def _require_pictures(sweep: Sweep, data: str | None, tell: Callable[[str], None
 
     of_scenes = {name: config for name, config in sweep.trainings.items() if isinstance(config, ScenesConfig)}
     if not of_scenes:
-        load(data, "train")
+        for note in load(data, "train").notes:
+            tell(f"note: {note}")
     elif data is not None:
         raise ValueError(
             f"data must be left out of a sweep of scenes, got {data!r}; its recipe names images and annotations"

@@ -92,6 +92,15 @@ def test_a_card(networks, tmp_path, monkeypatch, capsys):
         assert "None attends the same place first in 99 % of trials or more." in one
 
 
+def test_a_card_of_other_digits_says_so(networks, monkeypatch, capsys):
+    digits = dataclasses.replace(embedded().select(slice(0, None, 100)), is_mnist=False)
+    monkeypatch.setattr(run, "load", lambda _data, split: {"test": digits}[split])
+    status, text, _ = left(capsys, "--model", networks[0])
+    assert status == 0
+    assert "Evaluated on 50 composites of test digits that are not MNIST's own (noise 0.3, seed 0)." in text
+    assert "official test digits" not in text
+
+
 def test_a_network_without_gating(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(run, "load", lambda _data, split: {"test": embedded().select(slice(0, None, 100))}[split])
     files = []

@@ -17,6 +17,7 @@ from neuroattn.evaluation.__main__ import main
 from neuroattn.models.checkpoint import save_model, shipped_models
 from neuroattn.models.config import digits_config
 from neuroattn.models.gated import GatedNetwork
+from neuroattn.stimuli.mnist import embedded
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = dict(os.environ) | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
@@ -151,6 +152,17 @@ def test_official_digits(capsys, untrained, mnist):
     status, out, err = run_here(capsys, *arguments)
     assert (status, err) == (0, "")
     assert out.startswith(f"3 composites of MNIST test in {mnist}, noise 0.3, seed 0\n")
+
+
+def test_other_digits_under_the_names_of_mnist(capsys, untrained, tmp_path):
+    digits = embedded().select(slice(0, None, 500))
+    for name, array in (("images-idx3", digits.images), ("labels-idx1", digits.labels)):
+        header = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
+        (tmp_path / f"t10k-{name}-ubyte").write_bytes(header + array.astype("u1").tobytes())
+    arguments = ["--digits", "test", "--data", tmp_path, "--composites", 3, "--model", untrained[0]]
+    status, out, err = run_here(capsys, *arguments)
+    assert (status, err) == (0, "")
+    assert out.startswith(f"3 composites of test digits in {tmp_path} (not MNIST's own), noise 0.3, seed 0\n")
 
 
 def test_an_interrupt(capsys, untrained, monkeypatch):

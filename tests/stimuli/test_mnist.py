@@ -73,6 +73,8 @@ def test_embedded_digits_are_the_first_of_each_class_of_the_training_set(mnist):
 def test_the_real_files(mnist):
     train, test = from_folder(mnist, "train"), from_folder(mnist, "test")
     assert_array_equal(train.class_counts, [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949])
+    assert (train.is_mnist, test.is_mnist, embedded().is_mnist) == (True, True, True)
+    assert test.source == f"MNIST test in {mnist}"
     assert_array_equal(test.class_counts, [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009])
 
 
@@ -111,7 +113,27 @@ def test_names_and_packings_of_the_files(folder, images, labels, dot, packed):
         digits = from_folder(folder, split)
         assert_array_equal(digits.images, images[::step])
         assert_array_equal(digits.labels, labels[::step])
-        assert digits.source == f"MNIST {split} in {folder}"
+        assert digits.source == f"{split} digits in {folder} (not MNIST's own)"
+
+
+def known(folder, monkeypatch, *names):
+    """Let files of a folder be MNIST's own."""
+    for name in names:
+        monkeypatch.setitem(CHECKSUMS, f"{name}.gz", hashlib.sha256((folder / name).read_bytes()).hexdigest())
+
+
+@pytest.mark.parametrize("own", [NAMES[:2], NAMES[:1], NAMES[1:2], ()])
+def test_other_digits_under_the_names_of_mnist_are_not_called_mnist(folder, monkeypatch, own):
+    known(folder, monkeypatch, *own)
+    digits = from_folder(folder, "train")
+    if len(own) == 2:
+        assert (digits.is_mnist, digits.source, digits.notes) == (True, f"MNIST train in {folder}", ())
+    else:
+        source = f"train digits in {folder} (not MNIST's own)"
+        assert (digits.is_mnist, digits.source) == (False, source)
+        assert digits.notes == (f"{source}, by the checksums of the files",)
+    for part in (digits.select(slice(3)), digits.select(slice(3), "a part"), without_embedded(digits)):
+        assert part.is_mnist == digits.is_mnist
 
 
 def test_folders_that_are_refused(folder):
@@ -158,8 +180,7 @@ def test_files_that_do_not_hold_what_their_name_says(folder, broken, array, text
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize(("held", "name"), [(2, 0), (3, 1), (1, 0), (0, 2)])
 def test_files_under_the_name_of_another(folder, monkeypatch, packed, held, name):
-    for known in NAMES:
-        monkeypatch.setitem(CHECKSUMS, f"{known}.gz", hashlib.sha256((folder / known).read_bytes()).hexdigest())
+    known(folder, monkeypatch, *NAMES)
     from_folder(folder, "train")
     content = (folder / NAMES[held]).read_bytes()
     (folder / NAMES[name]).unlink()
