@@ -10,6 +10,8 @@ import math
 import reprlib
 from typing import Any
 
+from neuroattn.local_path import expanded
+
 LONGEST = 80  # characters of a value in an error
 
 
@@ -21,6 +23,7 @@ def option(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] = (),
+    path: bool = False,
 ) -> Any:
     """Declare a field of a configuration.
 
@@ -36,8 +39,10 @@ def option(
         Inclusive range of a number, or of each number of a tuple.
     choices
         The strings that are allowed.
+    path
+        Whether a string is, or may be, a path.
     """
-    metadata = {"description": description, "unit": unit, "low": low, "high": high, "choices": choices}
+    metadata = {"description": description, "unit": unit, "low": low, "high": high, "choices": choices, "path": path}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -54,7 +59,7 @@ def allowed(field: dataclasses.Field[Any]) -> str:
 
 
 def check_options(config: Any) -> None:
-    """Raise unless every field of a configuration holds what it may.
+    """Raise unless every field of a configuration holds what it may, and set ``~`` in its paths to the home folder.
 
     Raises
     ------
@@ -63,9 +68,16 @@ def check_options(config: Any) -> None:
     """
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
+        if field.metadata.get("path") and value:
+            settled = _expanded(field.name, value)
+            object.__setattr__(config, field.name, settled)  # frozen for everyone else
         for item in value if isinstance(value, tuple) else (value,):
             if item is not None and not _holds(item, field):
                 raise ValueError(f"{field.name} must be {allowed(field)}, got {item}")
+
+
+def _expanded(name: str, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    return expanded(name, value) if isinstance(value, str) else tuple(expanded(name, part) for part in value)
 
 
 def _holds(value: Any, field: dataclasses.Field[Any]) -> bool:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+from neuroattn.local_path import local_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def run_folder(out: str | None, name: str) -> Path:
     """Return the folder that a user asked for, or ``runs/NAME-DATE-TIME``."""
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")  # noqa: DTZ005 -- the user's own clock names the folder
-    return Path(out or f"runs/{name}-{stamp}")
+    return local_path("out", out or f"runs/{name}-{stamp}")
 
 
 def is_free(folder: Path) -> bool:

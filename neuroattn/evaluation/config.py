@@ -12,7 +12,7 @@ class DigitsConfig:
     """What networks are evaluated on; every field is an option of ``neuroattn.evaluation digits``."""
 
     model: tuple[str, ...] = option(
-        ("digits-0",), "networks: shipped names, or paths of .safetensors or published .pt files"
+        ("digits-0",), "networks: shipped names, or paths of .safetensors or published .pt files", path=True
     )
     digits: str = option(
         "embedded",
@@ -20,7 +20,7 @@ class DigitsConfig:
         choices=("embedded", "test"),
     )
     data: str | None = option(
-        None, "folder with MNIST's IDX files, or 'download'; without it, the folder in NEUROATTN_DATA"
+        None, "folder with MNIST's IDX files, or 'download'; without it, the folder in NEUROATTN_DATA", path=True
     )
     n_objects: int | None = option(
         None, "digits of a composite, which must be what the networks take (default: that)", low=2, high=10
@@ -30,7 +30,7 @@ class DigitsConfig:
     strength: float | None = option(None, "gate strength s in place of the checkpoint's", low=0, high=1)
     seed: int = option(0, "seed of the composites", low=0, high=2**32 - 1)
     device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
-    out: str | None = option(None, "CSV file for the table, which must not exist")
+    out: str | None = option(None, "CSV file for the table, which must not exist", path=True)
 
     def __post_init__(self) -> None:
         """Check every option."""
@@ -42,21 +42,27 @@ class DigitsConfig:
 class ScenesConfig:
     """Which networks are evaluated on which scenes."""
 
-    model: tuple[str, ...] = option((), "networks: shipped names, or paths of .safetensors or published .pt files")
-    images: str = option("", "folder of COCO images")
-    annotations: str = option("", "COCO's instance annotations for them, a JSON file")
+    model: tuple[str, ...] = option(
+        (), "networks: shipped names, or paths of .safetensors or published .pt files", path=True
+    )
+    images: str = option("", "folder of COCO images", path=True)
+    annotations: str = option("", "COCO's instance annotations for them, a JSON file", path=True)
     n_objects: int = option(2, "objects of a scene, and phases of a trial", low=2)
     labels: str = option("supercategory", "what an object's class is", choices=("supercategory", "category"))
     held_out_of: str | None = option(
-        None, "a network: only the scenes that its training held out, for all networks (default: all scenes)"
+        None, "a network: only the scenes that its training held out, for all networks (default: all scenes)", path=True
     )
-    cache: str | None = option(None, "folder for what is kept of the scenes (default: in the user's cache folder)")
+    cache: str | None = option(
+        None, "folder for what is kept of the scenes (default: in the user's cache folder)", path=True
+    )
     strength: float | None = option(None, "gate strength s in place of the checkpoint's", low=0, high=1)
     device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
-    out: str | None = option(None, "CSV file for the table, which must not exist")
-    figure: str | None = option(None, "PNG or SVG file for the confusion matrix of one network, which must not exist")
+    out: str | None = option(None, "CSV file for the table, which must not exist", path=True)
+    figure: str | None = option(
+        None, "PNG or SVG file for the confusion matrix of one network, which must not exist", path=True
+    )
     export_coco: str | None = option(
-        None, "JSON file for the gates of one network as results in COCO's format, which must not exist"
+        None, "JSON file for the gates of one network as results in COCO's format, which must not exist", path=True
     )
 
     def __post_init__(self) -> None:
@@ -75,14 +81,16 @@ class ScenesConfig:
 class CardConfig:
     """Which networks a model card is about, and what they are evaluated on."""
 
-    model: tuple[str, ...] = option((), "networks: shipped names or .safetensors files (default: all that are shipped)")
+    model: tuple[str, ...] = option(
+        (), "networks: shipped names or .safetensors files (default: all that are shipped)", path=True
+    )
     data: str | None = option(
-        None, "folder with MNIST's IDX files, or 'download'; without it, the folder in NEUROATTN_DATA"
+        None, "folder with MNIST's IDX files, or 'download'; without it, the folder in NEUROATTN_DATA", path=True
     )
     noise: float = option(0.3, "upper bound of the uniform background noise", unit="luminance", low=0, high=1)
     seed: int = option(0, "seed of the composites", low=0, high=2**32 - 1)
     device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
-    out: str | None = option(None, "Markdown file, written anew (default: standard output)")
+    out: str | None = option(None, "Markdown file, written anew (default: standard output)", path=True)
 
     def __post_init__(self) -> None:
         """Check every option."""
@@ -94,16 +102,20 @@ class ScenesCardConfig:
     """Which networks of scenes a model card is about, and the scenes that they were trained with."""
 
     model: tuple[str, ...] = option(
-        (), "networks: shipped names or .safetensors files (default: all of scenes that are shipped)"
+        (), "networks: shipped names or .safetensors files (default: all of scenes that are shipped)", path=True
     )
     beside: tuple[str, ...] = option(
-        (), "networks to stand beside, on the same scenes: shipped names, .safetensors or published .pt files"
+        (),
+        "networks to stand beside, on the same scenes: shipped names, .safetensors or published .pt files",
+        path=True,
     )
-    images: str = option("", "folder of COCO images")
-    annotations: str = option("", "COCO's instance annotations for them, a JSON file")
-    cache: str | None = option(None, "folder for what is kept of the scenes (default: in the user's cache folder)")
+    images: str = option("", "folder of COCO images", path=True)
+    annotations: str = option("", "COCO's instance annotations for them, a JSON file", path=True)
+    cache: str | None = option(
+        None, "folder for what is kept of the scenes (default: in the user's cache folder)", path=True
+    )
     device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
-    out: str | None = option(None, "Markdown file, written anew (default: standard output)")
+    out: str | None = option(None, "Markdown file, written anew (default: standard output)", path=True)
 
     def __post_init__(self) -> None:
         """Check every option."""

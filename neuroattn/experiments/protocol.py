@@ -32,9 +32,9 @@ class ProtocolConfig:
     """Options that every protocol has."""
 
     models: tuple[str, ...] = option(
-        ("digits-0",), "networks: shipped names, or paths of .safetensors or published .pt files"
+        ("digits-0",), "networks: shipped names, or paths of .safetensors or published .pt files", path=True
     )
-    out: str | None = option(None, "folder of the run (default: runs/PROTOCOL-DATE-TIME)")
+    out: str | None = option(None, "folder of the run (default: runs/PROTOCOL-DATE-TIME)", path=True)
     device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
     seed: int = option(0, "seed of everything that is drawn", low=0, high=2**32 - 1)
 

@@ -43,25 +43,37 @@ class Config(ProtocolConfig):
     """Options of the command."""
 
     models: tuple[str, ...] = option(
-        tuple(f"digits-{seed}" for seed in range(10)), "our networks: shipped names, or paths of .safetensors files"
+        tuple(f"digits-{seed}" for seed in range(10)),
+        "our networks: shipped names, or paths of .safetensors files",
+        path=True,
     )
-    published: str | None = option(None, "the weights published with the paper (a .pt file); none: ours alone")
+    published: str | None = option(
+        None, "the weights published with the paper (a .pt file); none: ours alone", path=True
+    )
     data: str | None = option(
-        None, "folder with MNIST's test files, or 'download', for the official test digits; none: the embedded digits"
+        None,
+        "folder with MNIST's test files, or 'download', for the official test digits; none: the embedded digits",
+        path=True,
     )
     composites: int = option(10_000, "composites of the evaluation", low=2)
     n_bars: int = option(11, "places of the tuning protocol's bar along each axis", low=2, high=11)
     tuning_networks: int = option(3, "how many of our networks go through the tuning protocol", low=0)
     published_scenes: str | None = option(
-        None, "the scenes weights published with the paper (a .pt file); none: ours alone"
+        None, "the scenes weights published with the paper (a .pt file); none: ours alone", path=True
     )
     scenes_models: tuple[str, ...] = option(
-        (), "our networks of scenes: shipped names, or paths (none: all that are shipped)"
+        (), "our networks of scenes: shipped names, or paths (none: all that are shipped)", path=True
     )
-    images: str | None = option(None, "folder of COCO images, for the numbers of scenes; none: they are not run")
-    annotations: str | None = option(None, "COCO's instance annotations for them, a JSON file")
-    cache: str | None = option(None, "folder for what is kept of the scenes (default: in the user's cache folder)")
-    sweep: str | None = option(None, "table of a penalty sweep (none: the one that travels with the package)")
+    images: str | None = option(
+        None, "folder of COCO images, for the numbers of scenes; none: they are not run", path=True
+    )
+    annotations: str | None = option(None, "COCO's instance annotations for them, a JSON file", path=True)
+    cache: str | None = option(
+        None, "folder for what is kept of the scenes (default: in the user's cache folder)", path=True
+    )
+    sweep: str | None = option(
+        None, "table of a penalty sweep (none: the one that travels with the package)", path=True
+    )
 
     def __post_init__(self) -> None:
         """Check every option."""

@@ -32,11 +32,15 @@ class SceneOptions(ProtocolConfig):
     """Options of protocols that show composites of digits or scenes."""
 
     stimuli: str = option(DIGITS, "composites of embedded digits, or scenes of COCO", choices=(DIGITS, SCENES))
-    images: str | None = option(None, "scenes: folder of COCO images (default: synthetic scenes made for the run)")
-    annotations: str | None = option(None, "scenes: COCO's instance annotations for them, a JSON file")
+    images: str | None = option(
+        None, "scenes: folder of COCO images (default: synthetic scenes made for the run)", path=True
+    )
+    annotations: str | None = option(None, "scenes: COCO's instance annotations for them, a JSON file", path=True)
     labels: str = option("supercategory", "scenes: what an object's class is", choices=("supercategory", "category"))
     size: tuple[int, ...] = option((100, 100), "scenes: height and width of the pictures", unit="px", low=1)
-    cache: str | None = option(None, "scenes: folder for what is kept of them (default: in the user's cache folder)")
+    cache: str | None = option(
+        None, "scenes: folder for what is kept of them (default: in the user's cache folder)", path=True
+    )
 
     @property
     def synthetic(self) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuroattn.command_line import read_options, run_command, stop
+from neuroattn.local_path import local_path
 from neuroattn.options import check_options, option
 from neuroattn.run_folder import unwritable
 
@@ -48,10 +49,16 @@ class TrainingConfig:
     )
     seed: int = option(0, "seed of the composites", low=0, high=2**32 - 1)
     noise: float = option(0.3, "upper bound of the uniform background noise", unit="luminance", low=0, high=1)
-    images: str | None = option(None, "folder of COCO images, for a trial of a training on scenes")
-    annotations: str | None = option(None, "COCO's instance annotations for them, those that it was trained with")
-    cache: str | None = option(None, "folder for what is kept of the scenes (default: in the user's cache folder)")
-    out: str = option("figures", "folder for the figures, made if it does not exist; none in it is overwritten")
+    images: str | None = option(None, "folder of COCO images, for a trial of a training on scenes", path=True)
+    annotations: str | None = option(
+        None, "COCO's instance annotations for them, those that it was trained with", path=True
+    )
+    cache: str | None = option(
+        None, "folder for what is kept of the scenes (default: in the user's cache folder)", path=True
+    )
+    out: str = option(
+        "figures", "folder for the figures, made if it does not exist; none in it is overwritten", path=True
+    )
 
     def __post_init__(self) -> None:
         """Check every option."""
@@ -73,7 +80,7 @@ def main(argv: list[str]) -> None:
     if number == 0:
         stop(f"at least one run must be named, as in {PROG} training runs/training-digits")
     run_command(
-        lambda: draw_training([Path(run) for run in runs[:number]], config),
+        lambda: draw_training([local_path("run", run) for run in runs[:number]], config),
         interrupted=lambda: f"figures that are done are in {config.out}",
     )
 

@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from neuroattn.local_path import local_path
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.models.metadata import FORMAT, configured, own_metadata, require_weights
 from neuroattn.models.published import read_published
@@ -199,7 +200,7 @@ def checkpoint_path(name: str | Path) -> Path:
     ValueError
         If there is no such file or name.
     """
-    path = Path(name)
+    path = local_path("model", name)
     if path.suffix in {".safetensors", ".pt"}:
         if not path.is_file():
             raise ValueError(f"model must be a file that exists, got {str(name)!r}; check the path")

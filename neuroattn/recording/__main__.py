@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from neuroattn.command_line import read_options, run_command, stop
+from neuroattn.local_path import local_path
 from neuroattn.recording.make import MakeConfig, make
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PROG = "python -m neuroattn.recording"
 MAKE = """Record variables of a network into a Zarr store, on composites of digits or on images of your own. A recording
@@ -35,10 +38,13 @@ def main(argv: list[str]) -> None:
     commands = parser.add_subparsers(dest="command", required=True, metavar="make|info")
     commands.add_parser("make", help="record a network into a store; see make --help", add_help=False)
     info = commands.add_parser("info", help="what a store holds, how complete it is, its size and provenance")
-    info.add_argument("store", type=Path, help="path of a streamed recording")
+    info.add_argument("store", help="path of a streamed recording")
     info.add_argument("--verify", action="store_true", help="read every chunk and hold the flags against the data")
     options = parser.parse_args(argv)
-    run_command(lambda: show(options.store, verify=options.verify), interrupted=lambda: "nothing was changed")
+    run_command(
+        lambda: show(local_path("store", options.store), verify=options.verify),
+        interrupted=lambda: "nothing was changed",
+    )
 
 
 def show(store: Path, *, verify: bool) -> None:

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 class MakeConfig:
     """What is recorded; every field is an option of ``neuroattn.recording make``."""
 
-    store: str | None = option(None, "path of the Zarr store; one that was interrupted goes on")
-    model: str = option("digits-0", "network: a shipped name, or path of a .safetensors or published .pt file")
+    store: str | None = option(None, "path of the Zarr store; one that was interrupted goes on", path=True)
+    model: str = option(
+        "digits-0", "network: a shipped name, or path of a .safetensors or published .pt file", path=True
+    )
     variables: tuple[str, ...] = option(
         ("stage1/gate", "stage1/response", "stage2/gate", "stage2/response"), "variables to record"
     )
@@ -48,20 +50,23 @@ class MakeConfig:
         choices=("embedded", "test"),
     )
     data: str | None = option(
-        None, "folder with MNIST's IDX files, or 'download'; without it, the folder in NEUROATTN_DATA"
+        None, "folder with MNIST's IDX files, or 'download'; without it, the folder in NEUROATTN_DATA", path=True
     )
     noise: float = option(0.3, "upper bound of the uniform background noise", unit="luminance", low=0, high=1)
     images: str | None = option(
         None,
         ".npy file of images (stimulus, channel, y, x) in [0, 1], or (with annotations) a folder of COCO images, in "
         "place of composites",
+        path=True,
     )
-    annotations: str | None = option(None, "COCO's instance annotations for a folder of images, a JSON file")
+    annotations: str | None = option(None, "COCO's instance annotations for a folder of images, a JSON file", path=True)
     n_objects: int = option(2, "objects of each scene", low=2, high=10)
     labels: str = option("supercategory", "what an object's class is in scenes", choices=("supercategory", "category"))
-    cache: str | None = option(None, "folder for what is kept of scenes (default: in the user's cache folder)")
-    objects: str | None = option(None, ".npy file of their objects (stimulus, object, channel, y, x)")
-    table: str | None = option(None, ".csv or .parquet file with one row a stimulus")
+    cache: str | None = option(
+        None, "folder for what is kept of scenes (default: in the user's cache folder)", path=True
+    )
+    objects: str | None = option(None, ".npy file of their objects (stimulus, object, channel, y, x)", path=True)
+    table: str | None = option(None, ".csv or .parquet file with one row a stimulus", path=True)
     batch_size: int | None = option(None, "stimuli at once (default: chosen by size and memory)", low=1)
     workers: int = option(0, "processes of a local Dask cluster; 0 records in this process", low=0)
     dask: str | None = option(None, "address of a Dask scheduler (tls://HOST:PORT) whose workers see the store")

@@ -7,7 +7,6 @@ import operator
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -15,6 +14,7 @@ import xarray as xr
 from torch import nn
 
 from neuroattn import labels
+from neuroattn.local_path import local_path
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.recording.attributes import attributes
 from neuroattn.recording.columns import plain_table
@@ -35,6 +35,7 @@ from neuroattn.stimuli.stimulus_set import StimulusSet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     import pandas as pd
     from distributed import Client
@@ -147,10 +148,11 @@ def record(  # noqa: PLR0913 -- what a user says of a recording, each by its nam
         raise ValueError("store must be None where a sink takes the recording; write what the sink returns instead")
     if client is not None and store is None:
         raise ValueError("store must be a path where a cluster records, got None; its workers write there")
+    path = None if store is None else local_path("store", store)
     settings = json.dumps(dict(configuration or {}))  # before anything runs
     asked = batch_size is not None
-    if not asked and store is not None:
-        batch_size = batch_size_there(Path(store))
+    if not asked and path is not None:
+        batch_size = batch_size_there(path)
     plan = make_plan(
         model,
         stimuli,
@@ -163,8 +165,8 @@ def record(  # noqa: PLR0913 -- what a user says of a recording, each by its nam
         batch_size=batch_size,
     )
     provenance = attributes(plan, {} if sink is None else sink.kept, json.loads(settings))
-    if store is not None:
-        return stream(plan, Path(store), provenance, client, batch_size_asked=asked)
+    if path is not None:
+        return stream(plan, path, provenance, client, batch_size_asked=asked)
     if sink is not None:
         watched = StillConstant(plan.per_stimulus)
         sink.begin()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 import zarr
 
+from neuroattn.local_path import local_path
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -56,9 +58,9 @@ def recorded_models(store: Path) -> list[str]:
     return sorted(zarr.open_group(store, mode="r").group_keys()) if _is_store(store) else []
 
 
-def open_recording(store: Path) -> xr.DataTree:
+def open_recording(store: str | Path) -> xr.DataTree:
     """Return a store as `xarray.open_datatree` reads it, loaded when it is looked at."""
-    return xr.open_datatree(store, engine="zarr", consolidated=False)
+    return xr.open_datatree(local_path("store", store), engine="zarr", consolidated=False)
 
 
 def _is_store(path: Path) -> bool:

@@ -10,12 +10,15 @@ import gzip
 import math
 import struct
 import zlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neuroattn.local_path import local_path
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
 _TYPES = {0x08: "uint8", 0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
@@ -44,7 +47,7 @@ def read_idx(path: str | Path) -> NDArray[np.uint8]:
     ValueError
         If it is empty, cut, too long, damaged, no IDX file, or holds another type than unsigned bytes.
     """
-    path = Path(path)
+    path = local_path("path", path)
     content = _content(path)
     shape, start = _header(path, content)
     expected, found = math.prod(shape), len(content) - start

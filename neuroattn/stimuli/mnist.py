@@ -9,15 +9,17 @@ import hashlib
 import os
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neuroattn.local_path import local_path
 from neuroattn.stimuli.idx import read_idx
 from neuroattn.stimuli.mnist_download import CHECKSUMS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
     from numpy.typing import NDArray
 
@@ -163,7 +165,7 @@ def from_folder(folder: str | Path, split: str) -> Digits:
     """
     if split not in _PREFIXES:
         raise ValueError(f"split must be 'train' or 'test' for digits from a folder, got {split!r}")
-    folder = Path(folder)
+    folder = local_path("folder", folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"folder must exist, got {folder}; give the one that holds the IDX files of MNIST")
     image_path, image_data, images_known = _read(folder, f"{_PREFIXES[split]}-images", "idx3-ubyte")

@@ -8,6 +8,7 @@ import tempfile
 import zlib
 from pathlib import Path
 
+from neuroattn.local_path import local_path
 from neuroattn.stimuli.bounded_download import UnexpectedError, problem, save
 
 MIRRORS: tuple[str, ...] = (
@@ -55,7 +56,7 @@ def download(folder: str | Path | None = None) -> Path:
     """
     import pooch
 
-    folder = Path(pooch.os_cache("neuroattn") if folder is None else folder)
+    folder = local_path("folder", pooch.os_cache("neuroattn") if folder is None else folder)
     folder.mkdir(parents=True, exist_ok=True)
     for name, checksum in CHECKSUMS.items():
         if not (folder / name).is_file() or _content_sha256(folder / name) != checksum:

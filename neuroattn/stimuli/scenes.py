@@ -19,6 +19,7 @@ import pandas as pd
 import PIL
 from filelock import FileLock
 
+from neuroattn.local_path import local_path
 from neuroattn.run_folder import unwritable
 from neuroattn.stimuli.coco import (
     LABELS,
@@ -192,7 +193,7 @@ def load_index(annotations: str | Path, cache: str | Path | None = None, rule: R
     ValueError
         If the file is no annotation file or has no scene, or the cache cannot be written.
     """
-    chosen, file = rule or Rule(), Path(annotations)
+    chosen, file = rule or Rule(), local_path("annotations", annotations)
     place = cache_folder(cache) / f"index-{_short(_sha256(file), dataclasses.asdict(chosen))}.parquet"
     if place.is_file():
         return read_index(place)
@@ -296,7 +297,7 @@ def image_folder(images: str | Path) -> Path:
     ValueError
         If there is none.
     """
-    folder = Path(images)
+    folder = local_path("images", images)
     if not folder.is_dir():
         raise ValueError(f"images must be a folder, got {str(images)!r}, which is none; name the folder of the images")
     return folder
@@ -363,7 +364,7 @@ def cache_folder(cache: str | Path | None) -> Path:
     """Return the folder for what is kept: the given one, or this package's in the user's cache folder."""
     import pooch
 
-    return Path(pooch.os_cache("neuroattn") / "scenes" if cache is None else cache)
+    return local_path("cache", pooch.os_cache("neuroattn") / "scenes" if cache is None else cache)
 
 
 def _sha256(file: Path) -> str:

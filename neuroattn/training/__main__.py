@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from neuroattn.command_line import USER_ERRORS, read_options, run_command, stop
+from neuroattn.local_path import local_path
 from neuroattn.run_folder import run_folder
 from neuroattn.training.config import DigitsConfig, ScenesConfig
 from neuroattn.training.sweep import SweepConfig, read_sweep, run_sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from neuroattn.training.config import TrainingConfig
 
@@ -91,12 +92,12 @@ def _sweep(argv: list[str]) -> None:
         stop(f"a recipe must be named, as in {PROG} sweep RECIPE.yaml")
     named = [] if argv[0].startswith("-") else argv[:1]
     config = read_options(SweepConfig, argv[len(named) :], prog=f"{PROG} sweep RECIPE.yaml", description=SWEEP)
-    recipe = Path(*named)
     try:
+        recipe = local_path("recipe", named[0])
         sweep = read_sweep(recipe)
     except USER_ERRORS as error:
         stop(str(error))
-    folder = Path(config.out or f"runs/sweep-{recipe.stem}")
+    folder = local_path("out", config.out or f"runs/sweep-{recipe.stem}")
 
     def command() -> None:
         from neuroattn.dask_client import dask_client

@@ -30,6 +30,7 @@ class TrainingConfig:
         None,
         "network to begin with, of the same sizes, whatever its steps and strength: a shipped name or a file (default: "
         "weights that are drawn)",
+        path=True,
     )
     gradient_steps: int | None = option(
         2,
@@ -58,7 +59,9 @@ class TrainingConfig:
         "of what networks compute in: 32 bits, bfloat16, or (auto) bfloat16 where the processor has it",
         choices=("auto", "32", "bf16"),
     )
-    out: str | None = option(None, "folder of the run, which must not exist (default: runs/training-NAME-DATE-TIME)")
+    out: str | None = option(
+        None, "folder of the run, which must not exist (default: runs/training-NAME-DATE-TIME)", path=True
+    )
 
     def __post_init__(self) -> None:
         """Check every option."""
@@ -80,7 +83,7 @@ class DigitsConfig(TrainingConfig):
     resample: bool = option(True, "labels of a composite may repeat (false: all differ)")
     hidden: tuple[int, ...] = option((20, 50), "feature channels of each stage, bottom up", low=1)
     data: str | None = option(
-        None, "folder with MNIST's four IDX files, or 'download'; without it, the folder in NEUROATTN_DATA"
+        None, "folder with MNIST's four IDX files, or 'download'; without it, the folder in NEUROATTN_DATA", path=True
     )
 
     def __post_init__(self) -> None:
@@ -94,11 +97,13 @@ class ScenesConfig(TrainingConfig):
     """How a network is trained on scenes of COCO; every field is an option of ``neuroattn.training scenes``."""
 
     name: str = option("scenes", "name of the network: of its file, and in recordings and tables")
-    images: str = option("", "folder of COCO images")
-    annotations: str = option("", "COCO's instance annotations for them, a JSON file")
+    images: str = option("", "folder of COCO images", path=True)
+    annotations: str = option("", "COCO's instance annotations for them, a JSON file", path=True)
     labels: str = option("supercategory", "what an object's class is", choices=("supercategory", "category"))
     size: tuple[int, ...] = option((100, 100), "height and width of the pictures", unit="px", low=1)
-    cache: str | None = option(None, "folder for what is kept of the scenes (default: in the user's cache folder)")
+    cache: str | None = option(
+        None, "folder for what is kept of the scenes (default: in the user's cache folder)", path=True
+    )
     composites: int = option(
         2000, "copy-paste composites an epoch, of objects and photographs of the same annotations", low=0
     )

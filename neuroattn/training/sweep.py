@@ -38,9 +38,11 @@ class SweepConfig:
     workers: int = option(1, "processes of a local Dask cluster, of one thread each", low=1)
     dask: str | None = option(None, "address of a Dask scheduler (tls://HOST:PORT) whose workers see the folder")
     data: str | None = option(
-        None, "folder with MNIST's four IDX files, or 'download'; without it, the folder in NEUROATTN_DATA"
+        None, "folder with MNIST's four IDX files, or 'download'; without it, the folder in NEUROATTN_DATA", path=True
     )
-    out: str | None = option(None, "folder of the sweep; the same recipe goes on in it (default: runs/sweep-NAME)")
+    out: str | None = option(
+        None, "folder of the sweep; the same recipe goes on in it (default: runs/sweep-NAME)", path=True
+    )
 
     def __post_init__(self) -> None:
         """Check every option."""

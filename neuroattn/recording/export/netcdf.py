@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import io
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neuroattn.local_path import local_path
 from neuroattn.recording.completeness import require_complete
 from neuroattn.recording.room import free_disk
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
+    from pathlib import Path
 
     import xarray as xr
     from numpy.typing import NDArray
@@ -44,7 +45,7 @@ def to_netcdf(recording: xr.DataTree, path: str | Path) -> None:
     OSError
         If the disk cannot be written; nothing is left at `path`.
     """
-    target = Path(path)
+    target = local_path("path", path)
     _require_free(target)
     groups: dict[str, xr.Dataset] = {}
     for node in recording.parents:
