@@ -348,7 +348,8 @@ def _sweep(config: Config) -> pd.DataFrame:
     path = Path(config.sweep) if config.sweep else _RECIPES / "results" / "penalty-sweep-short.csv"
     if not path.is_file():
         raise ValueError(f"sweep must be a table that exists, got {str(path)!r}; check the path")
-    table = pd.read_csv(path)
+    # A network may be named 'None', or '007'.
+    table = pd.read_csv(path, dtype={"network": str}, keep_default_na=False, na_values=[""])
     if not {"network", "learning_rate", "phi", "epoch", "validation_accuracy"} <= set(table):
         raise ValueError(f"sweep must be a table of neuroattn.training sweep, got {str(path)!r}; check the path")
     last: pd.DataFrame = table.loc[table.groupby("network")["epoch"].idxmax()]

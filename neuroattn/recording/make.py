@@ -66,7 +66,12 @@ class MakeConfig:
         None, "folder for what is kept of scenes (default: in the user's cache folder)", path=True
     )
     objects: str | None = option(None, ".npy file of their objects (stimulus, object, channel, y, x)", path=True)
-    table: str | None = option(None, ".csv or .parquet file with one row a stimulus", path=True)
+    table: str | None = option(
+        None,
+        ".csv or .parquet file with one row a stimulus; a column of a .csv is of numbers only if each cell is written "
+        "as its number is printed (7, 0.5), else of text as it stands (None, NA, 007 and empty cells, too)",
+        path=True,
+    )
     batch_size: int | None = option(None, "stimuli at once (default: chosen by size and memory)", low=1)
     workers: int = option(0, "processes of a local Dask cluster; 0 records in this process", low=0)
     dask: str | None = option(None, "address of a Dask scheduler (tls://HOST:PORT) whose workers see the store")
@@ -152,12 +157,12 @@ def _digits(config: MakeConfig) -> Digits:
 
 
 def _stimuli(config: MakeConfig, model: GatedNetwork) -> StimulusSet:
-    import pandas as pd
     import torch
 
     from neuroattn.models.config import n_digits
     from neuroattn.stimuli.digits import sample_composites, stimulus_set
     from neuroattn.stimuli.stimulus_set import StimulusSet
+    from neuroattn.stimuli.table_file import read_table
 
     if config.images is None:
         digits = _digits(config)
@@ -177,12 +182,12 @@ def _stimuli(config: MakeConfig, model: GatedNetwork) -> StimulusSet:
     objects = None if config.objects is None else _mapped("objects", config.objects)
     table = None
     if config.table is not None:
-        read = pd.read_parquet if config.table.endswith(".parquet") else pd.read_csv
         try:
-            table = read(config.table)
+            table = read_table(Path(config.table))
         except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())
             raise ValueError(
-                f"table must be a .csv or .parquet file, got {config.table!r} ({error}); check it"
+                f"table must be a .csv or .parquet file, got {config.table!r} ({reason}); check it"
             ) from error
     return StimulusSet(images, objects, table)
 

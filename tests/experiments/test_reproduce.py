@@ -42,6 +42,15 @@ def sweep(tmp_path):
     return path
 
 
+def test_the_names_of_a_sweeps_networks_are_text(tmp_path):
+    path = tmp_path / "sweep.csv"
+    rows = [f"{name},0.001,10,{epoch},0.9" for name in ("None", "NA", "007", "7") for epoch in (1, 2)]
+    path.write_text("\n".join(["network,learning_rate,phi,epoch,validation_accuracy", *rows]))
+    last = reproduce._sweep(reproduce.Config(sweep=str(path)))
+    assert sorted(last["network"]) == ["007", "7", "NA", "None"]
+    assert last["epoch"].tolist() == [2, 2, 2, 2]
+
+
 def test_our_networks_alone(capsys, sweep, tmp_path):
     status, out, err = run_here(capsys, "--sweep", sweep, "--out", tmp_path / "run")
     assert (status, err) == (0, "")

@@ -68,8 +68,16 @@ def test_images_of_ones_own(store, tmp_path, capsys):
     assert_array_equal(found["activation"], expected["stage1/response"]["activation"])
     assert_array_equal(found["side"], np.repeat(["left", "", "naïve"], 2))
     table.to_csv(tmp_path / "table.csv", index=False)
-    assert run(*options, *given, "--table", tmp_path / "table.csv") == 2  # other stimuli: "" is missing in a CSV file
-    capsys.readouterr()
+    again = ("--table", tmp_path / "table.csv", "--precision", "float16")
+    assert run(*options, *given, *again) == 0  # the same stimuli: "" is no missing value
+    (tmp_path / "table.csv").write_text("orientation,side\n10.5,left\n20.0,NA\n30.0,naïve\n")
+    assert run(*options, *given, *again) == 2
+    assert "which differs in stimuli (" in capsys.readouterr().err
+    (tmp_path / "table.csv").write_text("a\n1,2\n")
+    assert run(*options, *given, *again) == 2
+    assert re.match(
+        r"error: table must be a \.csv or \.parquet file, got '.*' \(.*\); check it\n", capsys.readouterr().err
+    )
 
 
 def test_what_is_printed_as_configuration_is_taken_back(store, tmp_path, capsys):
