@@ -17,6 +17,8 @@ PROG = "python -m neuroattn.recording"
 MAKE = """Record variables of a network into a Zarr store, on composites of digits or on images of your own. A recording
 that was interrupted goes on with the same command; the same command may run in several terminals at once."""
 
+MOST_LINES = 50  # of damage
+
 
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
@@ -39,7 +41,9 @@ def main(argv: list[str]) -> None:
     commands.add_parser("make", help="record a network into a store; see make --help", add_help=False)
     info = commands.add_parser("info", help="what a store holds, how complete it is, its size and provenance")
     info.add_argument("store", help="path of a streamed recording")
-    info.add_argument("--verify", action="store_true", help="read every chunk and hold the flags against the data")
+    info.add_argument(
+        "--verify", action="store_true", help="read every chunk, and compare flags and descriptions with the data"
+    )
     options = parser.parse_args(argv)
     run_command(
         lambda: show(local_path("store", options.store), verify=options.verify),
@@ -49,15 +53,22 @@ def main(argv: list[str]) -> None:
 
 def show(store: Path, *, verify: bool) -> None:
     """Print what a store holds; with `verify`, leave with status 1 if it is not whole."""
-    from neuroattn.recording.contents import problems, summary
+    from neuroattn.recording.contents import summary
+    from neuroattn.recording.damage import problems, unchecked
 
-    print(summary(store))
-    if not verify:
-        return
-    found = problems(store)
-    print("\n".join(["damaged:", *(f"  {line}" for line in found)]) if found else "verified: every chunk is readable")
+    found = problems(store) if verify else []
+    try:
+        print(summary(store))
+    except ValueError:
+        if not found:
+            raise
     if found:
+        more = [] if len(found) <= MOST_LINES else [f"and {len(found) - MOST_LINES:,} more"]
+        print("\n".join(["damaged:", *(f"  {line}" for line in [*found[:MOST_LINES], *more])]))
         raise SystemExit(1)
+    if verify:
+        left = unchecked(store)
+        print(f"verified: every chunk is readable{f'; not checked: {left}' if left else ''}")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from neuroattn.recording.damage import require_whole
 from neuroattn.recording.layout import DONE, TRIALS
 
 if TYPE_CHECKING:
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def require_complete(recording: xr.DataTree) -> None:
-    """Raise unless every presentation of a recording was recorded, and has its coordinates.
+    """Raise unless every presentation of a recording was recorded, and has its coordinates and all files of its store.
 
     Parameters
     ----------
@@ -21,8 +23,10 @@ def require_complete(recording: xr.DataTree) -> None:
     Raises
     ------
     ValueError
-        If flags are false; the message says how many.
+        If flags are false, where the message says how many, or a file is gone.
     """
+    if (store := Path(recording.encoding.get("source") or "")).is_dir():
+        require_whole(store)
     if DONE not in recording.data_vars:
         return
     done = recording[DONE].to_numpy()

@@ -22,6 +22,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from neuroattn import labels
 from neuroattn.recording.constant import constant_variables
 from neuroattn.recording.neuroids import neuroids
+from neuroattn.recording.seal import CHECKED, seal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,10 +75,13 @@ def lay_out(plan: Plan, store: Path, attributes: dict[str, Any]) -> None:
             chunks=(rows,),
             dtype=bool,
             fill_value=False,
+            compressors=CHECKED,
             dimension_names=(labels.PRESENTATION,),
         )
         n_blocks = -(-len(plan.stimuli) // size)
-        trials = root.create_array(TRIALS, shape=(n_blocks,), chunks=(1,), dtype=str, dimension_names=("block",))
+        trials = root.create_array(
+            TRIALS, shape=(n_blocks,), chunks=(1,), dtype=str, compressors=CHECKED, dimension_names=("block",)
+        )
         trials.attrs[DTYPES] = _dtypes(plan.rehearsal.presentations)
         for name in plan.variables:
             _lay_out_variable(root.require_group(name), name, plan, rows)
@@ -145,6 +149,8 @@ def empty_coordinate(
         shape=(size,),
         chunks=(min(size, chunk),),
         dtype=dtype if dtype.kind in "biuf" else str,
+        compressors=CHECKED,
+        config={"write_empty_chunks": True},
         dimension_names=(dim,),
         overwrite=True,
     )
@@ -211,7 +217,7 @@ def finish(store: Path, per_stimulus: int, varying: set[str]) -> None:
         arrays = {name: array_at(root, f"{name}/{labels.ACTIVATION}") for name in names if name not in varying}
         for name in constant_variables(arrays, per_stimulus):
             arrays[name].attrs[CONSTANT] = 1
-        root.attrs[COMPLETE] = 1
+        seal(store, {COMPLETE: 1}, without=TRIALS)
     shutil.rmtree(store / TRIALS, ignore_errors=True)
     for torn in store.rglob("*.partial"):  # zarr writes a chunk under this name first; a kill leaves it
         torn.unlink(missing_ok=True)

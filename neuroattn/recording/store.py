@@ -9,6 +9,8 @@ import xarray as xr
 import zarr
 
 from neuroattn.local_path import local_path
+from neuroattn.recording.damage import require_whole
+from neuroattn.recording.seal import CHECKED, seal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +41,13 @@ def write_model(tree: xr.DataTree, store: Path, model: str) -> None:
     unfinished = store.with_name(f"{store.name}.{model}.part")
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
-        tree.to_zarr(unfinished, mode="w", consolidated=False, zarr_format=3)
+        checked = {
+            node.path: {name: {"compressors": CHECKED} for name in node.to_dataset(inherit=False).variables}
+            for node in tree.subtree
+        }
+        every: dict[str, Any] = {"write_empty_chunks": True}
+        tree.to_zarr(unfinished, mode="w", encoding=checked, consolidated=False, zarr_format=3, **every)
+        seal(unfinished, {})
         if not _is_store(store):
             zarr.create_group(store, zarr_format=3)
         unfinished.rename(store / model)
@@ -59,8 +67,16 @@ def recorded_models(store: Path) -> list[str]:
 
 
 def open_recording(store: str | Path) -> xr.DataTree:
-    """Return a store as `xarray.open_datatree` reads it, loaded when it is looked at."""
-    return xr.open_datatree(local_path("store", store), engine="zarr", consolidated=False)
+    """Return a store as `xarray.open_datatree` reads it, loaded when it is looked at.
+
+    Raises
+    ------
+    ValueError
+        If the recording is finished and a file of it is gone; xarray alone would read NaN or 0 in its place.
+    """
+    path = local_path("store", store)
+    require_whole(path)
+    return xr.open_datatree(path, engine="zarr", consolidated=False)
 
 
 def _is_store(path: Path) -> bool:

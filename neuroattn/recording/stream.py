@@ -214,10 +214,11 @@ class Blocks:
 
 def claim(store: Path, number: int) -> FileLock | None:
     """Lock a block of a store; None if another process has it."""
-    try:
-        return _locked(store, f"block-{number}", timeout=0)
-    except Timeout:
-        return None
+    with _said(store):
+        try:
+            return _locked(store, f"block-{number}", timeout=0)
+        except Timeout:
+            return None
 
 
 def _fill(plan: Plan, blocks: Blocks) -> None:

@@ -22,7 +22,8 @@ from neuroattn.dask_client import dask_client
 from neuroattn.recording import cluster as cluster_module
 from neuroattn.recording import layout as layout_module
 from neuroattn.recording import stream as stream_module
-from neuroattn.recording.contents import contents, problems
+from neuroattn.recording.contents import contents
+from neuroattn.recording.damage import problems
 from neuroattn.recording.intervene import intervene
 from neuroattn.recording.interventions import Replace, Scale
 from neuroattn.recording.record import record

@@ -28,6 +28,10 @@ def store(tmp_path):
     return tmp_path / "recording.zarr"
 
 
+def without_seal(attributes):
+    return {name: value for name, value in attributes.items() if name not in {"zarr_json_sha256", "root_sha256"}}
+
+
 def refused(text):
     return pytest.raises(ValueError, match=f"^{re.escape(text)}$")
 
@@ -64,7 +68,7 @@ def test_two_models_in_one_store(network, stimuli, tree, store):
     ):
         for name, recording in trees.items():
             for read in (ours, plain):
-                assert read[name].attrs == recording.attrs
+                assert without_seal(read[name].attrs) == recording.attrs
                 for node in recording.leaves:
                     found = read[f"{name}{node.path}"].to_dataset().load()
                     xr.testing.assert_identical(found, node.to_dataset())
@@ -76,7 +80,7 @@ def test_attributes_of_the_root(tree, store):
     write_attributes(store, {"device": "cpu"})
     with open_recording(store) as read:
         assert read.attrs == {"schema_version": 1, "config": '{"a": 1}', "device": "cpu"}
-        assert read["small"].attrs == tree.attrs
+        assert without_seal(read["small"].attrs) == tree.attrs
 
 
 def failing(*_, **__):
@@ -96,7 +100,8 @@ def test_a_write_that_fails_leaves_nothing(monkeypatch, network, stimuli, tree, 
             write = xr.DataTree.to_zarr
 
             def partly(tree, path, **options):
-                write(tree.filter(lambda node: node.path.startswith("/stage1")), path, **options)
+                of_part = {key: value for key, value in options.items() if key != "encoding"}
+                write(tree.filter(lambda node: node.path.startswith("/stage1")), path, **of_part)
                 raise KeyboardInterrupt
 
             patch.setattr(xr.DataTree, "to_zarr", partly)

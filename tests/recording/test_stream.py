@@ -22,8 +22,10 @@ from neuroattn.recording import layout as layout_module
 from neuroattn.recording import room as room_module
 from neuroattn.recording import stream as stream_module
 from neuroattn.recording.__main__ import main
-from neuroattn.recording.contents import contents, problems
+from neuroattn.recording.contents import contents
+from neuroattn.recording.damage import problems
 from neuroattn.recording.record import make_plan, record
+from neuroattn.recording.store import open_recording
 from neuroattn.stimuli.stimulus_set import StimulusSet
 
 
@@ -322,12 +324,18 @@ def test_a_full_disk_and_a_read_only_one(network, tmp_path):
         before = contents(disk / "a.zarr")
         assert 0 < before.done < before.presentations
         assert problems(disk / "a.zarr") == []
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)  # noqa: S607
+        with pytest.raises(OSError, match=r"could not be written \(Read-only file system\); what was written stays"):
+            record(network, StimulusSet(images), **options)  # half of it is there
+        subprocess.run(["mount", "-o", "remount,rw", disk], check=True)  # noqa: S607
         subprocess.run(["mount", "-o", "remount,size=20m", disk], check=True)  # noqa: S607
         record(network, StimulusSet(images), **options).close()
         record(network, StimulusSet(images), **{**options, "store": tmp_path / "whole.zarr"}).close()
         assert files(disk / "a.zarr") == files(tmp_path / "whole.zarr")
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)  # noqa: S607
         record(network, StimulusSet(images), **options).close()  # nothing is left to be written
+        assert problems(disk / "a.zarr") == []
+        open_recording(disk / "a.zarr").close()
         with pytest.raises(OSError, match=r"could not be written \(Read-only file system\); what was written stays"):
             record(network, StimulusSet(images), **{**options, "store": disk / "b.zarr"})
     finally:

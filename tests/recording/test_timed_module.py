@@ -19,7 +19,8 @@ from torch import nn
 
 from neuroattn.recording import layout as layout_module
 from neuroattn.recording import stream as stream_module
-from neuroattn.recording.contents import contents, problems
+from neuroattn.recording.contents import contents
+from neuroattn.recording.damage import problems
 from neuroattn.recording.record import record
 from neuroattn.recording.timed_module import TimedModule
 from neuroattn.stimuli.stimulus_set import StimulusSet

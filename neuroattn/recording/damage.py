@@ -1,0 +1,160 @@
+"""What is wrong with a store: quickly, whenever one is opened, and thoroughly, when someone asks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+import zarr
+from tqdm import tqdm
+
+from neuroattn import labels
+from neuroattn.recording.contents import streamed_root
+from neuroattn.recording.layout import COMPLETE, DONE, DTYPES, TRIALS, array_at, read_trials, variables_of
+from neuroattn.recording.seal import DESCRIPTION, altered, description, is_sealed, missing, sealed_folders
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+def require_whole(store: Path) -> None:
+    """Raise if a file of a finished recording is gone: Zarr would read the fill value in its place.
+
+    Files are looked for, and none is read but the descriptions of the arrays.
+
+    Parameters
+    ----------
+    store
+        Of a streamed recording, or of a protocol. One that is not finished may lack anything; of one that an earlier
+        version finished, only chunks of activations are known to have been written.
+
+    Raises
+    ------
+    ValueError
+        Naming the first file.
+    """
+    try:
+        lost = next(_lost(store), None)
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(store, _reason(error)) from error
+    if lost is not None:
+        raise _damaged(store, f"{lost} is missing")
+
+
+def _damaged(store: Path, what: str) -> ValueError:
+    return ValueError(
+        f"store must be whole, got {str(store)!r}, which is damaged: {what}; take a copy, or delete it and record again"
+    )
+
+
+def _lost(store: Path) -> Iterator[str]:
+    if not (store / DESCRIPTION).is_file():
+        return  # no store of ours: whoever opens it says so
+    if is_sealed(store):
+        yield from missing(store, sealed_folders(store))
+    elif description(store)["attributes"].get(COMPLETE):
+        root = zarr.open_group(store, mode="r")
+        yield from missing(store, [f"{name}/{labels.ACTIVATION}" for name in variables_of(root)])
+        yield from missing(store, _coordinates(store, root))
+    else:  # a protocol's store has a sealed group a network
+        for group in sorted(path.parent for path in store.glob(f"*/{DESCRIPTION}")):
+            if is_sealed(group):
+                yield from (f"{group.name}/{file}" for file in missing(group, sealed_folders(group)))
+
+
+def unchecked(store: Path) -> str:
+    """Return in words what of a store cannot be verified, "" if there is nothing."""
+    if is_sealed(store):
+        return ""
+    if description(store)["attributes"].get(COMPLETE):
+        return "coordinates and descriptions (zarr.json), which an earlier version wrote without checksums"
+    return "descriptions (zarr.json), which are sealed when the recording is complete"
+
+
+def problems(store: Path) -> list[str]:
+    """Return what is wrong with a streamed store, a line a fault.
+
+    Every chunk is looked for and read, descriptions are compared with their digests, and the flags with the data: a
+    presentation that is flagged as done has a chunk in every variable, and coordinates; one that is not may hold
+    anything.
+    """
+    root = streamed_root(store)
+    found: list[str] = []
+    try:
+        found += altered(store, without=TRIALS) if is_sealed(store) else []
+        coordinates = _coordinates(store, root)
+        found += [f"{file} is missing" for file in missing(store, coordinates)]
+        found += _unreadable(root, coordinates)
+        done = np.asarray(array_at(root, DONE)[:])
+        for name in variables_of(root):
+            found += _chunk_problems(store, root, name, done)
+        if root.attrs.get(COMPLETE):
+            found += [] if done.all() else ["the store says that it is complete, and flags are missing"]
+        elif (known := len(read_trials(root))) < done.sum():
+            found.append(f"{done.sum()} presentations are flagged as done, and {known} have coordinates")
+        with xr.open_datatree(store, engine="zarr", consolidated=False) as tree:
+            for leaf in tree.leaves:  # the coordinates only: the values were read above, and may outgrow memory
+                leaf.to_dataset().drop_vars(labels.ACTIVATION).load()
+    except Exception as error:  # noqa: BLE001 -- of damaged files Zarr and xarray raise anything
+        found.append(f"the store cannot be read as a whole ({_reason(error)})")
+    return found
+
+
+def _coordinates(store: Path, root: zarr.Group) -> list[str]:
+    """Return the folders of everything in a store but the activations."""
+    if is_sealed(store):
+        return [folder for folder in sealed_folders(store) if not folder.endswith(f"/{labels.ACTIVATION}")]
+    going_on = TRIALS in root
+    waiting: Any = array_at(root, TRIALS).attrs[DTYPES] if going_on else ()  # columns that finishing adds
+    found = [] if going_on else [DONE]
+    for name in variables_of(root):
+        listed = str(array_at(root, f"{name}/{labels.ACTIVATION}").attrs["coordinates"]).split()
+        found += [f"{name}/{column}" for column in (labels.TIME_STEP, *listed) if column not in waiting]
+    return found
+
+
+def _unreadable(root: zarr.Group, folders: list[str]) -> Iterator[str]:
+    for folder in folders:
+        try:
+            found = root[folder]
+            if isinstance(found, zarr.Array):
+                found[:]
+        except KeyError:
+            continue  # missing
+        except Exception as error:  # noqa: BLE001 -- of damaged files Zarr raises anything
+            yield f"{folder} cannot be read ({_reason(error)})"
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def _chunk_problems(store: Path, root: zarr.Group, name: str, done: NDArray[np.bool_]) -> Iterator[str]:
+    array = array_at(root, f"{name}/{labels.ACTIVATION}")
+    if array.shape[0] != len(done):
+        yield f"{name}: {array.shape[0]} presentations, but {len(done)} flags"
+        return
+    step = array.chunks[0]
+    starts = range(0, array.shape[0], step)
+    for start in tqdm(starts, desc=name, unit="chunk", leave=False, disable=None):
+        rows = slice(start, min(start + step, len(done)))
+        which = f"{name}: presentations {start} to {rows.stop - 1}"
+        file = store / name / labels.ACTIVATION / array.metadata.encode_chunk_key((start // step, 0, 0))
+        if not done[rows].any():
+            continue  # a full disk may have cut it; it is written again
+        if not file.exists():
+            yield f"{which} are flagged as done and have no data"
+            continue
+        try:
+            values = np.asarray(array[rows])
+        except Exception as error:  # noqa: BLE001 -- of damaged files Zarr raises anything
+            yield f"{which} cannot be read ({_reason(error)})"
+            continue
+        holes = np.isnan(values).any(axis=(1, 2)) & done[rows]
+        if holes.any():
+            yield f"{name}: presentation {start + int(holes.argmax())} is not a number in places"
