@@ -7,7 +7,7 @@ import operator
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import xarray as xr
@@ -25,7 +25,7 @@ from neuroattn.recording.layout import CONSTANT, DONE, TRIALS
 from neuroattn.recording.neuroids import neuroids
 from neuroattn.recording.plan import Plan
 from neuroattn.recording.repeat import random_states_kept, require_repeatable
-from neuroattn.recording.room import choose_batch_size, require_memory
+from neuroattn.recording.room import choose_batch_size, require_block, require_memory, require_sink_memory
 from neuroattn.recording.run import PRECISIONS, Work, rehearse
 from neuroattn.recording.stream import batch_size_there, stream
 from neuroattn.recording.subject import device_of
@@ -34,7 +34,7 @@ from neuroattn.recording.units import Units
 from neuroattn.stimuli.stimulus_set import StimulusSet
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -62,6 +62,14 @@ class Sink(Protocol):
 
     def result(self) -> tuple[tuple[str, ...], pd.DataFrame, dict[str, dict[str, NDArray[Any]]]]:
         """Return dims, coordinates of the first dim, and variable → array's name → array (first, step, neuroid)."""
+
+
+@runtime_checkable
+class SizedSink(Protocol):
+    """A sink that knows beforehand what it will hold, and is asked before the first batch."""
+
+    def n_bytes(self, plan: Plan) -> dict[str, int]:
+        """Return the bytes that it will hold of each variable, at least."""
 
 
 def record(  # noqa: PLR0913 -- what a user says of a recording, each by its name
@@ -105,7 +113,8 @@ def record(  # noqa: PLR0913 -- what a user says of a recording, each by its nam
     batch_size
         Stimuli that are run at once; None chooses. It moves the values by rounding only.
     sink
-        Takes the batches; None keeps everything. `neuroattn.recording.reduce.Reduction` reduces.
+        Takes the batches; None keeps everything. `neuroattn.recording.reduce.Reduction` reduces. One with a method
+        ``n_bytes`` (`SizedSink`) is refused before the first batch if memory does not hold what it will keep.
     store
         Path of a Zarr store to stream everything into, in memory that does not grow with the stimuli. A store that was
         interrupted goes on, with the same bytes on the same kind of machine and number of threads; one that holds
@@ -168,12 +177,7 @@ def record(  # noqa: PLR0913 -- what a user says of a recording, each by its nam
     if path is not None:
         return stream(plan, path, provenance, client, batch_size_asked=asked)
     if sink is not None:
-        watched = StillConstant(plan.per_stimulus)
-        sink.begin()
-        for batch in plan.batches():
-            watched.watch(batch.activations)
-            sink.take(batch)
-        constant = watched.variables
+        constant = _pour(plan, sink)
         dims, first, arrays = sink.result()
     else:
         require_memory(plan)
@@ -188,6 +192,19 @@ def record(  # noqa: PLR0913 -- what a user says of a recording, each by its nam
             array.attrs[CONSTANT] = 1
         warnings.warn(constant_warning(name, len(stimuli)), UserWarning, stacklevel=2)
     return tree
+
+
+def _pour(plan: Plan, sink: Sink) -> Iterable[str]:
+    """Give a sink all batches; return the variables that are the same for all stimuli."""
+    require_block(plan, plan.work.batch_size)
+    if isinstance(sink, SizedSink):
+        require_sink_memory(plan, sink.n_bytes(plan))
+    watched = StillConstant(plan.per_stimulus)
+    sink.begin()
+    for batch in plan.batches():
+        watched.watch(batch.activations)
+        sink.take(batch)
+    return watched.variables
 
 
 def make_plan(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from neuroattn.recording.plan import Plan
     from neuroattn.recording.run import Batch
 
 # Names of the arrays of a reduced recording. The count is of the presentations that were kept.
@@ -75,6 +76,29 @@ class Reduction:
     def kept(self) -> dict[str, Any]:
         """What it keeps of a recording: moments by these coordinates."""
         return {"reduced_by": self.by, "reduced_keep": self.keep, "reduced_to": self.what}
+
+    def n_bytes(self, plan: Plan) -> dict[str, int]:
+        """Return the bytes that moments of each variable take, accumulated and as they are returned.
+
+        Conditions are counted in the stimulus table; where they are also of what only a run tells (``attended``), as
+        many are taken for each stimulus as those of the rehearsal had.
+        """
+        number = self._n_conditions(plan)
+        size = {MEAN: 8 + 4, VARIANCE: 8 + 4, MAXIMUM: np.dtype(plan.work.precision).itemsize + 4}
+        # A variance needs the mean.
+        of_unit = sum(size[name] for name in self.what) + (8 if self.what in ([VARIANCE], [VARIANCE, MAXIMUM]) else 0)
+        return {
+            name: number * of_unit * len(plan.work.steps[name]) * plan.work.n_units(name) for name in plan.variables
+        }
+
+    def _n_conditions(self, plan: Plan) -> int:
+        stimuli, trials = plan.stimuli.table, plan.rehearsal.presentations
+        known = [name for name in self.by if name in stimuli]
+        told = [name for name in self.by if name not in known and name in trials]
+        n_known = len(stimuli[known].drop_duplicates()) if known else 1
+        each = trials.groupby(np.arange(len(trials)) // plan.per_stimulus)
+        n_told = min(len(rows[told].drop_duplicates()) for _, rows in each) if told else 1
+        return min(n_known * n_told, plan.n_presentations)
 
     def begin(self) -> None:
         """Forget what an earlier recording left: it may have been interrupted."""

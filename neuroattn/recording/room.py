@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import psutil
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import torch
 
     from neuroattn.recording.plan import Plan
@@ -52,6 +54,17 @@ def require_memory(plan: Plan) -> None:
         raise ValueError(
             f"the recording needs {_gb(sum(needed.values()))} of memory ({_listed(needed)}), and {_gb(free)} are free; "
             f"give a store to stream to, {SUGGESTIONS}"
+        )
+
+
+def require_sink_memory(plan: Plan, held: Mapping[str, int]) -> None:
+    """Raise unless memory holds what a sink keeps of each variable; see `require_memory`."""
+    free = free_memory()
+    if sum(held.values()) > free:
+        raise ValueError(
+            f"sink must fit in memory, got one that needs {_gb(sum(held.values()))} or more for "
+            f"{plan.n_presentations:,} presentations ({_listed(dict(held))}), and {_gb(free)} are free; reduce by "
+            "coordinates of fewer values, or record fewer steps, variables or units"
         )
 
 

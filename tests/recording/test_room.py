@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ import torch
 
 from neuroattn.recording import record as record_module
 from neuroattn.recording import room
+from neuroattn.recording.plan import Plan
 from neuroattn.recording.record import make_plan, record
+from neuroattn.recording.reduce import Reduction
 from neuroattn.recording.units import Units
 
 NAMES = ["stage1/response", "readout/logits"]
@@ -43,6 +46,71 @@ def test_a_recording_that_does_not_fit_in_memory_is_refused_with_numbers(monkeyp
         record(network, stimuli, NAMES)
     kept = record(network, stimuli, NAMES, [2], units={"stage1/response": Units(channels=[1])})  # as it suggests
     assert kept["stage1/response"]["activation"].shape == (8, 1, 120)
+
+
+class Keeps:
+    """A sink that counts how often it was given anything."""
+
+    kept: ClassVar[dict[str, str]] = {}
+
+    def __init__(self):
+        self.calls = []
+
+    def begin(self):
+        self.calls.append("begin")
+
+    def take(self, batch):
+        self.calls.append(batch)
+
+
+class KeepsMuch(Keeps):
+    def n_bytes(self, plan):
+        return dict.fromkeys(plan.variables, 40_000_000)
+
+
+def test_a_reduction_that_does_not_fit_in_memory_is_refused_with_numbers(monkeypatch, network, stimuli):
+    monkeypatch.setattr(room, "free_memory", lambda: 60_000)
+    n = {"stage1/response": 4 * 5 * 3 * 10 * 12, "readout/logits": 4 * 5 * 7}  # conditions, steps, units
+    text = (
+        f"sink must fit in memory, got one that needs {sum(n.values()) * 32 / 1e6:.2f} MB or more for 8 presentations "
+        f"(stage1/response {n['stage1/response'] * 32 / 1e6:.2f} MB, readout/logits 0.00 MB), and 0.06 MB are free; "
+        "reduce by coordinates of fewer values, or record fewer steps, variables or units"
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(Plan, "batches", None)  # it is refused before the first
+        with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+            record(network, stimuli, NAMES, batch_size=1, sink=Reduction(["stimulus_id"]))
+    tree = record(network, stimuli, NAMES, [2], batch_size=1, sink=Reduction(["odd"]))
+    assert tree["stage1/response"]["mean"].shape == (2, 1, 360)
+
+
+@pytest.mark.parametrize(
+    ("by", "what", "conditions", "of_unit"),
+    [
+        (["odd"], ("mean",), 2, 12),
+        (["odd", "phase"], ("variance",), 2, 20),
+        (["cued"], ("maximum",), 2, 8),
+        (["stimulus_id", "phase", "cued"], ("mean", "variance", "maximum"), 8, 32),
+        (["stimulus_id", "correct"], ("variance", "maximum"), 4, 28),  # at least
+        (["no_such"], ("mean",), 1, 12),  # which the reduction refuses itself
+    ],
+)
+def test_what_a_reduction_takes(network, stimuli, by, what, conditions, of_unit):
+    plan = make_plan(network, stimuli, NAMES, [1, 3], design="cued", batch_size=2)
+    found = Reduction(by, what=what).n_bytes(plan)
+    assert found == {"stage1/response": conditions * of_unit * 2 * 360, "readout/logits": conditions * of_unit * 2 * 7}
+
+
+def test_a_sink_of_ones_own_is_asked_too(monkeypatch, network, stimuli):
+    monkeypatch.setattr(room, "free_memory", lambda: 60_000_000)
+    sink = KeepsMuch()
+    with pytest.raises(ValueError, match=r"^sink must fit in memory, got one that needs 0\.08 GB or more for 8 pres"):
+        record(network, stimuli, NAMES, sink=sink)
+    assert sink.calls == []
+    monkeypatch.setattr(room, "free_memory", lambda: 1000)
+    with pytest.raises(ValueError, match=r"^batch_size must leave room in memory, got 2, which needs 0\.03 MB at a t"):
+        record(network, stimuli, NAMES, batch_size=2, sink=(sink := Keeps()))
+    assert sink.calls == []
 
 
 def test_memory_is_that_of_the_container(monkeypatch, tmp_path):
