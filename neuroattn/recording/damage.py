@@ -12,7 +12,15 @@ from tqdm import tqdm
 from neuroattn import labels
 from neuroattn.recording.contents import streamed_root
 from neuroattn.recording.layout import COMPLETE, DONE, DTYPES, TRIALS, array_at, read_trials, variables_of
-from neuroattn.recording.seal import DESCRIPTION, altered, description, is_sealed, missing, sealed_folders
+from neuroattn.recording.seal import (
+    DESCRIPTION,
+    altered,
+    description,
+    has_checksums,
+    is_sealed,
+    missing,
+    sealed_folders,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +77,8 @@ def _lost(store: Path) -> Iterator[str]:
 def unchecked(store: Path) -> str:
     """Return in words what of a store cannot be verified, "" if there is nothing."""
     if is_sealed(store):
-        return ""
+        plain = not all(has_checksums(store / folder) for folder in sealed_folders(store))
+        return "coordinates that an earlier version wrote without checksums" if plain else ""
     if description(store)["attributes"].get(COMPLETE):
         return "coordinates and descriptions (zarr.json), which an earlier version wrote without checksums"
     return "descriptions (zarr.json), which are sealed when the recording is complete"
