@@ -103,7 +103,7 @@ def chunk_keys(array: Path) -> Iterator[str]:
 def has_checksums(folder: Path) -> bool:
     """Return whether damage of an array's chunks is noticed; of a group, which has none, True."""
     about = description(folder)
-    return about["node_type"] != "array" or about["codecs"][-1]["name"] == "crc32c"
+    return bool(about["node_type"] != "array" or about["codecs"][-1]["name"] == "crc32c")
 
 
 def description(folder: Path) -> dict[str, Any]:
