@@ -1,12 +1,15 @@
 """From a configuration's dataclass to a command: its options, its YAML file, its errors and exit statuses.
 
-Exit status 0: done; 2: the user's input was wrong, one line on standard error; 130: interrupted.
+Exit status 0: done; 2: the user's input was wrong, one line on standard error; 130: interrupted; 141: nobody reads the
+output any more (``| head``), and what was written to files is kept.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+import re
 import sys
 import typing
 from pathlib import Path
@@ -14,15 +17,23 @@ from typing import Any, NoReturn, TypeVar
 
 import jsonargparse
 
-from neuroattn.options import allowed
+from neuroattn.options import allowed, printable, shortened, shown, suggestion
+from neuroattn.yaml_file import read_yaml
 
 if typing.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 Config = TypeVar("Config")
 
 # What a user can get wrong: a value, a file, a place to write, a download, options under which training diverges.
 USER_ERRORS = (ValueError, OSError, FloatingPointError)
+READER_LEFT = 141  # as a shell tells of programs that the closed pipe ended
+LONGEST_LINE = 2000  # characters of an error; lists of names may be long
+# What torch says in a RuntimeError, and NumPy in a ValueError, of more than there can be.
+_TOO_LARGE = re.compile(
+    r"can't allocate memory|out of memory|size calculation overflowed|array is too big|Maximum allowed dimension",
+    re.IGNORECASE,
+)
 
 
 class _Parser(jsonargparse.ArgumentParser):
@@ -31,12 +42,30 @@ class _Parser(jsonargparse.ArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print the error in one line and leave with status 2."""
         del ex
-        stop(f"{' '.join(message.split())} (see --help)")
+        options = [option[2:] for action in self._actions for option in action.option_strings if option[:2] == "--"]
+        stop(f"{message}{_meant(message, options)} (see --help)")
+
+
+def tell(text: str) -> None:
+    """Print a line or more of a command's output; leave quietly if nobody reads it any more."""
+    with _reader_may_leave():
+        print(printable(text), flush=True)  # noqa: T201 -- a command speaks to its user
+
+
+@contextlib.contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        # What is left in the buffer must go somewhere when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(READER_LEFT) from None
 
 
 def stop(message: str) -> NoReturn:
     """Leave with status 2 after one line on standard error."""
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201 -- a command speaks to its user
+    with contextlib.suppress(BrokenPipeError):
+        print(f"error: {shortened(message, LONGEST_LINE)}", file=sys.stderr)  # noqa: T201 -- a command speaks to its user
     raise SystemExit(2)
 
 
@@ -66,7 +95,14 @@ def read_options(config_class: type[Config], argv: Sequence[str] | None, *, prog
         _add_option(parser, field, hints[field.name])
     for recipe in _recipes(sys.argv[1:] if argv is None else argv):
         _check_recipe(recipe, fields, hints)
-    values = parser.parse_args(argv).as_dict()
+    with _reader_may_leave():
+        try:
+            values = parser.parse_args(argv).as_dict()
+        except SystemExit:
+            sys.stdout.flush()  # the help
+            raise
+        except OverflowError:
+            stop("numbers must be of a size that a computer has, got one of hundreds of digits; write a smaller one")
     given = {name: values[name] for name in fields}
     try:
         return config_class(**{key: tuple(v) if isinstance(v, list) else v for key, v in given.items()})
@@ -84,14 +120,36 @@ def run_command(command: Callable[[], None], *, interrupted: Callable[[], str]) 
     interrupted
         Says, after an interrupt, what was kept and how to go on.
     """
+    # No figure needs a window: what Jupyter exports for its own may not even be installed here.
+    os.environ["MPLBACKEND"] = "agg"
     try:
         command()
+    except MemoryError as error:
+        stop(_no_memory(error))
+    except RuntimeError as error:
+        if not _TOO_LARGE.search(str(error)):
+            raise
+        stop(_no_memory(error))
     except USER_ERRORS as error:
-        stop(str(error))
+        stop(_no_memory(error) if _TOO_LARGE.search(str(error)) else str(error))
     except KeyboardInterrupt:
         print(f"interrupted: {interrupted()}", file=sys.stderr)  # noqa: T201 -- a command speaks to its user
         raise SystemExit(130) from None
     raise SystemExit(0)
+
+
+def _meant(message: str, options: Iterable[str]) -> str:
+    """Return the question whether another option was meant, where a parser's message is about an unknown one."""
+    if not message.startswith("unrecognized arguments: "):
+        return ""
+    given = [argument[2:].partition("=")[0] for argument in message.split() if argument.startswith("--")]
+    return next((text for name in given if (text := suggestion(name, options, "--"))), "")
+
+
+def _no_memory(error: Exception) -> str:
+    """Return what is said of a computation that memory did not hold."""
+    reason = f" ({shortened(str(error), 200)})" if str(error) else ""
+    return f"memory does not hold what was asked for{reason}; lower the options that say how many or how large"
 
 
 class _HelpFormatter(jsonargparse.DefaultHelpFormatter):
@@ -143,30 +201,25 @@ def _check_recipe(name: str, options: Mapping[str, dataclasses.Field[Any]], hint
         stop(f"config must be a YAML file of options, got {name!r}, which holds {what}; write lines of OPTION: VALUE")
     for key, value in content.items():
         if key not in options:
-            stop(f"Option {str(key)!r} is not accepted (see --help)")
+            stop(f"Option {shown(str(key))} is not accepted{suggestion(str(key), options)} (see --help)")
         optional = type(None) in typing.get_args(hints[key])
         if _holds_several(hints[key]) and not isinstance(value, list) and not (value is None and optional):
             example: Any = options[key].default or [] if value is None or isinstance(value, dict) else [value]
-            found = "nothing" if value is None else repr(value)
-            stop(f"{key} must be a list in {name!r}, got {found}; write {key}: [{', '.join(map(str, example))}]")
+            found = "nothing" if value is None else shown(value)
+            write = f"{key}: [{shortened(', '.join(map(str, example)))}]"
+            stop(f"{key} must be a list in {name!r}, got {found}; write {write}")
         # The parser takes a single line without a value for no option at all.
         if value is None and (len(content) == 1 or not optional):
             stop(f"{key} must have a value in {name!r}, got nothing; give it one or leave the line out")
 
 
 def _read_recipe(name: str) -> Any:
-    import yaml
-
     path = Path(os.path.expanduser(name))  # noqa: PTH111 -- as the parser does it: Path's own may raise
     if not path.is_file():
         stop(f"config must be a YAML file that exists, got {name!r}; check the path")
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return read_yaml(path)
     except OSError as error:
         stop(f"config must be a YAML file that can be read, got {name!r} ({error.strerror}); check its permissions")
-    except yaml.MarkedYAMLError as error:
-        line = "" if error.problem_mark is None else f" in line {error.problem_mark.line + 1}"
-        stop(f"config must be a whole YAML file, got {name!r} ({error.problem}{line}); correct it")
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError):
-        # Bytes that are no text, or a tag such as !!int before what is no integer.
-        stop(f"config must be a whole YAML file, got {name!r}, which cannot be understood; correct it")
+    except ValueError as error:
+        stop(f"config must be a whole YAML file, got {name!r}{error}; correct it")

@@ -6,11 +6,15 @@ The command line, its help, and the YAML recipe are all derived from the fields 
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 import reprlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neuroattn.local_path import expanded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LONGEST = 80  # characters of a value in an error
 
@@ -73,7 +77,8 @@ def check_options(config: Any) -> None:
             object.__setattr__(config, field.name, settled)  # frozen for everyone else
         for item in value if isinstance(value, tuple) else (value,):
             if item is not None and not _holds(item, field):
-                raise ValueError(f"{field.name} must be {allowed(field)}, got {item}")
+                got = shortened(item) if isinstance(item, str) else shown(item)
+                raise ValueError(f"{field.name} must be {allowed(field)}, got {got}")
 
 
 def _expanded(name: str, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
@@ -91,7 +96,7 @@ def _holds(value: Any, field: dataclasses.Field[Any]) -> bool:
 
 
 def printable(text: str) -> str:
-    """Return a text with its control characters escaped, but for ends of lines and tabs: a terminal would obey them."""
+    """Return a text whose control characters are escaped, but for ends of lines and tabs; a terminal obeys them."""
     if all(character.isprintable() or character in "\n\t" for character in text):
         return text
     return "".join(
@@ -113,6 +118,12 @@ def shown(value: object) -> str:
         return shortened(_SHORT.repr(value))
     except ValueError:  # Python writes no integer of thousands of digits
         return "a number of thousands of digits"
+
+
+def suggestion(name: str, known: Iterable[str], dashes: str = "") -> str:
+    """Return the question whether another name was meant, "" where none is near; `dashes` stand before it."""
+    near = difflib.get_close_matches(name.replace("-", "_"), [*known], n=1)
+    return f"; did you mean {dashes}{near[0]}?" if near else ""
 
 
 _SHORT = reprlib.Repr()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from neuroattn.command_line import read_options, run_command, stop
+from neuroattn.command_line import read_options, run_command, stop, tell
 from neuroattn.options import check_options, option
 
 ENVIRONMENT = dict(os.environ) | {"PYTHONPATH": str(Path(__file__).resolve().parents[1]), "COLUMNS": "200"}
@@ -20,6 +20,8 @@ COMMANDS = {
     "neuroattn.training digits": ("neuroattn.training.config", "DigitsConfig"),
     "neuroattn.evaluation digits": ("neuroattn.evaluation.config", "DigitsConfig"),
     "neuroattn.experiments.tuning": ("neuroattn.experiments.tuning", "Config"),
+    "neuroattn.experiments.reproduce": ("neuroattn.experiments.reproduce", "Config"),
+    "neuroattn.figures training": ("neuroattn.figures.__main__", "TrainingConfig"),
 }
 
 
@@ -86,7 +88,16 @@ def test_what_is_printed_can_be_read_again(capsys, tmp_path):
         (["--counts", "3", "0"], "counts must be at least 1, got 0"),
         (["--colour", "green"], "colour must be one of red, blue, got green"),
         (["--shape", "round"], "unrecognized arguments: --shape round (see --help)"),
-        (["--stren", "0.5"], "unrecognized arguments: --stren 0.5 (see --help)"),
+        (["--stren", "0.5"], "unrecognized arguments: --stren 0.5; did you mean --strength? (see --help)"),
+        (["--name=x"], "unrecognized arguments: --name=x; did you mean --names? (see --help)"),
+        (["--print-config"], "unrecognized arguments: --print-config; did you mean --print_config? (see --help)"),
+        (["--counts", "-" + "9" * 400], f"counts must be at least 1, got -{'9' * 37}...{'9' * 39}"),
+        (
+            ["--strength", "9" * 400],
+            "numbers must be of a size that a computer has, got one of hundreds of digits; write a smaller one",
+        ),
+        (["--colour", "gr\x1b[31m\neen"], "colour must be one of red, blue, got gr\\x1b[31m een"),
+        (["--colour", "x" * 10_000], f"colour must be one of red, blue, got {'x' * 53}…{'x' * 26}"),
         (["3"], "unrecognized arguments: 3 (see --help)"),
         (["--counts"], "argument --counts: expected at least one argument (see --help)"),
         (["--config", "/no/such.yaml"], "config must be a YAML file that exists, got '/no/such.yaml'; check the path"),
@@ -98,6 +109,8 @@ def test_errors(capsys, argv, text):
 
 NO_OPTIONS = "config must be a YAML file of options, got 'r.yaml', which holds {}; write lines of OPTION: VALUE"
 DAMAGED = "config must be a whole YAML file, got 'r.yaml'"
+# Billions of values in ten lines.
+BOMB = "names: &a0 [x, y]\n" + "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10))
 NO_VALUE = "{} must have a value in 'r.yaml', got nothing; give it one or leave the line out"
 
 
@@ -109,7 +122,17 @@ NO_VALUE = "{} must have a value in 'r.yaml', got nothing; give it one or leave 
         ("counts: 7", "counts must be a list in 'r.yaml', got 7; write counts: [7]"),
         ("strength: 0.5\ncounts:", "counts must be a list in 'r.yaml', got nothing; write counts: [3, 5]"),
         ("names: {x: 1}", "names must be a list in 'r.yaml', got {'x': 1}; write names: [a, b]"),
-        ("strength: 0.5\ncolor: red", "Option 'color' is not accepted (see --help)"),
+        ("strength: 0.5\ncolor: red", "Option 'color' is not accepted; did you mean colour? (see --help)"),
+        (f"{'x' * 500}: red", f"Option '{'x' * 37}...{'x' * 38}' is not accepted (see --help)"),
+        (
+            f"names: {'x' * 10_000}",
+            "names must be a list in 'r.yaml', got '{}...{}'; write names: [{}…{}]".format(
+                "x" * 37, "x" * 38, "x" * 53, "x" * 26
+            ),
+        ),
+        ("names: &a [x]\ncounts: [3, *a]", f"{DAMAGED} (found an alias (*), which is not taken in line 2); correct it"),
+        (BOMB, f"{DAMAGED} (found an alias (*), which is not taken in line 2); correct it"),
+        (f"names: [{'x, ' * 40_000}]", f"{DAMAGED}, which is longer than 100,000 bytes; correct it"),
         ("config: r.yaml", "Option 'config' is not accepted (see --help)"),
         ("3: 4", "Option '3' is not accepted (see --help)"),
         ("", NO_OPTIONS.format("nothing")),
@@ -159,6 +182,9 @@ def test_a_recipe_without_a_file(capsys, argv):
     assert refused(capsys, *argv) == "error: argument --config: expected one argument (see --help)\n"
 
 
+NO_MEMORY = "error: memory does not hold what was asked for{}; lower the options that say how many or how large\n"
+
+
 @pytest.mark.parametrize(
     ("error", "status", "text"),
     [
@@ -170,6 +196,17 @@ def test_a_recipe_without_a_file(capsys, argv):
         ),
         (FloatingPointError("the loss is not finite"), 2, "error: the loss is not finite\n"),
         (ConnectionError("no mirror"), 2, "error: no mirror\n"),
+        (MemoryError("Unable to allocate 745. GiB"), 2, NO_MEMORY.format(" (Unable to allocate 745. GiB)")),
+        (MemoryError(), 2, NO_MEMORY.format("")),
+        (
+            RuntimeError("[enforce fail]: can't allocate memory"),
+            2,
+            NO_MEMORY.format(" ([enforce fail]: can't allocate memory)"),
+        ),
+        (RuntimeError("CUDA out of memory. Tried"), 2, NO_MEMORY.format(" (CUDA out of memory. Tried)")),
+        (ValueError("Maximum allowed dimension"), 2, NO_MEMORY.format(" (Maximum allowed dimension)")),
+        (ValueError("a\x1b[2Jb\u202e"), 2, "error: a\\x1b[2Jb\\u202e\n"),
+        (ValueError("x" * 10**7), 2, f"error: {'x' * 1333}…{'x' * 666}\n"),
         (KeyboardInterrupt(), 130, "interrupted: half is kept\n"),
         (None, 0, ""),
     ],
@@ -185,12 +222,64 @@ def test_exit_statuses(capsys, error, status, text):
     assert capsys.readouterr() == ("", text)
 
 
-def test_a_mistake_of_ours_is_not_hidden():
+@pytest.mark.parametrize("error", [KeyError("ours"), RuntimeError("ours")])
+def test_a_mistake_of_ours_is_not_hidden(error):
     def command():
-        raise KeyError("ours")
+        raise error
 
-    with pytest.raises(KeyError, match=r"^'ours'$"):
+    with pytest.raises(type(error), match="ours"):
         run_command(command, interrupted=str)
+
+
+def test_what_is_told_cannot_drive_the_terminal(capsys):
+    tell("a\x1b]0;title\x07\n\tb\r\u202e é ≥ 1")
+    assert capsys.readouterr() == ("a\\x1b]0;title\\x07\n\tb\\r\\u202e é ≥ 1\n", "")
+
+
+TALKATIVE = """
+from pathlib import Path
+from neuroattn.command_line import run_command, tell
+
+def command():
+    Path("kept").touch()
+    for number in range(100_000):
+        tell(f"line {number}")
+
+run_command(command, interrupted=str)
+"""
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_seen_enough(tmp_path, unbuffered):
+    command = [sys.executable, "-c", TALKATIVE]
+    environment = ENVIRONMENT | {"PYTHONUNBUFFERED": unbuffered}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "line 0\n"
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
+    assert (tmp_path / "kept").exists()
+
+
+@pytest.mark.parametrize("arguments", [["digits", "--help"], ["digits", "--print_config"], ["--help"]])
+def test_help_that_nobody_reads(arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "neuroattn.evaluation", *arguments]
+    done = subprocess.run(command, env=ENVIRONMENT, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert done.returncode in {0, 141}  # the parser may not tell that its help went nowhere
+    assert done.stderr == ""
+
+
+def test_no_figure_needs_the_backend_that_jupyter_exports():
+    draw = "from matplotlib.figure import Figure; Figure().savefig('/dev/null', format='png')"
+    command = f"import neuroattn.command_line as c; c.run_command(lambda: exec({draw!r}), interrupted=str)"
+    environment = ENVIRONMENT | {"MPLBACKEND": "module://not.installed.backend"}
+    done = subprocess.run([sys.executable, "-c", command], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_stop_is_one_line(capsys):

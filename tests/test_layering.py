@@ -9,15 +9,8 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "neuroattn"
 ROOT = {
-    "labels",
-    "local_path",
-    "options",
-    "provenance",
-    "device",
-    "command_line",
-    "run_folder",
-    "output_file",
-    "dask_client",
+    *("labels", "options", "provenance", "device", "command_line", "run_folder", "output_file", "dask_client"),
+    *("local_path", "memory", "yaml_file"),
 }
 # What each folder may import beside itself and the modules of the root.
 ALLOWED = {
@@ -40,7 +33,7 @@ ALLOWED_IN_MODULE = {
 # The root imports nothing of ours, but for these.
 ALLOWED_IN_ROOT = {
     "provenance": {"neuroattn"},
-    "command_line": {"neuroattn.options"},
+    "command_line": {"neuroattn.options", "neuroattn.yaml_file"},
     "options": {"neuroattn.local_path"},
     "run_folder": {"neuroattn.local_path"},
 }

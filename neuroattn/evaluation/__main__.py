@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from neuroattn.command_line import read_options, run_command, stop
+from neuroattn.command_line import read_options, run_command, stop, tell
 from neuroattn.evaluation.config import CardConfig, DigitsConfig, ScenesCardConfig, ScenesConfig
 
 PROG = "python -m neuroattn.evaluation"
@@ -33,7 +33,7 @@ Each has --help."""
 def main(argv: list[str]) -> None:
     """Run the command with the arguments after the program's name."""
     if argv[:1] in (["-h"], ["--help"], []):
-        print(USAGE)
+        tell(USAGE)
         raise SystemExit(0 if argv else 2)
     if argv[0] == "digits":
         digits = read_options(DigitsConfig, argv[1:], prog=f"{PROG} digits", description=DIGITS)
@@ -55,25 +55,25 @@ def main(argv: list[str]) -> None:
 def _evaluate(config: DigitsConfig) -> None:
     from neuroattn.evaluation.run import evaluate_digits
 
-    evaluate_digits(config, print)
+    evaluate_digits(config, tell)
 
 
 def _evaluate_scenes(config: ScenesConfig) -> None:
     from neuroattn.evaluation.scenes_run import evaluate_on_scenes
 
-    evaluate_on_scenes(config, print)
+    evaluate_on_scenes(config, tell)
 
 
 def _write_card(config: CardConfig) -> None:
     from neuroattn.evaluation.run import write_card
 
-    write_card(config, print)
+    write_card(config, tell)
 
 
 def _write_scenes_card(config: ScenesCardConfig) -> None:
     from neuroattn.evaluation.scenes_run import write_scenes_card
 
-    write_scenes_card(config, print)
+    write_scenes_card(config, tell)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from neuroattn.command_line import read_options, run_command
+from neuroattn.command_line import read_options, run_command, tell
 from neuroattn.options import option
 from neuroattn.run_folder import is_free, run_folder, unwritable
 
@@ -110,7 +110,7 @@ def main(protocol: Protocol[C], argv: Sequence[str] | None = None) -> None:
     def command() -> None:
         tables = run(protocol, config, folder)
         for line in (*tables.findings, "", f"results in {folder}"):
-            print(line)  # noqa: T201 -- a command speaks to its user
+            tell(line)
 
     run_command(command, interrupted=lambda: f"the recordings of whole networks are kept in {folder}{again}")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuroattn import labels
-from neuroattn.command_line import read_options, run_command
+from neuroattn.command_line import read_options, run_command, tell
 from neuroattn.experiments.protocol import ProtocolConfig
 from neuroattn.options import check_options, option
 from neuroattn.run_folder import is_free, occupied, run_folder, unwritable
@@ -98,15 +98,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     folder = run_folder(config.out, "reproduce")
 
     def command() -> None:
-        table = reproduce(config, folder, _say)
+        table = reproduce(config, folder, tell)
         counts = table["verdict"].value_counts()
         shown = table.drop(columns=["source", "explanation"]).round(4)
-        _say(shown.to_string(index=False, na_rep="–", max_colwidth=70))
-        _say("")
+        tell(shown.to_string(index=False, na_rep="–", max_colwidth=70))
+        tell("")
         for explanation, rows in table[table["explanation"] != ""].groupby("explanation", sort=False):
-            _say(f"{'; '.join(rows['name'])}\n    {explanation}")
-        _say("")
-        _say(", ".join(f"{number} {verdict}" for verdict, number in counts.items()) + f"; results in {folder}")
+            tell(f"{'; '.join(rows['name'])}\n    {explanation}")
+        tell("")
+        tell(", ".join(f"{number} {verdict}" for verdict, number in counts.items()) + f"; results in {folder}")
 
     run_command(command, interrupted=lambda: "nothing was kept")
 
@@ -361,10 +361,6 @@ def _of_sweep(entry: Mapping[str, Any], last: pd.DataFrame) -> list[float]:
 
     rows = last[np.isclose(last["learning_rate"], entry["learning_rate"]) & (last["phi"] == entry["phi"])]
     return list(rows["validation_accuracy"].astype(float))
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)  # noqa: T201 -- a command speaks to its user
 
 
 if __name__ == "__main__":

@@ -131,7 +131,7 @@ def stimuli(config: Config) -> StimulusSet:
 
 def _beside_an_object(config: Config) -> StimulusSet:
     """Return the bars beside the larger object of a scene that is drawn at random."""
-    from neuroattn.recording.room import free_memory
+    from neuroattn.memory import free_memory
     from neuroattn.stimuli.scene_bars import bar_and_object, on_the_right, scene_tuning_grid
     from neuroattn.stimuli.stimulus_set import StimulusSet
 

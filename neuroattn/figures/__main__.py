@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuroattn.command_line import read_options, run_command, stop
+from neuroattn.command_line import read_options, run_command, stop, tell
 from neuroattn.local_path import local_path
 from neuroattn.options import check_options, option
 from neuroattn.run_folder import unwritable
@@ -70,7 +70,7 @@ class TrainingConfig:
 def main(argv: list[str]) -> None:
     """Run the command with the arguments after the program's name."""
     if argv[:1] in (["-h"], ["--help"], []):
-        print(f"usage: {PROG} training RUN... [options]\n\n  training  {TRAINING}\n\nSee {PROG} training --help.")
+        tell(f"usage: {PROG} training RUN... [options]\n\n  training  {TRAINING}\n\nSee {PROG} training --help.")
         raise SystemExit(0 if argv else 2)
     if argv[0] != "training":
         stop(f"what to draw must be training, got {argv[0]!r}")
@@ -116,7 +116,7 @@ def draw_training(runs: list[Path], config: TrainingConfig) -> None:
         for kind in ("png", "svg"):
             figure.savefig(folder / f"{name}.{kind}", dpi=300)
     number = f"{len(weights)} network{'s' if len(weights) > 1 else ''}"
-    print(f"{number}; {', '.join(figures)} (.png, .svg) in {folder}{missing}")
+    tell(f"{number}; {', '.join(figures)} (.png, .svg) in {folder}{missing}")
 
 
 def read_runs(runs: list[Path]) -> tuple[pd.DataFrame, list[Path]]:

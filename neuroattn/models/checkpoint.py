@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from neuroattn.local_path import local_path
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.models.metadata import FORMAT, configured, own_metadata, require_weights
+from neuroattn.models.name import require_name
 from neuroattn.models.published import read_published
 from neuroattn.models.state_hash import state_hash
 from neuroattn.options import shortened
@@ -62,10 +63,16 @@ def load_model(name: str | Path, *, device: str | torch.device = "cpu", strength
     Raises
     ------
     ValueError
-        If the name is unknown, or the file is not a checkpoint or is damaged.
+        If the name is unknown, or the file is not a checkpoint, is damaged, or calls the network what no network may
+        be called (`neuroattn.models.name`).
     """
     path = checkpoint_path(name)
     network = _load_published(path) if path.suffix == ".pt" else _load_own(path)
+    try:
+        require_name(network.name)
+    except ValueError as error:
+        how = "rename the file" if path.suffix == ".pt" else "save it under another one"
+        raise ValueError(f"model {str(path)!r} has a name that cannot be used: {error}; {how}") from error
     if strength is not None:
         network = network.with_strength(strength)
     return network.to(device).eval()
@@ -116,7 +123,13 @@ def save_model(
         What JSON can hold of how the weights came about: options, data, metrics.
     provenance
         Code version, commit, library versions.
+
+    Raises
+    ------
+    ValueError
+        If the network has a name under which it could not be loaded again.
     """
+    require_name(network.name)
     metadata = {
         "format": FORMAT,
         "name": network.name,

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from neuroattn.command_line import read_options, run_command, stop
+from neuroattn.command_line import read_options, run_command, stop, tell
 from neuroattn.local_path import local_path
 from neuroattn.recording.make import MakeConfig, make
 
@@ -33,7 +33,7 @@ def main(argv: list[str]) -> None:
     if argv[:1] == ["make"]:
         config = read_options(MakeConfig, argv[1:], prog=f"{PROG} make", description=MAKE)
         run_command(
-            lambda: print(make(config)),
+            lambda: tell(make(config)),
             interrupted=lambda: f"what was recorded is kept in {config.store or 'no store'}; the same command goes on",
         )
     parser = _Parser(prog=PROG, description="Make recordings on disk, and look into them.")
@@ -58,17 +58,17 @@ def show(store: Path, *, verify: bool) -> None:
 
     found = problems(store) if verify else []
     try:
-        print(summary(store))
+        tell(summary(store))
     except ValueError:
         if not found:
             raise
     if found:
         more = [] if len(found) <= MOST_LINES else [f"and {len(found) - MOST_LINES:,} more"]
-        print("\n".join(["damaged:", *(f"  {line}" for line in [*found[:MOST_LINES], *more])]))
+        tell("\n".join(["damaged:", *(f"  {line}" for line in [*found[:MOST_LINES], *more])]))
         raise SystemExit(1)
     if verify:
         left = unchecked(store)
-        print(f"verified: every chunk is readable{f'; not checked: {left}' if left else ''}")
+        tell(f"verified: every chunk is readable{f'; not checked: {left}' if left else ''}")
 
 
 if __name__ == "__main__":

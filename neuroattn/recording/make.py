@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neuroattn.command_line import tell
 from neuroattn.dask_client import dask_client
 from neuroattn.options import check_options, option
 
@@ -122,7 +123,7 @@ def make(config: MakeConfig) -> str:
         return needed
     settings = {"seed": config.seed, "source": _source(config)}
     with _client(config) as client:
-        print(needed, flush=True)  # noqa: T201 -- a command speaks to its user
+        tell(needed)
         tree = record(
             model,
             stimuli,
@@ -194,8 +195,8 @@ def _stimuli(config: MakeConfig, model: GatedNetwork) -> StimulusSet:
 
 def _scenes(config: MakeConfig, model: GatedNetwork, images: str, annotations: str) -> StimulusSet:
     """Return scenes at the size that the network takes."""
+    from neuroattn.memory import free_memory
     from neuroattn.models.checkpoint import class_names
-    from neuroattn.recording.room import free_memory
     from neuroattn.stimuli.coco import SUPERCATEGORIES
     from neuroattn.stimuli.scenes import load_scenes, require_classes, tell_notes
 
@@ -207,7 +208,7 @@ def _scenes(config: MakeConfig, model: GatedNetwork, images: str, annotations: s
     )
     known = class_names(config.model) or SUPERCATEGORIES  # the paper's files do not tell theirs
     require_classes(scenes.classes, config.labels, known, model.config.classes, model.name, annotations)
-    tell_notes(scenes, print)
+    tell_notes(scenes, tell)
     scenes = scenes.select(slice(config.composites))
     needed, free = len(scenes) * (1 + scenes.n_objects) * channels * height * width * 4, free_memory() // 2
     if needed > free:

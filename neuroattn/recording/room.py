@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
+from neuroattn.memory import free_memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     import torch
 
@@ -19,20 +19,6 @@ if TYPE_CHECKING:
 CPU_STEP_BYTES, CPU_BATCH = 32 * 2**20, 256
 GPU_SHARE, GPU_BATCH = 0.25, 1024
 SUGGESTIONS = "record fewer steps, variables, stimuli or units, in float16, or reduce while recording"
-
-
-def free_memory() -> int:
-    """Return the bytes of memory that this process may still take, within the limit of its container if it has one."""
-    free = int(psutil.virtual_memory().available)
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit, used = (int((group / f"memory.{name}").read_text()) for name in ("max", "current"))
-        # What a file is cached in is given back when memory is needed.
-        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        cached = int(stat["inactive_file"]) + int(stat["active_file"])
-    except (OSError, ValueError, KeyError):  # no such container, or "max"
-        return free
-    return min(free, max(0, limit - used + cached))
 
 
 def free_disk(store: Path) -> int:

@@ -9,6 +9,7 @@ import xarray as xr
 import zarr
 
 from neuroattn.local_path import local_path
+from neuroattn.models.name import require_name
 from neuroattn.recording.damage import require_whole
 from neuroattn.recording.seal import CHECKED, seal
 
@@ -34,8 +35,7 @@ def write_model(tree: xr.DataTree, store: Path, model: str) -> None:
     ValueError
         If the name cannot be a group's, or the store holds a recording of that name.
     """
-    if "/" in model or not model.strip("."):
-        raise ValueError(f"model must have a name without a slash to be recorded, got {model!r}; rename it")
+    require_name(model)
     if (store / model).exists():
         raise ValueError(f"store {str(store)!r} holds a recording of {model!r} already; write to another store")
     unfinished = store.with_name(f"{store.name}.{model}.part")

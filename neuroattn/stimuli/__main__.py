@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neuroattn.command_line import read_options, run_command, stop
+from neuroattn.command_line import read_options, run_command, stop, tell
 from neuroattn.output_file import require_new, require_picture
 from neuroattn.stimuli.coco_download import SETS, download
 from neuroattn.stimuli.config import CacheConfig, DownloadConfig, IndexConfig, ShowConfig
@@ -37,7 +37,7 @@ Each has --help."""
 def main(argv: list[str]) -> None:
     """Run the command with the arguments after the program's name."""
     if argv[:1] in (["-h"], ["--help"], []) or argv[1:2] in (["-h"], ["--help"]):
-        print(USAGE)
+        tell(USAGE)
         raise SystemExit(0 if argv else 2)
     if argv[0] != "scenes":
         stop(f"what to make ready must be scenes, got {argv[0]!r}")
@@ -68,9 +68,9 @@ def _index(config: IndexConfig) -> None:
     require_new("out", config.out)
     rule = Rule(least_area=config.least_area, most_overlap=config.most_overlap, n_objects=config.n_objects)
     index = load_index(config.annotations, config.cache, rule)
-    tell_notes(index, print)
-    print(f"{index.n_scenes:,} scenes in {index.annotations} (SHA-256 {index.sha256[:12]}), objects by supercategory:")
-    print(index.objects["supercategory"].value_counts().to_string())
+    tell_notes(index, tell)
+    tell(f"{index.n_scenes:,} scenes in {index.annotations} (SHA-256 {index.sha256[:12]}), objects by supercategory:")
+    tell(index.objects["supercategory"].value_counts().to_string())
     if config.out is not None:
         index.objects.to_csv(config.out, index=False)
 
@@ -79,9 +79,9 @@ def _cache(config: CacheConfig) -> None:
     from neuroattn.stimuli.scenes import class_counts, tell_notes
 
     scenes = _scenes(config)
-    tell_notes(scenes, print)
-    print(f"{len(scenes):,} scenes of {scenes.size[0]} × {scenes.size[1]} px, {scenes.n_objects} objects each:")
-    print(class_counts(scenes.labels, scenes.classes).to_string())
+    tell_notes(scenes, tell)
+    tell(f"{len(scenes):,} scenes of {scenes.size[0]} × {scenes.size[1]} px, {scenes.n_objects} objects each:")
+    tell(class_counts(scenes.labels, scenes.classes).to_string())
 
 
 def _show(config: ShowConfig) -> None:
@@ -93,14 +93,14 @@ def _show(config: ShowConfig) -> None:
     require_new("out", config.out)
     require_picture("out", config.out)
     scenes = _scenes(config)
-    tell_notes(scenes, print)
+    tell_notes(scenes, tell)
     number = min(config.number, len(scenes))
     chosen = np.sort(np.random.default_rng(config.seed).choice(len(scenes), number, replace=False))
     part = scenes.select(chosen)
     names = [[part.classes[label] for label in labels] for labels in part.labels]
     titles = [Path(name).stem.lstrip("0") or "0" for name in part.table["file_name"]]
     scenes_sheet(part.images[part.rows], part.objects[part.rows], names, titles).savefig(config.out, dpi=300)
-    print(f"{number} of {len(scenes):,} scenes in {config.out}")
+    tell(f"{number} of {len(scenes):,} scenes in {config.out}")
 
 
 def _scenes(config: CacheConfig) -> Scenes:
@@ -119,7 +119,7 @@ def _scenes(config: CacheConfig) -> Scenes:
 
 def _download(which: str, config: DownloadConfig) -> None:
     images, annotations = download(which, Path(config.out))
-    print(f"--images {images} --annotations {annotations}")
+    tell(f"--images {images} --annotations {annotations}")
 
 
 if __name__ == "__main__":

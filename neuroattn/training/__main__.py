@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from neuroattn.command_line import USER_ERRORS, read_options, run_command, stop
+from neuroattn.command_line import USER_ERRORS, read_options, run_command, stop, tell
 from neuroattn.local_path import local_path
 from neuroattn.run_folder import run_folder
 from neuroattn.training.config import DigitsConfig, ScenesConfig
@@ -41,7 +41,7 @@ Each has --help."""
 def main(argv: list[str]) -> None:
     """Run the command with the arguments after the program's name."""
     if argv[:1] in (["-h"], ["--help"], []):
-        print(USAGE)
+        tell(USAGE)
         raise SystemExit(0 if argv else 2)
     if argv[0] == "digits":
         _digits(argv[1:])
@@ -58,7 +58,7 @@ def _digits(argv: list[str]) -> None:
     def train(folder: Path) -> None:
         from neuroattn.training.run import train_digits
 
-        train_digits(config, folder, _say)
+        train_digits(config, folder, tell)
 
     _train(config, train)
 
@@ -69,7 +69,7 @@ def _scenes(argv: list[str]) -> None:
     def train(folder: Path) -> None:
         from neuroattn.training.run import train_scenes
 
-        train_scenes(config, folder, _say)
+        train_scenes(config, folder, tell)
 
     _train(config, train)
 
@@ -103,14 +103,10 @@ def _sweep(argv: list[str]) -> None:
         from neuroattn.dask_client import dask_client
 
         with dask_client(config.workers, config.dask) as client:
-            run_sweep(sweep, folder, client, config.data, _say)
-        _say(f"table in {folder / 'table.csv'}, networks in {folder}")
+            run_sweep(sweep, folder, client, config.data, tell)
+        tell(f"table in {folder / 'table.csv'}, networks in {folder}")
 
     run_command(command, interrupted=lambda: f"the sweep goes on from here with the same command and --out {folder}")
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)  # a log file shows it at once, too
 
 
 if __name__ == "__main__":

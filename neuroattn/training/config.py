@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from neuroattn.models.config import GatedConfig, digits_config
+from neuroattn.models.name import require_name
 from neuroattn.options import check_options, option
 
 
@@ -68,10 +69,7 @@ class TrainingConfig:
         check_options(self)
         if self.averaging == 1:
             raise ValueError("averaging must be below 1, got 1.0; the mean would stay at the first weights")
-        if not self.name or not set(self.name) <= set(_NAME_CHARACTERS):
-            raise ValueError(f"name must consist of letters, digits, '-', '_' and '.', got {self.name!r}")
-        if self.name.startswith("."):
-            raise ValueError(f"name must not begin with '.', got {self.name!r}; it names files and folders")
+        require_name(self.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +131,3 @@ class ScenesConfig(TrainingConfig):
             raise ValueError(f"size must be two numbers, height and width, got {len(self.size)}")
         # The classes are not known yet, and do not bear on the sizes.
         GatedConfig(size=(3, self.size[0], self.size[1]), channels=self.hidden, classes=1, steps=self.steps)
-
-
-_NAME_CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."

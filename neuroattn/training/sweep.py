@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import os
+import re
 import typing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from neuroattn.options import check_options, option
+from neuroattn.options import check_options, option, shown
 from neuroattn.training.config import DigitsConfig, ScenesConfig
+from neuroattn.yaml_file import read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     Config = DigitsConfig | ScenesConfig
 
 RECIPE, TABLE = "recipe.yaml", "table.csv"
+MOST_TRAININGS = 10_000
+_FIELD = re.compile(r"\{(\w+)\}")  # of a name; no format, attribute or index, by which a short one grows long
 # Options that decide what a training on scenes sees.
 PICTURES = (
     *("images", "annotations", "cache", "size", "n_objects", "labels"),
@@ -83,10 +88,13 @@ def read_sweep(path: Path) -> Sweep:
         have the same name.
     """
     try:
-        text = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError, yaml.YAMLError) as error:
-        # Bytes that are no text, or a tag such as !!bool before what is none.
-        raise ValueError(f"recipe must be a YAML file that can be read, got {str(path)!r} ({error})") from error
+        text = read_yaml(path)
+    except OSError as error:
+        raise ValueError(
+            f"recipe must be a YAML file that can be read, got {str(path)!r} ({error.strerror})"
+        ) from error
+    except ValueError as error:
+        raise ValueError(f"recipe must be a YAML file that can be read, got {str(path)!r}{error}") from error
     if not isinstance(text, dict) or not {"grid"} <= set(text) <= {"base", "grid"}:
         raise ValueError(f"recipe must hold grid, and may hold base, got {str(path)!r}; put options under these two")
     base, grid = text.get("base") or {}, text["grid"]
@@ -98,35 +106,46 @@ def read_sweep(path: Path) -> Sweep:
     for name in (*base, *grid):
         if name not in known:
             raise ValueError(
-                f"recipe must hold options of a training on {what}, got {name!r}; choose from "
+                f"recipe must hold options of a training on {what}, got {shown(name)}; choose from "
                 f"{', '.join(sorted(known))}" + ("" if of_scenes else "; one on scenes names images and annotations")
             )
         if name in base and name in grid:
             raise ValueError(f"recipe must hold each option once, got {name} under base and under grid; remove one")
     for name, values in grid.items():
         if not isinstance(values, list) or not values:
-            raise ValueError(f"recipe must list at least one value for each option of grid, got {name}: {values}")
+            raise ValueError(
+                f"recipe must list at least one value for each option of grid, got {name}: {shown(values)}"
+            )
     return Sweep(base=base, grid=grid, trainings=_trainings(kind, base, grid))
 
 
 def _trainings(kind: type[Config], base: Mapping[str, Any], grid: Mapping[str, list[Any]]) -> dict[str, Config]:
+    if (number := math.prod(map(len, grid.values()))) > MOST_TRAININGS:
+        raise ValueError(f"grid must make at most {MOST_TRAININGS:,} trainings, got {number:,}; list fewer values")
     template = str(base.get("name", "_".join(f"{name}-{{{name}}}" for name in grid)))
     trainings: dict[str, Config] = {}
     for values in itertools.product(*grid.values()):
         given = {**base, **dict(zip(grid, values, strict=True))}
         options = {name: _typed(kind, name, value) for name, value in given.items()}
-        shown = {name: _shown(value) for name, value in options.items()}
-        try:
-            name = template.format(**shown)
-        except (LookupError, ValueError, AttributeError, TypeError) as error:
-            raise ValueError(f"name must hold options of the recipe in its braces, got {template!r}") from error
+        name = _named(template, options)
         if name in trainings:
-            raise ValueError(f"name must tell trainings apart, got {name!r} twice; put the options of grid in braces")
+            raise ValueError(
+                f"name must tell trainings apart, got {shown(name)} twice; put the options of grid in braces"
+            )
         trainings[name] = kind(**{**options, "name": name})
     return trainings
 
 
-def _shown(value: Any) -> str:
+def _named(template: str, options: Mapping[str, Any]) -> str:
+    """Return the name of a training: a template with the values of options in place of ``{option}``."""
+    in_name = {name: _in_name(value) for name, value in options.items()}
+    name = _FIELD.sub(lambda field: in_name.get(field[1], field[0]), template)
+    if "{" in name or "}" in name:
+        raise ValueError(f"name must hold options of the recipe in its braces, got {shown(template)}")
+    return name
+
+
+def _in_name(value: Any) -> str:
     """Return a value as it stands in a name."""
     if isinstance(value, tuple):
         return "-".join(map(str, value))
@@ -139,7 +158,7 @@ def _typed(kind: type[Config], name: str, value: Any) -> Any:
     if typing.get_origin(hint) is tuple:
         if isinstance(value, list) and all(type(item) is int for item in value):
             return tuple(value)
-        raise ValueError(f"{name} must be a list of whole numbers, got {value!r}")
+        raise ValueError(f"{name} must be a list of whole numbers, got {shown(value)}")
     kinds = typing.get_args(hint) or (hint,)
     if type(value) in kinds:
         return value
@@ -150,7 +169,7 @@ def _typed(kind: type[Config], name: str, value: Any) -> Any:
             pass
     if kinds == (str,) and type(value) in {int, float}:
         return str(value)
-    raise ValueError(f"{name} must be of the kind {' or '.join(kind.__name__ for kind in kinds)}, got {value!r}")
+    raise ValueError(f"{name} must be of the kind {' or '.join(kind.__name__ for kind in kinds)}, got {shown(value)}")
 
 
 def run_sweep(

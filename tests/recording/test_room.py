@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -111,24 +110,6 @@ def test_a_sink_of_ones_own_is_asked_too(monkeypatch, network, stimuli):
     with pytest.raises(ValueError, match=r"^batch_size must leave room in memory, got 2, which needs 0\.03 MB at a t"):
         record(network, stimuli, NAMES, batch_size=2, sink=(sink := Keeps()))
     assert sink.calls == []
-
-
-def test_memory_is_that_of_the_container(monkeypatch, tmp_path):
-    limit, used, stat = (tmp_path / f"memory.{name}" for name in ("max", "current", "stat"))
-    monkeypatch.setattr(room, "Path", lambda _: tmp_path)
-    monkeypatch.setattr(room.psutil, "virtual_memory", lambda: SimpleNamespace(available=10**9))
-    assert room.free_memory() == 10**9  # no container
-    used.write_text("300\n")
-    stat.write_text("anon 7\ninactive_file 40\nactive_file 10\n")
-    limit.write_text("max\n")
-    assert room.free_memory() == 10**9
-    limit.write_text("1000\n")
-    assert room.free_memory() == 750
-    limit.write_text("200\n")
-    assert room.free_memory() == 0
-    limit.write_text("1000\n")
-    stat.unlink()
-    assert room.free_memory() == 10**9
 
 
 @pytest.mark.parametrize(

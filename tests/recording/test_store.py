@@ -136,8 +136,16 @@ def test_a_recording_is_never_overwritten(tree, store):
     assert [path.name for path in store.parent.iterdir()] == ["recording.zarr"]
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b"])
-def test_a_name_that_cannot_be_a_group(tree, store, name):
-    with refused(f"model must have a name without a slash to be recorded, got {name!r}; rename it"):
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("", "name must consist of letters, digits, '-', '_' and '.', got ''"),
+        ("..", "name must not begin with '.', got '..'; it names files and folders"),
+        ("a/b", "name must consist of letters, digits, '-', '_' and '.', got 'a/b'"),
+        ("zarr.json", "name must not be 'zarr.json', got 'zarr.json', which is a file of every store"),
+    ],
+)
+def test_a_name_that_cannot_be_a_group(tree, store, name, text):
+    with refused(text):
         write_model(tree, store, name)
     assert list(store.parent.iterdir()) == []

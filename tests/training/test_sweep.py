@@ -363,6 +363,18 @@ OF_DIGITS, OF_SCENES = (f"recipe must hold options of a training on {what}" for 
         ("grid: {seed: [2026-02-30]}", "recipe must be a YAML file that can be read, got"),
         ("base: {name: '{seed.x}'}\ngrid: {seed: [1]}", "name must hold options of the recipe in its braces, got"),
         ("base: {name: '{seed[a]}'}\ngrid: {seed: [1]}", "name must hold options of the recipe in its braces, got"),
+        (
+            "base: {name: 'd{seed:>2000000000}'}\ngrid: {seed: [1]}",
+            "name must hold options of the recipe in its braces, got",
+        ),
+        ("base: {name: 'd{seed!r}'}\ngrid: {seed: [1]}", "name must hold options of the recipe in its braces, got"),
+        ("base: {phi: &a 3}\ngrid: {seed: [*a]}", "recipe must be a YAML file that can be read, got"),
+        (f"grid: {{seed: [{'1, ' * 40_000}]}}", "recipe must be a YAML file that can be read, got"),
+        (f"base: {{name: {'x' * 300}}}\ngrid: {{seed: [1]}}", "name must have at most 100 characters, got 300: 'xxx"),
+        (
+            f"grid: {{seed: {list(range(101))}, epochs: {list(range(1, 101))}}}",
+            "grid must make at most 10,000 trainings, got 10,100; list fewer values",
+        ),
         ("base: {name: '..'}\ngrid: {seed: [1]}", "name must not begin with '.', got '..'"),
     ],
 )

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from neuroattn import labels
+from neuroattn.memory import free_memory
 from neuroattn.recording.export.one_variable import group_of, is_text
-from neuroattn.recording.room import free_memory
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
