@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LONGEST = 80  # characters of a value in an error
+MOST_RESAMPLES, MOST_AT_ONCE, MOST_PIXELS = 100_000, 10_000, 4096  # more is a slip, and may not fit in memory
 
 
 def option(
@@ -56,10 +57,15 @@ def allowed(field: dataclasses.Field[Any]) -> str:
     if choices:
         return f"one of {', '.join(choices)}"
     if low is not None and high is not None:
-        return f"in [{low:g}, {high:g}]"
+        return f"in [{_plain(low)}, {_plain(high)}]"
     if low is not None:
-        return f"at least {low:g}"
-    return f"at most {high:g}" if high is not None else ""
+        return f"at least {_plain(low)}"
+    return f"at most {_plain(high)}" if high is not None else ""
+
+
+def _plain(limit: float) -> str:
+    # Whole numbers up to a million as they are typed.
+    return str(int(limit)) if float(limit).is_integer() and abs(limit) <= 10**6 else f"{limit:g}"
 
 
 def check_options(config: Any) -> None:

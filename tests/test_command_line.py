@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import os
+import re
 import subprocess
 import sys
+import typing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -329,3 +331,65 @@ def test_the_recipe_of_a_command_is_its_defaults(command, tmp_path):
     module, name = COMMANDS[command]
     config = getattr(importlib.import_module(module), name)
     assert read_options(config, ["--config", str(path)], prog="test", description="test") == config()
+
+
+HUGE = "1" + "0" * 11
+# Every option of a number that has no upper limit, and why it can do without one.
+UNLIMITED = {
+    "epochs": "takes time alone",
+    "sample": "at most the units that there are",
+    "composites": "held against the memory that is free",
+    "n_units": "at most the units that there are",
+    "n_control_stimuli": "at most n_stimuli",
+    "tuning_networks": "at most the networks that there are",
+    "gradient_steps": "at most the steps that there are",
+    "n_objects": "scenes of so many are counted, and there are none",
+    "steps": "at most the steps that there are",
+    "channels": "at most the channels that there are",
+    "y": "at most the rows that there are",
+    "x": "at most the columns that there are",
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "experiments.tuning.Config",
+            "experiments.activity_scaling.Config",
+            "experiments.inhibition_of_return.Config",
+        ),
+        *("experiments.reproduce.Config", "evaluation.config.DigitsConfig", "evaluation.config.ScenesConfig"),
+        *("training.config.DigitsConfig", "training.config.ScenesConfig", "training.sweep.SweepConfig"),
+        *("recording.make.MakeConfig", "stimuli.config.ShowConfig", "stimuli.config.IndexConfig"),
+        "figures.__main__.TrainingConfig",
+    ],
+)
+def test_no_whole_number_is_without_a_limit(name):
+    module, _, config = f"neuroattn.{name}".rpartition(".")
+    config = getattr(importlib.import_module(module), config)
+    hints = typing.get_type_hints(config)
+    numbers = {
+        field.name: field.metadata["high"]
+        for field in dataclasses.fields(config)
+        if re.search(r"\bint\b", str(hints[field.name]))
+    }
+    assert {name for name, high in numbers.items() if high is None} <= UNLIMITED.keys()
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "text"),
+    [
+        ("experiments.tuning", ["--n_resamples", HUGE], f"n_resamples must be in [100, 100000], got {HUGE}"),
+        ("experiments.tuning", ["--n_x", "100000"], "n_x must be in [2, 1000], got 100000"),
+        ("experiments.tuning", ["--batch_size", "100000000"], "batch_size must be in [2, 10000], got 100000000"),
+        ("training.config", ["--hidden", HUGE, "5"], f"hidden must be in [1, 10000], got {HUGE}"),
+        ("training.config", ["--batch_size", HUGE], f"batch_size must be in [1, 10000], got {HUGE}"),
+    ],
+)
+def test_numbers_that_are_a_slip(capsys, command, options, text):
+    module = importlib.import_module(f"neuroattn.{command}")
+    config = module.DigitsConfig if command == "training.config" else module.Config
+    with pytest.raises(SystemExit):
+        read_options(config, options, prog="test", description="test")
+    assert capsys.readouterr() == ("", f"error: {text}\n")

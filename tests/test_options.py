@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from neuroattn.options import allowed, check_options, option
+from neuroattn.options import allowed, check_options, option, shown, suggestion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,11 @@ NAN = math.nan
     [
         ("between", 1.5, "between must be in [0, 1], got 1.5"),
         ("between", -1e-9, "between must be in [0, 1], got -1e-09"),
+        pytest.param(
+            "least", -(10**5000), "least must be at least 3, got a number of thousands of digits", id="digits"
+        ),
+        ("word", "x" * 1000, f"word must be one of red, blue, got {'x' * 53}…{'x' * 26}"),
+        ("word", "a\x1b[1m\nb", "word must be one of red, blue, got a\\x1b[1m b"),
         ("between", NAN, "between must be in [0, 1], got nan"),
         ("least", 2, "least must be at least 3, got 2"),
         ("least", NAN, "least must be at least 3, got nan"),
@@ -74,6 +79,14 @@ def test_values_that_are_taken(name, value):
     assert getattr(Config(**{name: value}), name) == value
 
 
+@pytest.mark.parametrize(
+    ("high", "text"), [(100_000, "at most 100000"), (2**32 - 1, "at most 4.29497e+09"), (0.51, "at most 0.51")]
+)
+def test_limits_are_written_as_they_are_typed(high, text):
+    config = dataclasses.make_dataclass("Config", [("number", float, option(1.0, "a number", high=high))])
+    assert allowed(dataclasses.fields(config)[0]) == text
+
+
 def test_what_is_allowed_in_words():
     words = {field.name: allowed(field) for field in dataclasses.fields(Config)}
     assert words == {
@@ -92,3 +105,26 @@ def test_what_an_option_says_of_itself():
     field = {field.name: field for field in dataclasses.fields(Config)}["numbers"]
     assert field.default == (0.0, 1.0)
     assert (field.metadata["description"], field.metadata["unit"]) == ("numbers", "px")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("red", "'red'"),
+        ("\x1b[31m\u202e", r"'\x1b[31m\u202e'"),
+        ([["x"] * 10**5], "[['x', 'x', 'x', 'x', 'x', 'x', ...]]"),
+        pytest.param(10**5000, "a number of thousands of digits", id="digits"),
+        (2**70, str(2**70)),
+        (None, "None"),
+    ],
+)
+def test_a_value_in_an_error_is_short(value, text):
+    assert shown(value) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("words", ""), ("n-stimuli", "; did you mean --n_stimuli?"), ("model", "; did you mean --models?"), ("x", "")],
+)
+def test_what_may_have_been_meant(name, text):
+    assert suggestion(name, ["models", "n_stimuli", "n_control_stimuli"], "--") == text

@@ -19,7 +19,7 @@ import numpy as np
 from neuroattn import labels
 from neuroattn.experiments.protocol import Protocol, Tables, main
 from neuroattn.experiments.scene_stimuli import SCENES, SceneOptions, check_scene_options, scene_notes, scene_stimuli
-from neuroattn.options import check_options, option
+from neuroattn.options import MOST_AT_ONCE, MOST_RESAMPLES, check_options, option
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -53,8 +53,8 @@ class Config(SceneOptions):
         labels.CONTROLS, "controls, on a part of the stimuli", choices=(*labels.CONTROLS, "none")
     )
     n_control_stimuli: int = option(200, "stimuli of the controls", low=20)
-    n_resamples: int = option(2000, "resamples of the bootstrap", low=100)
-    batch_size: int = option(100, "stimuli at once", low=2)
+    n_resamples: int = option(2000, "resamples of the bootstrap", low=100, high=MOST_RESAMPLES)
+    batch_size: int = option(100, "stimuli at once", low=2, high=MOST_AT_ONCE)
 
     def __post_init__(self) -> None:
         """Check every option."""

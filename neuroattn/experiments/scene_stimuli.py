@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuroattn.experiments.protocol import ProtocolConfig
-from neuroattn.options import option
+from neuroattn.options import MOST_PIXELS, option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,9 @@ class SceneOptions(ProtocolConfig):
     )
     annotations: str | None = option(None, "scenes: COCO's instance annotations for them, a JSON file", path=True)
     labels: str = option("supercategory", "scenes: what an object's class is", choices=("supercategory", "category"))
-    size: tuple[int, ...] = option((100, 100), "scenes: height and width of the pictures", unit="px", low=1)
+    size: tuple[int, ...] = option(
+        (100, 100), "scenes: height and width of the pictures", unit="px", low=1, high=MOST_PIXELS
+    )
     cache: str | None = option(
         None, "scenes: folder for what is kept of them (default: in the user's cache folder)", path=True
     )

@@ -26,7 +26,7 @@ from neuroattn.experiments.scene_stimuli import (
     scene_notes,
     scene_stimuli,
 )
-from neuroattn.options import check_options, option
+from neuroattn.options import MOST_AT_ONCE, MOST_RESAMPLES, check_options, option
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,9 +71,11 @@ class Config(SceneOptions):
         "cued", "states cued by inhibition, or the network's free order (the paper's)", choices=("cued", "free")
     )
     n_orientations: int = option(20, "orientations of the bar, equally spaced on [0°, 180°)", low=6, high=360)
-    n_widths: int | None = option(None, "widths of the bar (default: 6; with scenes 3)", low=1)
-    n_x: int | None = option(None, "horizontal places of the bar's centre (default: 11; with scenes 5)", low=2)
-    n_y: int | None = option(None, "vertical places of the bar's centre (default: 11; with scenes 5)", low=2)
+    n_widths: int | None = option(None, "widths of the bar (default: 6; with scenes 3)", low=1, high=100)
+    n_x: int | None = option(
+        None, "horizontal places of the bar's centre (default: 11; with scenes 5)", low=2, high=1000
+    )
+    n_y: int | None = option(None, "vertical places of the bar's centre (default: 11; with scenes 5)", low=2, high=1000)
     distractor: int = option(7, "class of the digit on the right: the first embedded one", low=0, high=9)
     noise: float = option(
         0.0, "upper bound of the uniform background noise, beside a digit", unit="luminance", low=0, high=1
@@ -89,8 +91,8 @@ class Config(SceneOptions):
     controls: tuple[str, ...] = option(
         labels.CONTROLS, "controls, on a part of the bars", choices=(*labels.CONTROLS, "none")
     )
-    n_resamples: int = option(2000, "resamples of the hierarchical bootstrap", low=100)
-    batch_size: int = option(256, "stimuli at once", low=2)
+    n_resamples: int = option(2000, "resamples of the hierarchical bootstrap", low=100, high=MOST_RESAMPLES)
+    batch_size: int = option(256, "stimuli at once", low=2, high=MOST_AT_ONCE)
 
     def __post_init__(self) -> None:
         """Check every option."""
@@ -118,10 +120,12 @@ def stimuli(config: Config) -> StimulusSet:
     import torch
 
     from neuroattn.stimuli.bars import bar_and_digit, tuning_grid
-    from neuroattn.stimuli.mnist import embedded
+    from neuroattn.stimuli.digits import SHIFT
+    from neuroattn.stimuli.mnist import SIDE, embedded
 
     if config.stimuli == SCENES:
         return _beside_an_object(config)
+    _require_room(config, SIDE * (SIDE + SHIFT))
     digits = embedded()
     digit = digits.images[digits.labels == config.distractor][0]
     grid = _with_controls(tuning_grid(*config.grid))
@@ -131,17 +135,11 @@ def stimuli(config: Config) -> StimulusSet:
 
 def _beside_an_object(config: Config) -> StimulusSet:
     """Return the bars beside the larger object of a scene that is drawn at random."""
-    from neuroattn.memory import free_memory
     from neuroattn.stimuli.scene_bars import bar_and_object, on_the_right, scene_tuning_grid
     from neuroattn.stimuli.stimulus_set import StimulusSet
 
     height, width = config.size
-    needed, free = math.prod(config.grid) * 9 * height * width * 4, free_memory() // 2
-    if needed > free:
-        raise ValueError(
-            f"n_orientations × n_widths × n_x × n_y must fit in memory, got {math.prod(config.grid):,} pictures of "
-            f"{needed / 1e9:.1f} GB with their objects, and {free / 1e9:.1f} GB are free for them; show fewer"
-        )
+    _require_room(config, 3 * height * width)
     drawn = scene_stimuli(config, 1, 2)
     larger = int(drawn.table["area_1"].iloc[0] > drawn.table["area_0"].iloc[0])
     alone = np.round(np.asarray(drawn.objects)[0, larger] * 255).astype(np.uint8)
@@ -149,6 +147,18 @@ def _beside_an_object(config: Config) -> StimulusSet:
     shown = bar_and_object(grid, on_the_right(alone))
     shown.table["distractor"] = str(drawn.table[f"category_{larger}"].iloc[0])
     return StimulusSet(shown.images, shown.objects, shown.table, drawn.notes)
+
+
+def _require_room(config: Config, n_values: int) -> None:
+    """Raise unless memory holds the pictures, of so many values each, with both objects of each."""
+    from neuroattn.memory import free_memory
+
+    needed, free = math.prod(config.grid) * 3 * n_values * 4, free_memory() // 2
+    if needed > free:
+        raise ValueError(
+            f"n_orientations × n_widths × n_x × n_y must fit in memory, got {math.prod(config.grid):,} pictures of "
+            f"{needed / 1e9:.1f} GB with their objects, and {free / 1e9:.1f} GB are free for them; show fewer"
+        )
 
 
 def _with_controls(grid: pd.DataFrame) -> pd.DataFrame:

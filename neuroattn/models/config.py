@@ -124,6 +124,11 @@ class GatedConfig:
             for target, source in zip(response[1:], pooled[1:], strict=True)
         )
 
+    @property
+    def n_weights(self) -> int:
+        """Number of weights, biases among them."""
+        return sum(math.prod(shape) for shape in self.weight_shapes.values())
+
     def to_json(self) -> str:
         """Return the configuration as a JSON object."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuroattn.command_line import tell
 from neuroattn.dask_client import dask_client
-from neuroattn.options import check_options, option
+from neuroattn.options import MOST_AT_ONCE, check_options, option
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -36,7 +36,7 @@ class MakeConfig:
     )
     steps: tuple[int, ...] | None = option(None, "time steps to keep (default: all)", low=0)
     design: str = option("free", "the network's free order, or both objects cued", choices=("free", "cued"))
-    phases: int | None = option(None, "phases of a free trial (default: one an object)", low=1)
+    phases: int | None = option(None, "phases of a free trial (default: one an object)", low=1, high=100)
     channels: tuple[int, ...] | None = option(
         None, "feature channels to keep, which every variable of --variables must have (default: all)", low=0
     )
@@ -73,8 +73,10 @@ class MakeConfig:
         "as its number is printed (7, 0.5), else of text as it stands (None, NA, 007 and empty cells, too)",
         path=True,
     )
-    batch_size: int | None = option(None, "stimuli at once (default: chosen by size and memory)", low=1)
-    workers: int = option(0, "processes of a local Dask cluster; 0 records in this process", low=0)
+    batch_size: int | None = option(
+        None, "stimuli at once (default: chosen by size and memory)", low=1, high=MOST_AT_ONCE
+    )
+    workers: int = option(0, "processes of a local Dask cluster; 0 records in this process", low=0, high=1000)
     dask: str | None = option(None, "address of a Dask scheduler (tls://HOST:PORT) whose workers see the store")
     device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
     seed: int = option(0, "seed of composites and sampled units", low=0, high=2**32 - 1)

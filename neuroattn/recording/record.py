@@ -25,7 +25,7 @@ from neuroattn.recording.layout import CONSTANT, DONE, TRIALS
 from neuroattn.recording.neuroids import neuroids
 from neuroattn.recording.plan import Plan
 from neuroattn.recording.repeat import random_states_kept, require_repeatable
-from neuroattn.recording.room import choose_batch_size, require_block, require_memory, require_sink_memory
+from neuroattn.recording.room import choose_batch_size, require_block, require_memory, require_sink_memory, require_step
 from neuroattn.recording.run import PRECISIONS, Work, rehearse
 from neuroattn.recording.stream import batch_size_there, stream
 from neuroattn.recording.subject import device_of
@@ -360,6 +360,8 @@ def _batch_size(work: Work, step_bytes: int, asked: int | None) -> int:
     device = device_of(work.subject.module)
     kept = sum(map(work.bytes_of, work.steps)) * len(work.phases)
     size = choose_batch_size(device, step_bytes, kept, work.n_stimuli) if asked is None else asked
+    if device.type == "cpu":
+        require_step(min(size, work.n_stimuli), step_bytes)
     shuffled = any(intervention.shuffles for intervention in work.interventions)
     if shuffled and asked is None:
         size = next((b for b in range(size, 1, -1) if work.n_stimuli % b != 1), work.n_stimuli)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from neuroattn.memory import free_memory
+from neuroattn.memory import free_memory, require_room
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,6 +64,12 @@ def require_block(plan: Plan, block_size: int) -> None:
             f"{_gb(sum(needed.values()))} at a time ({_listed(needed)}), and {_gb(free)} are free; give a smaller one, "
             f"or {SUGGESTIONS}"
         )
+
+
+def require_step(batch_size: int, step_bytes: int) -> None:
+    """Raise unless memory holds what the model computes of a batch in a step, of which it may free some on the way."""
+    advice = "give a smaller one, or none, and it is chosen"
+    require_room("batch_size", f"{batch_size:,} stimuli at once", batch_size * step_bytes // 4, advice)
 
 
 def require_disk(plan: Plan, store: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from neuroattn.options import check_options, option
+from neuroattn.options import MOST_PIXELS, check_options, option
 from neuroattn.stimuli.coco_download import SETS
 
 _CACHE = "folder for what is kept (default: in the user's cache folder)"
@@ -35,7 +35,7 @@ class CacheConfig:
 
     images: str = option("", "folder of the images", path=True)
     annotations: str = option("", "COCO's instance annotations for them, a JSON file", path=True)
-    size: tuple[int, ...] = option((100, 100), "height and width of the pictures", unit="px", low=1)
+    size: tuple[int, ...] = option((100, 100), "height and width of the pictures", unit="px", low=1, high=MOST_PIXELS)
     n_objects: int = option(2, "objects of a scene: the largest ones", low=2)
     labels: str = option("supercategory", "what an object's class is", choices=("supercategory", "category"))
     cache: str | None = option(None, _CACHE, path=True)

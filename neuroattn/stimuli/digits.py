@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from neuroattn.memory import require_room
 from neuroattn.stimuli.labelled import Labelled
 from neuroattn.stimuli.mnist import SIDE, Digits
 
@@ -126,13 +127,25 @@ def sample_composites(
         How many composites.
     n_objects, noise, generator, device
         As for `composites`.
+
+    Raises
+    ------
+    ValueError
+        As for `composites`, and if memory does not hold so many.
     """
     import torch
 
+    require_room_for(number, n_objects)
     # Sets may be ordered by class, so the first few of one are no sample of it.
     order = torch.randperm(len(digits), generator=generator)
     first = order[torch.arange(number) % len(digits)]
     return composites(digits, first, n_objects=n_objects, noise=noise, generator=generator, device=device)
+
+
+def require_room_for(number: int, n_objects: int) -> None:
+    """Raise unless memory holds so many composites, with their objects and their background."""
+    n_bytes = number * (n_objects + 2) * SIDE * (SIDE + SHIFT * (n_objects - 1)) * 4
+    require_room("composites", f"{number:,} of {n_objects} digits", n_bytes, "make fewer")
 
 
 def stimulus_set(composites: Composites) -> StimulusSet:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from neuroattn.models.config import GatedConfig, digits_config
 from neuroattn.models.name import require_name
-from neuroattn.options import check_options, option
+from neuroattn.options import MOST_AT_ONCE, MOST_PIXELS, check_options, option
+
+MOST_CHANNELS = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +19,7 @@ class TrainingConfig:
     n_objects: int = option(2, "objects of a picture, and phases of a trial", low=2, high=10)
     strength: float = option(0.2, "gate strength s", low=0, high=1)
     epochs: int = option(15, "passes through the training pictures", low=1)
-    batch_size: int = option(64, "pictures of a step", low=1)
+    batch_size: int = option(64, "pictures of a step", low=1, high=MOST_AT_ONCE)
     learning_rate: float = option(3e-3, "learning rate of Adam, the highest of a schedule", low=0, high=1)
     schedule: str = option(
         "one-cycle", "how the learning rate runs over the training", choices=("constant", "one-cycle", "cosine")
@@ -79,7 +81,7 @@ class DigitsConfig(TrainingConfig):
     name: str = option("digits", "name of the network: of its file, and in recordings and tables")
     noise: float = option(0.3, "upper bound of the uniform background noise", unit="luminance", low=0, high=1)
     resample: bool = option(True, "labels of a composite may repeat (false: all differ)")
-    hidden: tuple[int, ...] = option((20, 50), "feature channels of each stage, bottom up", low=1)
+    hidden: tuple[int, ...] = option((20, 50), "feature channels of each stage, bottom up", low=1, high=MOST_CHANNELS)
     data: str | None = option(
         None, "folder with MNIST's four IDX files, or 'download'; without it, the folder in NEUROATTN_DATA", path=True
     )
@@ -98,25 +100,27 @@ class ScenesConfig(TrainingConfig):
     images: str = option("", "folder of COCO images", path=True)
     annotations: str = option("", "COCO's instance annotations for them, a JSON file", path=True)
     labels: str = option("supercategory", "what an object's class is", choices=("supercategory", "category"))
-    size: tuple[int, ...] = option((100, 100), "height and width of the pictures", unit="px", low=1)
+    size: tuple[int, ...] = option((100, 100), "height and width of the pictures", unit="px", low=1, high=MOST_PIXELS)
     cache: str | None = option(
         None, "folder for what is kept of the scenes (default: in the user's cache folder)", path=True
     )
     composites: int = option(
-        2000, "copy-paste composites an epoch, of objects and photographs of the same annotations", low=0
+        2000, "copy-paste composites an epoch, of objects and photographs of the same annotations", low=0, high=10**6
     )
     least_cutout: float = option(
         0.01, "objects larger than this fraction of their image are cut out for composites", low=0, high=1
     )
-    hidden: tuple[int, ...] = option((30, 60, 100, 20), "feature channels of each stage, bottom up", low=1)
-    steps: int = option(5, "time steps T of a phase; with one there is no feedback", low=1)
+    hidden: tuple[int, ...] = option(
+        (30, 60, 100, 20), "feature channels of each stage, bottom up", low=1, high=MOST_CHANNELS
+    )
+    steps: int = option(5, "time steps T of a phase; with one there is no feedback", low=1, high=1000)
     strength: float = option(0.3, "gate strength s", low=0, high=1)
     initial: str = option(
         "he",
         "initial weights: torch's own, or He's, which keep the spread of responses from stage to stage",
         choices=("uniform", "he"),
     )
-    batch_size: int = option(16, "pictures of a step", low=1)
+    batch_size: int = option(16, "pictures of a step", low=1, high=MOST_AT_ONCE)
     learning_rate: float = option(1e-4, "learning rate of Adam, the highest of a schedule", low=0, high=1)
     phi: float = option(500.0, "weight φ of the attention loss beside the classification loss", low=0)
     validation: float = option(0.2, "fraction of the scenes held out for validation, by image", low=0.01, high=0.9)

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.models.trial import attend, by_ink, choose, target_images
 from neuroattn.training.loss import phase_loss
+from neuroattn.training.memory import require_room_for_batch
 from neuroattn.training.optimisation import Optimisation
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ def train(
     if start is not None:
         network.load_state_dict(start)
     split = source.split(config.validation, order)
+    at_once = min(config.batch_size, len(split.kept))
+    require_room_for_batch(network.config, at_once, config.gradient_steps, fabric.device)
     kept, fixed = split.kept, source.held_out(split, validation, fabric.device)
     class_weight = None if split.class_weight is None else split.class_weight.to(fabric.device)
     n_batches = math.ceil(len(kept) / config.batch_size)

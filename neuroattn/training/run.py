@@ -22,6 +22,7 @@ from neuroattn.stimuli.scenes import load_scenes, tell_notes
 from neuroattn.training.interrupt import interrupts
 from neuroattn.training.launch import choose_precision, launched
 from neuroattn.training.loop import train
+from neuroattn.training.memory import require_room_for_weights
 from neuroattn.training.resume import leftover, load_state, resume_file, save_state
 from neuroattn.training.source import DigitsSource, ScenesSource
 
@@ -159,6 +160,7 @@ def run_training(config: TrainingConfig, see: Callable[[Tell], Seen], folder: Pa
     begun = _start(config)
     seen = see(tell if fabric.is_global_zero else lambda _: None)  # one process speaks
     _require_alike(config, begun, seen)
+    require_room_for_weights(seen.source.network_config, fabric.device)
     about = _about(config, seen, fabric)
     if begun is not None:
         about["start"] = {"name": begun.name, "weights_sha256": weights_hash(begun)}
@@ -270,7 +272,7 @@ def _removed_if_refused(folder: Path) -> Iterator[None]:
     """Leave no empty folder behind where the training cannot begin."""
     try:
         yield
-    except ValueError:
+    except Exception:  # memory that does not suffice is no ValueError
         with contextlib.suppress(OSError):  # there is something in it
             folder.rmdir()
         raise

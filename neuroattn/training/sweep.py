@@ -40,7 +40,7 @@ PICTURES = (
 class SweepConfig:
     """Where a sweep runs; what it runs is its recipe's business."""
 
-    workers: int = option(1, "processes of a local Dask cluster, of one thread each", low=1)
+    workers: int = option(1, "processes of a local Dask cluster, of one thread each", low=1, high=1000)
     dask: str | None = option(None, "address of a Dask scheduler (tls://HOST:PORT) whose workers see the folder")
     data: str | None = option(
         None, "folder with MNIST's four IDX files, or 'download'; without it, the folder in NEUROATTN_DATA", path=True

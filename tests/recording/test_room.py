@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from neuroattn import memory
 from neuroattn.recording import record as record_module
 from neuroattn.recording import room
 from neuroattn.recording.plan import Plan
@@ -133,6 +134,13 @@ def test_the_batch_on_a_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2**30, 2**34))
     assert room.choose_batch_size(torch.device("cuda"), 2**20, 1, 10**6) == 256
     assert room.choose_batch_size(torch.device("cuda"), 1, 1, 10**6) == 1024
+
+
+def test_a_batch_that_memory_does_not_hold(monkeypatch, network, stimuli):
+    monkeypatch.setattr(memory, "free_memory", lambda: 1000)
+    text = r"batch_size must fit in memory, got 4 stimuli at once, which needs \S+ GB, and 1e-06 GB are free; "
+    with pytest.raises(ValueError, match=f"^{text}give a smaller one, or none, and it is chosen$"):
+        make_plan(network, stimuli, NAMES, batch_size=10**9)
 
 
 def test_a_store_keeps_the_batch_that_it_was_begun_with(monkeypatch, network, stimuli, tmp_path):

@@ -10,7 +10,8 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from neuroattn.stimuli.digits import composites, stimulus_set
+from neuroattn import memory
+from neuroattn.stimuli.digits import composites, sample_composites, stimulus_set
 from neuroattn.stimuli.mnist import Digits, embedded, from_folder
 
 
@@ -202,3 +203,12 @@ def test_making_a_batch_is_much_quicker_than_training_on_it(one_thread):
         composites(digits, first, generator=generator)
         times.append(perf_counter() - start)
     assert min(times) < 0.02  # measured: 0.4 ms; the margin is for a busy machine
+
+
+def test_more_composites_than_memory_holds(digits, monkeypatch):
+    monkeypatch.setattr(memory, "free_memory", lambda: 10**6)
+    text = (
+        "composites must fit in memory, got 101 of 2 digits, which needs 0.0019 GB, and 0.001 GB are free; make fewer"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        sample_composites(digits, 101, n_objects=2, noise=0.3, generator=torch.Generator())
