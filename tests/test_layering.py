@@ -36,6 +36,7 @@ ALLOWED_IN_ROOT = {
     "command_line": {"neuroattn.options", "neuroattn.yaml_file"},
     "options": {"neuroattn.local_path"},
     "run_folder": {"neuroattn.local_path"},
+    "output_file": {"neuroattn.options"},
 }
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neuroattn.models.checkpoint import class_names, held_out_images, trained_on
+from neuroattn.models.checkpoint import checkpoint_path, class_names, held_out_images, trained_on
 from neuroattn.stimuli.coco import SUPERCATEGORIES
 from neuroattn.stimuli.scenes import load_scenes, require_classes
 
@@ -57,6 +57,16 @@ def scenes_for(
     return scenes
 
 
+def told_images(name: str) -> tuple[int, ...]:
+    """Return the images that a network says its training held out, two or more; see `held_out_scenes`."""
+    images = held_out_images(checkpoint_path(name, "held_out_of"))
+    if images is None:
+        raise ValueError(f"held_out_of must be a network that says which scenes it held out, got {name!r}")
+    if len(images) < 2:
+        raise ValueError(f"held_out_of must be a network that held out at least 2 scenes, got {name!r}: {len(images)}")
+    return images
+
+
 def held_out_scenes(name: str, scenes: Scenes) -> Scenes:
     """Return the scenes that the training of a network held out.
 
@@ -65,11 +75,7 @@ def held_out_scenes(name: str, scenes: Scenes) -> Scenes:
     ValueError
         If its file does not tell which, they are not all there, or they are fewer than two.
     """
-    images = held_out_images(name)
-    if images is None:
-        raise ValueError(f"held_out_of must be a network that says which scenes it held out, got {name!r}")
-    if len(images) < 2:
-        raise ValueError(f"held_out_of must be a network that held out at least 2 scenes, got {name!r}: {len(images)}")
+    images = told_images(name)
     chosen = np.isin(scenes.table["image_id"], images)
     if chosen.sum() < len(images):
         raise ValueError(

@@ -15,7 +15,8 @@ from neuroattn.evaluation.networks import over_networks
 from neuroattn.models.checkpoint import checkpoint_path, is_of_scenes, load_models, read_metadata, shipped_models
 from neuroattn.models.config import n_digits
 from neuroattn.models.metadata import says
-from neuroattn.output_file import require_folder, require_new
+from neuroattn.options import printable
+from neuroattn.output_file import require_folder, require_new, write_csv
 from neuroattn.stimuli.digits import sample_composites
 from neuroattn.stimuli.mnist import load
 
@@ -36,17 +37,17 @@ def evaluate_digits(config: DigitsConfig, tell: Callable[[str], None]) -> None:
         If a network does not take such composites, the digits cannot be had, or the file exists.
     """
     require_new("out", config.out)
+    digits = load(config.data, config.digits)
     models = load_models(config.model, device=choose_device(config.device), strength=config.strength)
     _require_number(models, config.n_objects)
-    digits = load(config.data, config.digits)
     number = config.composites or len(digits)
     table = _evaluated(models, digits, number, config.noise, config.seed)
+    if config.out is not None:
+        write_csv(table, config.out)
     tell(f"{number} composites of {digits.source}, noise {config.noise:g}, seed {config.seed}\n")
     for name, rows in table.groupby("model", sort=False):
         columns = ["what", "estimate", "interval_low", "interval_high", "sd", "n", "note"]
         tell(f"{name}\n{rows[columns].to_string(index=False, na_rep='', float_format='{:.4f}'.format)}\n")
-    if config.out is not None:
-        table.to_csv(config.out, index=False)
 
 
 def write_card(config: CardConfig, tell: Callable[[str], None]) -> None:
@@ -58,6 +59,7 @@ def write_card(config: CardConfig, tell: Callable[[str], None]) -> None:
         If a file does not say how it was trained, the digits cannot be had, or the card's folder does not exist.
     """
     require_folder("out", config.out)
+    digits = load(config.data, "test")
     names = config.model or tuple(name for name in shipped_models() if not is_of_scenes(name))
     files = [checkpoint_path(name) for name in names]
     about = [read_metadata(file) for file in files]
@@ -65,11 +67,12 @@ def write_card(config: CardConfig, tell: Callable[[str], None]) -> None:
         if not says(one, *NEEDED, "training.digits.what", "training.digits.n"):
             raise ValueError(f"model must say how it was trained, got {str(file)!r}, whose metadata does not")
     models = load_models(names, device=choose_device(config.device), strength=None)
-    digits = load(config.data, "test")
+    for model in models:
+        n_digits(model.config, model.name)  # a network of scenes is refused before the others are evaluated
     table = _evaluated(models, digits, len(digits), config.noise, config.seed)
     named = "MNIST's official test digits" if digits.is_mnist else "test digits that are not MNIST's own"
     shown = f"{len(digits):,} composites of {named} (noise {config.noise:g}, seed {config.seed})"
-    text = card(files, about, table, shown)
+    text = printable(card(files, about, table, shown))
     if config.out is None:
         tell(text)
     else:

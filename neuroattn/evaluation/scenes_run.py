@@ -10,7 +10,7 @@ import pandas as pd
 
 from neuroattn.device import choose_device
 from neuroattn.evaluation.card import NEEDED
-from neuroattn.evaluation.network_scenes import held_out_scenes, scenes_for, trained_on_note
+from neuroattn.evaluation.network_scenes import held_out_scenes, scenes_for, told_images, trained_on_note
 from neuroattn.evaluation.networks import over_networks
 from neuroattn.evaluation.scenes import class_rows, evaluate_scenes
 from neuroattn.evaluation.scenes_card import scenes_card
@@ -22,7 +22,8 @@ from neuroattn.models.checkpoint import (
     shipped_models,
 )
 from neuroattn.models.metadata import says
-from neuroattn.output_file import require_folder, require_new, require_picture
+from neuroattn.options import printable
+from neuroattn.output_file import require_folder, require_new, require_picture, write_csv
 from neuroattn.stimuli.scenes import tell_notes
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from neuroattn.evaluation.config import ScenesCardConfig, ScenesConfig
+    from neuroattn.evaluation.scenes import SceneEvaluation
+    from neuroattn.models.gated import GatedNetwork
     from neuroattn.stimuli.scenes import Scenes
 
 SCENES_OPTIONS = ("n_objects", "labels", "size")
@@ -46,38 +49,22 @@ def evaluate_on_scenes(config: ScenesConfig, tell: Callable[[str], None]) -> Non
         If a network does not take such scenes, the scenes cannot be had, or a file exists.
     """
     _require_files(config)
+    if config.held_out_of is not None:
+        told_images(config.held_out_of)  # before scenes are decoded
     models = load_models(config.model, device=choose_device(config.device), strength=config.strength)
     tables: list[pd.DataFrame] = []
     by_class: list[pd.DataFrame] = []
+    texts: list[str] = []
     for given, model in zip(config.model, models, strict=True):
-        scenes = scenes_for(
-            given,
-            model,
-            config.images,
-            config.annotations,
-            n_objects=config.n_objects,
-            labels=config.labels,
-            cache=config.cache,
-        )
-        if config.held_out_of is not None:
-            scenes = held_out_scenes(config.held_out_of, scenes)
-        if len(scenes) < 2:
-            raise ValueError(f"annotations must have at least 2 scenes, got {len(scenes)}")
+        scenes = _scenes_of(config, given, model)
         if not tables:
             tell_notes(scenes, tell)
             part = "" if config.held_out_of is None else f", those that {config.held_out_of} held out"
             tell(f"{len(scenes):,} scenes of {scenes.n_objects} objects{part} (of identity {scenes.identity[:12]})\n")
         if note := trained_on_note(given, model.name, scenes):
-            tell(f"{note}\n")
+            texts.append(f"{note}\n")
         found = evaluate_scenes(model, scenes)
-        columns = ["what", "estimate", "interval_low", "interval_high", "sd", "n", "note"]
-        rows = found.table[columns].to_string(index=False, na_rep="", float_format="{:.4f}".format)
-        of_classes = [
-            part.to_string(index=False, na_rep="", float_format="{:.3f}".format)
-            for part in (found.classes, found.supercategories)
-            if len(part)
-        ]
-        tell("\n\n".join([f"{model.name}\n{rows}", *of_classes]) + "\n")
+        texts.append(_text(model.name, found))
         tables.append(found.table)
         by_class.append(class_rows(found))
         if config.export_coco is not None:
@@ -89,10 +76,42 @@ def evaluate_on_scenes(config: ScenesConfig, tell: Callable[[str], None]) -> Non
         over = over_networks(table)
         columns = ["what", "estimate", "interval_low", "interval_high", "n", "note"]
         rows = over[columns].to_string(index=False, na_rep="", float_format="{:.4f}".format)
-        tell(f"mean of {len(models)} networks\n{rows}\n")
+        texts.append(f"mean of {len(models)} networks\n{rows}\n")
         table = pd.concat([table, over], ignore_index=True)
     if config.out is not None:
-        pd.concat([table, *by_class], ignore_index=True).to_csv(config.out, index=False)
+        write_csv(pd.concat([table, *by_class], ignore_index=True), config.out)
+    for text in texts:  # once the files are written: a reader may leave
+        tell(text)
+
+
+def _scenes_of(config: ScenesConfig, given: str, model: GatedNetwork) -> Scenes:
+    """Return the scenes that a network is evaluated on, at least two."""
+    scenes = scenes_for(
+        given,
+        model,
+        config.images,
+        config.annotations,
+        n_objects=config.n_objects,
+        labels=config.labels,
+        cache=config.cache,
+    )
+    if config.held_out_of is not None:
+        scenes = held_out_scenes(config.held_out_of, scenes)
+    if len(scenes) < 2:
+        raise ValueError(f"annotations must have at least 2 scenes, got {len(scenes)}")
+    return scenes
+
+
+def _text(name: str, found: SceneEvaluation) -> str:
+    """Return the tables of a network for a terminal."""
+    columns = ["what", "estimate", "interval_low", "interval_high", "sd", "n", "note"]
+    rows = found.table[columns].to_string(index=False, na_rep="", float_format="{:.4f}".format)
+    of_classes = [
+        part.to_string(index=False, na_rep="", float_format="{:.3f}".format)
+        for part in (found.classes, found.supercategories)
+        if len(part)
+    ]
+    return "\n\n".join([f"{name}\n{rows}", *of_classes]) + "\n"
 
 
 def write_scenes_card(config: ScenesCardConfig, tell: Callable[[str], None]) -> None:
@@ -111,6 +130,8 @@ def write_scenes_card(config: ScenesCardConfig, tell: Callable[[str], None]) -> 
     if twice := sorted(set(names) & set(config.beside)):
         raise ValueError(f"beside must name other networks than model, got {', '.join(twice)}")
     files = [checkpoint_path(name) for name in names]
+    for name in config.beside:
+        checkpoint_path(name, "beside")
     about = [_described(file) for file in files]
     models = load_models([*names, *config.beside], device=choose_device(config.device))
     options = [one["training"]["options"] for one in about]
@@ -131,7 +152,7 @@ def write_scenes_card(config: ScenesCardConfig, tell: Callable[[str], None]) -> 
     if config.out is not None:  # otherwise the card alone is told
         tell_notes(scenes, tell)
     others = dict(zip(config.beside, models[len(names) :], strict=True))
-    text = scenes_card(files, about, models[: len(names)], others, scenes)
+    text = printable(scenes_card(files, about, models[: len(names)], others, scenes))
     if config.out is None:
         tell(text)
     else:

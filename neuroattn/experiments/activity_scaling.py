@@ -17,7 +17,14 @@ import numpy as np
 
 from neuroattn import labels
 from neuroattn.experiments.protocol import Protocol, Tables, main
-from neuroattn.experiments.scene_stimuli import SCENES, SceneOptions, check_scene_options, scene_notes, scene_stimuli
+from neuroattn.experiments.scene_stimuli import (
+    SCENES,
+    SceneOptions,
+    check_scene_options,
+    require_digit_networks,
+    scene_notes,
+    scene_stimuli,
+)
 from neuroattn.options import MOST_AT_ONCE, MOST_RESAMPLES, check_options, option
 
 if TYPE_CHECKING:
@@ -107,6 +114,7 @@ def stimuli(config: Config) -> StimulusSet:
     if config.stimuli == SCENES:
         whole = scene_stimuli(config, config.n_stimuli, len(OBJECTS))
     else:
+        require_digit_networks(config, len(OBJECTS))
         generator = torch.Generator().manual_seed(config.seed)
         composites = sample_composites(
             embedded(), config.n_stimuli, n_objects=len(OBJECTS), noise=config.noise, generator=generator

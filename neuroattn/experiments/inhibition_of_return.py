@@ -18,7 +18,14 @@ import numpy as np
 
 from neuroattn import labels
 from neuroattn.experiments.protocol import Protocol, Tables, main
-from neuroattn.experiments.scene_stimuli import SCENES, SceneOptions, check_scene_options, scene_notes, scene_stimuli
+from neuroattn.experiments.scene_stimuli import (
+    SCENES,
+    SceneOptions,
+    check_scene_options,
+    require_digit_networks,
+    scene_notes,
+    scene_stimuli,
+)
 from neuroattn.options import MOST_AT_ONCE, MOST_RESAMPLES, check_options, option
 
 if TYPE_CHECKING:
@@ -79,6 +86,7 @@ def stimuli(config: Config) -> StimulusSet:
 
     if config.stimuli == SCENES:
         return scene_stimuli(config, config.n_stimuli, config.n_objects)
+    require_digit_networks(config, config.n_objects)
 
     from neuroattn.stimuli.digits import sample_composites, stimulus_set
     from neuroattn.stimuli.mnist import embedded

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from neuroattn.command_line import read_options, run_command, tell
 from neuroattn.options import option
+from neuroattn.output_file import write_csv
 from neuroattn.run_folder import is_free, run_folder, unwritable
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def run(protocol: Protocol[C], config: C, folder: Path) -> Tables:
     # A table or a figure may be looked at without its report.
     made = {"stimuli": "synthetic scenes"} if config.synthetic else {}
     tables.units.assign(**made).to_parquet(folder / "units.parquet", index=False)
-    tables.statistics.assign(**made).to_csv(folder / "statistics.csv", index=False)
+    write_csv(tables.statistics.assign(**made), folder / "statistics.csv")
     figure = protocol.figure(config, tables)
     if config.synthetic:
         figure.supxlabel("synthetic scenes", fontsize=7)  # legends are above

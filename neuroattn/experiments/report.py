@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from neuroattn.options import printable
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -51,7 +53,10 @@ def report(
     from markupsafe import Markup
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=lambda value: printable(value) if type(value) is str else value,
     )
     warnings = [line for line in findings if line.startswith(("WARNING", "NOTE"))]
     networks = pd.DataFrame(
@@ -123,7 +128,7 @@ def _cell(value: Any) -> Markup:
         return Markup("<td></td>")
     if isinstance(value, bool) or not isinstance(value, int | float):
         kind = "long" if len(str(value)) > _LONG else "text"
-        return Markup('<td class="{}">{}</td>').format(kind, value)
+        return Markup('<td class="{}">{}</td>').format(kind, printable(str(value)))
     whole = math.isfinite(value) and float(value).is_integer()
     shown = f"{int(value):,}" if whole else f"{value:.4g}".replace("inf", "∞")
     # What sorting goes by.

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from neuroattn import labels
 from neuroattn.command_line import read_options, run_command, tell
 from neuroattn.experiments.protocol import ProtocolConfig
-from neuroattn.options import check_options, option
+from neuroattn.options import check_options, option, shown
+from neuroattn.output_file import write_csv
 from neuroattn.run_folder import is_free, occupied, run_folder, unwritable
 
 if TYPE_CHECKING:
@@ -78,6 +79,10 @@ class Config(ProtocolConfig):
     def __post_init__(self) -> None:
         """Check every option."""
         check_options(self)
+        for name in ("published", "published_scenes"):
+            file = getattr(self, name)
+            if file and not Path(file).is_file():
+                raise ValueError(f"{name} must be a file that exists, got {shown(file)}; check the path")
         if self.published and not self.data:
             raise ValueError(
                 "data must be named with published: those weights were trained on digits that are embedded here, and "
@@ -131,12 +136,15 @@ def reproduce(config: Config, folder: Path, tell: Callable[[str], None]) -> pd.D
         raise occupied(folder)
     numbers = yaml.safe_load((_RECIPES / "published.yaml").read_text(encoding="utf-8"))
     sweep = _sweep(config)
+    digits = load(config.data, "test") if config.data else load(None, "embedded")
     device = choose_device(config.device)
     ours = load_models(config.models, device=device)
     published = load_models((config.published,), device=device)[0] if config.published else None
     if published is not None and published.name in config.models:
         raise ValueError(f"published must have another name than models, got {published.name!r}; rename the file")
     models = [*([] if published is None else [published]), *ours]
+    to_tune = models[: config.tuning_networks + len(models) - len(ours)]
+    _require_fitting(config, models, to_tune)
     scenes_networks = _scenes_networks(config) if config.images else []
     scenes_models = dict(zip(scenes_networks, load_models(scenes_networks, device=device), strict=True))
     digits = load(config.data, "test") if config.data else load(None, "embedded")
@@ -145,9 +153,9 @@ def reproduce(config: Config, folder: Path, tell: Callable[[str], None]) -> pd.D
     for note in notes:
         tell(f"note: {note}")
     tuned = {}
-    if published is not None or config.tuning_networks:
+    if to_tune:
         stimuli = _bars(config)
-        for model in (*([] if published is None else [published]), *ours[: config.tuning_networks]):
+        for model in to_tune:
             tell(f"tuning of {model.name}")
             tuned[model.name] = _curves(model, stimuli)
     found = _Recomputed(
@@ -232,10 +240,25 @@ class _Recomputed:
 def _write(folder: Path, table: pd.DataFrame, about: Mapping[str, Any]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        table.to_csv(folder / "reproduction.csv", index=False)
+        write_csv(table, folder / "reproduction.csv")
         (folder / "run.json").write_text(json.dumps(about, indent=2) + "\n")
     except OSError as error:
         raise unwritable(folder, error) from error
+
+
+def _require_fitting(config: Config, models: Sequence[GatedNetwork], to_tune: Sequence[GatedNetwork]) -> None:
+    """Raise, before the long work, unless networks take the composites, memory holds these, and bars can be shown."""
+    from neuroattn.models.config import digits_config, n_digits
+    from neuroattn.stimuli.digits import require_room_for
+
+    for model in models:
+        require_room_for(config.composites, n_digits(model.config, model.name))
+    for model in to_tune:
+        if model.config.size != digits_config().size:
+            raise ValueError(
+                f"tuning_networks must leave out networks of more than two digits, got {config.tuning_networks}, "
+                f"{model.name} among them; name such networks last"
+            )
 
 
 def _evaluations(
@@ -268,8 +291,10 @@ def _evaluations(
 
 def _scenes_networks(config: Config) -> list[str]:
     """Return the networks that the numbers of scenes are computed of."""
-    from neuroattn.models.checkpoint import is_of_scenes, shipped_models
+    from neuroattn.models.checkpoint import checkpoint_path, is_of_scenes, shipped_models
 
+    for name in config.scenes_models:
+        checkpoint_path(name, "scenes_models")
     ours = config.scenes_models or [name for name in shipped_models() if is_of_scenes(name)]
     return [*([config.published_scenes] if config.published_scenes else []), *ours]
 

@@ -67,6 +67,39 @@ def check_scene_options(config: SceneOptions) -> None:
         raise ValueError(f"size must be two numbers, height and width, got {len(config.size)}")
 
 
+def require_digit_networks(config: SceneOptions, n_objects: int) -> None:
+    """Raise unless every network takes composites of so many digits, before any is made.
+
+    Raises
+    ------
+    ValueError
+        With what to name instead, or besides.
+    """
+    from neuroattn.models.checkpoint import load_models
+    from neuroattn.models.config import digits_config
+    from neuroattn.stimuli.digits import SHIFT
+    from neuroattn.stimuli.mnist import SIDE
+
+    for model in load_models(config.models):
+        size = model.config.size
+        if size == digits_config(n_objects=n_objects).size:
+            continue
+        if size[0] == 3:
+            others = "" if size[1:] == config.size else f" --size {size[1]} {size[2]}"
+            raise ValueError(
+                f"stimuli must be {SCENES} for {model.name}, which takes pictures of (channel, y, x) = {size}, got "
+                f"{config.stimuli!r}; add --stimuli {SCENES}{others}"
+            )
+        shipped = {2: "take digits-0", 3: "take digits3-0"}
+        instead = shipped.get(n_objects, f"train one (python -m neuroattn.training digits --n_objects {n_objects})")
+        if hasattr(config, "n_objects") and size[:2] == (1, SIDE):
+            instead += f", or --n_objects {size[2] // SHIFT - 1}"
+        raise ValueError(
+            f"models must take composites of {n_objects} digits, (channel, y, x) = "
+            f"{digits_config(n_objects=n_objects).size}, got {model.name}, which takes {size}; {instead}"
+        )
+
+
 def scene_notes(config: SceneOptions) -> tuple[str, ...]:
     """Return what must stand on top of findings: that scenes are synthetic."""
     return (SYNTHETIC,) if config.synthetic else ()

@@ -23,6 +23,7 @@ from neuroattn.experiments.scene_stimuli import (
     SCENES,
     SceneOptions,
     check_scene_options,
+    require_digit_networks,
     scene_notes,
     scene_stimuli,
 )
@@ -125,6 +126,7 @@ def stimuli(config: Config) -> StimulusSet:
 
     if config.stimuli == SCENES:
         return _beside_an_object(config)
+    require_digit_networks(config, 2)
     _require_room(config, SIDE * (SIDE + SHIFT))
     digits = embedded()
     digit = digits.images[digits.labels == config.distractor][0]

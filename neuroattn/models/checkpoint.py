@@ -22,7 +22,7 @@ from neuroattn.models.metadata import FORMAT, configured, own_metadata, require_
 from neuroattn.models.name import require_name
 from neuroattn.models.published import read_published
 from neuroattn.models.state_hash import state_hash
-from neuroattn.options import shortened
+from neuroattn.options import shortened, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -205,8 +205,8 @@ def weights_hash(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def checkpoint_path(name: str | Path) -> Path:
-    """Return the file of a shipped name, or of a path.
+def checkpoint_path(name: str | Path, option: str = "model") -> Path:
+    """Return the file of a shipped name, or of a path; `option` is what an error calls it.
 
     Raises
     ------
@@ -216,13 +216,13 @@ def checkpoint_path(name: str | Path) -> Path:
     path = local_path("model", name)
     if path.suffix in {".safetensors", ".pt"}:
         if not path.is_file():
-            raise ValueError(f"model must be a file that exists, got {str(name)!r}; check the path")
+            raise ValueError(f"{option} must be a file that exists, got {shown(str(name))}; check the path")
         return path
     shipped = shipped_models()
     if str(name) not in shipped:
         raise ValueError(
-            f"model must be a shipped name ({', '.join(shipped)}) or the path of a .safetensors or .pt file, "
-            f"got {str(name)!r}"
+            f"{option} must be a shipped name ({', '.join(shipped)}) or the path of a .safetensors or .pt file, "
+            f"got {shown(str(name))}"
         )
     return _SHIPPED / f"{name}.safetensors"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuroattn.command_line import read_options, run_command, stop, tell
-from neuroattn.output_file import require_new, require_picture
+from neuroattn.output_file import require_new, require_picture, write_csv
 from neuroattn.stimuli.coco_download import SETS, download
 from neuroattn.stimuli.config import CacheConfig, DownloadConfig, IndexConfig, ShowConfig
 
@@ -68,11 +68,11 @@ def _index(config: IndexConfig) -> None:
     require_new("out", config.out)
     rule = Rule(least_area=config.least_area, most_overlap=config.most_overlap, n_objects=config.n_objects)
     index = load_index(config.annotations, config.cache, rule)
+    if config.out is not None:
+        write_csv(index.objects, config.out)
     tell_notes(index, tell)
     tell(f"{index.n_scenes:,} scenes in {index.annotations} (SHA-256 {index.sha256[:12]}), objects by supercategory:")
     tell(index.objects["supercategory"].value_counts().to_string())
-    if config.out is not None:
-        index.objects.to_csv(config.out, index=False)
 
 
 def _cache(config: CacheConfig) -> None:

@@ -10,11 +10,12 @@ import gzip
 import math
 import struct
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from neuroattn.local_path import local_path
+from neuroattn.memory import require_room
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,39 +46,55 @@ def read_idx(path: str | Path) -> NDArray[np.uint8]:
     FileNotFoundError
         If `path` is not a file.
     ValueError
-        If it is empty, cut, too long, damaged, no IDX file, or holds another type than unsigned bytes.
+        If it is empty, cut, too long, damaged, no IDX file, holds another type than unsigned bytes, or memory does not
+        hold what its header says.
     """
     path = local_path("path", path)
-    content = _content(path)
-    shape, start = _header(path, content)
-    expected, found = math.prod(shape), len(content) - start
-    if found != expected:
-        what = "cut" if found < expected else "too long"
-        raise ValueError(f"{path} is {what}: {expected} bytes expected after the header, {found} found; fetch it again")
-    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
-
-
-def _content(path: Path) -> bytes:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not a file; give the path of an IDX file")
-    content = path.read_bytes()
-    if not content:
-        raise ValueError(f"{path} is empty; fetch it again")
-    if not content.startswith(_GZIP_MAGIC):
-        return content
-    try:
-        content = gzip.decompress(content)
-    except EOFError:
-        raise ValueError(f"{path} is cut: its gzip stream ends early; fetch it again") from None
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{path} is damaged: {error}; fetch it again") from None
+    with path.open("rb") as file:
+        magic = file.read(len(_GZIP_MAGIC))
+        if not magic:
+            raise ValueError(f"{path} is empty; fetch it again")
+        file.seek(0)
+        if magic != _GZIP_MAGIC:
+            return _array(path, file, path.stat().st_size)
+        try:
+            with gzip.open(file) as unpacked:
+                return _array(path, unpacked, None)
+        except EOFError:
+            raise ValueError(f"{path} is cut: its gzip stream ends early; fetch it again") from None
+        except (gzip.BadGzipFile, zlib.error) as error:
+            raise ValueError(f"{path} is damaged: {error}; fetch it again") from None
+
+
+def _array(path: Path, file: IO[bytes] | gzip.GzipFile, size: int | None) -> NDArray[np.uint8]:
+    """Return the elements of an opened file of so many bytes; None: nobody knows before it is unpacked."""
+    shape, start = _header(path, file)
+    expected = math.prod(shape)
+    if size is not None and size != start + expected:
+        raise _of_another_length(path, expected, size - start)
+    require_room(str(path), f"shape {shape}", expected, "take a smaller set")
+    # A few bytes may unpack to gigabytes: one more than there should be tells as much.
+    elements = file.read(expected + 1)
+    if len(elements) != expected:
+        more = " or more" if len(elements) > expected else ""
+        raise _of_another_length(path, expected, len(elements), more)
+    return np.frombuffer(elements, dtype=np.uint8).reshape(shape)
+
+
+def _of_another_length(path: Path, expected: int, found: int, more: str = "") -> ValueError:
+    what = "cut" if found < expected else "too long"
+    return ValueError(
+        f"{path} is {what}: {expected} bytes expected after the header, {found}{more} found; fetch it again"
+    )
+
+
+def _header(path: Path, file: IO[bytes] | gzip.GzipFile) -> tuple[tuple[int, ...], int]:
+    """Read the header; return the shape and where the elements start."""
+    content = file.read(4)
     if not content:
         raise ValueError(f"{path} is empty once unpacked; fetch it again")
-    return content
-
-
-def _header(path: Path, content: bytes) -> tuple[tuple[int, ...], int]:
-    """Return the shape and where the elements start."""
     if len(content) < 4:
         raise ValueError(f"{path} is cut: 4 bytes expected for its type, {len(content)} found; fetch it again")
     zeros, kind, ndim = content[:2], content[2], content[3]
@@ -88,6 +105,7 @@ def _header(path: Path, content: bytes) -> tuple[tuple[int, ...], int]:
     if not 1 <= ndim <= _MOST_DIMENSIONS:
         raise ValueError(f"{path} must have 1 to {_MOST_DIMENSIONS} dimensions, got {ndim}")
     start = 4 + 4 * ndim
+    content += file.read(4 * ndim)
     if len(content) < start:
         raise ValueError(f"{path} is cut: {start} bytes expected for its header, {len(content)} found; fetch it again")
     shape: tuple[Any, ...] = struct.unpack(f">{ndim}I", content[4:start])

@@ -13,7 +13,14 @@ import tensorboardX
 import torch
 from filelock import FileLock, Timeout
 
-from neuroattn.models.checkpoint import class_names, held_out_images, load_model, save_model, weights_hash
+from neuroattn.models.checkpoint import (
+    checkpoint_path,
+    class_names,
+    held_out_images,
+    load_model,
+    save_model,
+    weights_hash,
+)
 from neuroattn.provenance import versions
 from neuroattn.run_folder import is_free, occupied, unwritable
 from neuroattn.stimuli.cutouts import load_cutouts
@@ -219,7 +226,7 @@ def run_training(config: TrainingConfig, see: Callable[[Tell], Seen], folder: Pa
 
 def _start(config: TrainingConfig) -> GatedNetwork | None:
     """Return the network to begin with, None if there is none."""
-    return None if config.start is None else load_model(config.start)
+    return None if config.start is None else load_model(checkpoint_path(config.start, "start"))
 
 
 def _require_alike(config: TrainingConfig, begun: GatedNetwork | None, seen: Seen) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from neuroattn.options import check_options, option, shown
+from neuroattn.output_file import write_csv
 from neuroattn.training.config import DigitsConfig, ScenesConfig
 from neuroattn.yaml_file import read_yaml
 
@@ -227,10 +228,10 @@ def run_sweep(
         outcomes[name] = str(outcome)
         if not isinstance(outcome, str | FloatingPointError):
             failures[name] = outcome
-        sweep_table(sweep, folder, outcomes).to_csv(folder / TABLE, index=False)
+        write_csv(sweep_table(sweep, folder, outcomes), folder / TABLE)
         tell(f"{len(outcomes)}/{len(sweep.trainings)}  {name}: {outcome}")
     table = sweep_table(sweep, folder, outcomes)
-    table.to_csv(folder / TABLE, index=False)
+    write_csv(table, folder / TABLE)
     if failures:
         name, error = next(iter(failures.items()))
         raise ValueError(

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
+from neuroattn.evaluation import __main__ as evaluation_command
 from neuroattn.evaluation import run
 from neuroattn.evaluation.__main__ import main
 from neuroattn.models.checkpoint import save_model, shipped_models
@@ -145,6 +146,35 @@ def test_official_digits_need_a_folder(capsys, untrained, monkeypatch):
         "set NEUROATTN_DATA to one, use 'download', or ask for the split 'embedded'\n"
     )
     assert run_here(capsys, "--digits", "test", "--model", untrained[0]) == (2, "", text)
+
+
+@pytest.mark.parametrize("command", [["card"], ["digits", "--digits", "test"]])
+def test_digits_are_missed_before_a_network_is_loaded(capsys, monkeypatch, command):
+    monkeypatch.delenv("NEUROATTN_DATA", raising=False)
+    monkeypatch.setattr(run, "load_models", None)
+    monkeypatch.setattr(run, "read_metadata", None)
+    with pytest.raises(SystemExit) as left:
+        main(command)
+    assert left.value.code == 2
+    assert capsys.readouterr().err.startswith("error: split 'test' needs a source of digits, got none: name a folder")
+
+
+def test_a_card_of_a_network_of_scenes(capsys, monkeypatch, mnist):
+    monkeypatch.setattr(run, "evaluate", None)
+    with pytest.raises(SystemExit) as left:
+        main(["card", "--data", str(mnist), "--model", "digits-0", "scenes-0"])
+    assert left.value.code == 2
+    assert capsys.readouterr().err.startswith("error: model must say how it was trained, got ")
+
+
+def test_a_reader_that_leaves_costs_no_table(monkeypatch, untrained, tmp_path):
+    def leave(_):
+        raise SystemExit(141)
+
+    monkeypatch.setattr(evaluation_command, "tell", leave)
+    with pytest.raises(SystemExit):
+        main(["digits", "--model", str(untrained[0]), "--composites", "3", "--out", str(tmp_path / "table.csv")])
+    assert len(pd.read_csv(tmp_path / "table.csv")) > 5
 
 
 def test_official_digits(capsys, untrained, mnist):

@@ -120,3 +120,12 @@ def test_the_free_order_says_what_it_confounds(capsys, tmp_path):
     status, out, _ = run_here(capsys, "--out", str(tmp_path / "run"), *SMALL, "--design", "free", "--controls", "none")
     assert status == 0
     assert out.startswith("NOTE: in the free order the attended object, the phase and the inhibition in force change")
+
+
+def test_a_network_of_scenes_on_digits(capsys, tmp_path):
+    text = (
+        "error: stimuli must be scenes for scenes-0, which takes pictures of (channel, y, x) = (3, 100, 100), got "
+        "'digits'; add --stimuli scenes\n"
+    )
+    assert run_here(capsys, "--models", "scenes-0", "--out", str(tmp_path / "run")) == (2, "", text)
+    assert not (tmp_path / "run").exists()

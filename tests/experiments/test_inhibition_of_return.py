@@ -14,6 +14,7 @@ from neuroattn.experiments import inhibition_of_return
 from neuroattn.experiments.protocol import main
 from neuroattn.labels import CONTROLS
 from neuroattn.models.checkpoint import load_model
+from neuroattn.stimuli import digits
 from neuroattn.stimuli.digits import Composites
 
 SMALL = ["--n_stimuli", "60", "--n_control_stimuli", "30", "--n_resamples", "100"]
@@ -80,8 +81,36 @@ def test_trials_are_a_row_an_object_of_a_run(finished):
         assert dict(tree["digits-0/trials"].sizes) == {"run": 10, "stimulus": 60, "object": 2}
 
 
-def test_a_network_of_another_size_is_refused(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (
+            ["--n_objects", "3"],
+            (
+                "models must take composites of 3 digits, (channel, y, x) = (1, 28, 56), got digits-0, which takes "
+                "(1, 28, 42); take digits3-0, or --n_objects 2"
+            ),
+        ),
+        (
+            ["--n_objects", "5"],
+            (
+                "models must take composites of 5 digits, (channel, y, x) = (1, 28, 84), got digits-0, which takes "
+                "(1, 28, 42); train one (python -m neuroattn.training digits --n_objects 5), or --n_objects 2"
+            ),
+        ),
+        (
+            ["--models", "scenes-0"],
+            (
+                "stimuli must be scenes for scenes-0, which takes pictures of (channel, y, x) = (3, 100, 100), got "
+                "'digits'; add --stimuli scenes"
+            ),
+        ),
+    ],
+)
+def test_networks_that_take_other_composites(capsys, monkeypatch, tmp_path, options, text):
+    monkeypatch.setattr(digits, "sample_composites", None)
     with pytest.raises(SystemExit) as left:
-        main(inhibition_of_return.PROTOCOL, ["--n_objects", "3", "--out", str(tmp_path / "run"), *SMALL])
+        main(inhibition_of_return.PROTOCOL, ["--out", str(tmp_path / "run"), *options])
     assert left.value.code == 2
-    assert capsys.readouterr().err.startswith("error: images must be (channel, y, x) = (1, 28, 42) for digits-0, got")
+    assert capsys.readouterr() == ("", f"error: {text}\n")
+    assert not (tmp_path / "run").exists()

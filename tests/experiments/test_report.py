@@ -13,7 +13,12 @@ from matplotlib.figure import Figure
 
 from neuroattn.experiments.report import report
 
-FINDINGS = ["WARNING: a control shows <an effect>.", "NOTE: beware.", "Gain 1.2 [1.1, 1.3], n = 5 & more."]
+FINDINGS = [
+    "WARNING: a control shows <an effect>.",
+    "NOTE: beware.",
+    "Gain 1.2 [1.1, 1.3], n = 5 & more.",
+    "a finding \x1b[2J",
+]
 
 
 @pytest.fixture
@@ -34,7 +39,7 @@ def text():
         "seeds": {"protocol": 3, "models": {"a": 0, "b": None}},
         "weights_sha256": {"a": "f" * 64, "b": "0" * 64},
         "versions": {"neuroattn": "0.1", "torch": "2"},
-        "configuration": {"noise": 0.3, "models": ["a", "b"], "name": "<i>"},
+        "configuration": {"noise": 0.3, "models": ["a", "b"], "name": "<i>", "cell": "a cell \x1b[2J"},
         "stimuli_sha256": "abc",
         "sessions": [
             {"started": started, "duration_seconds": 4.5, "device": "cpu", "peak_memory_bytes": 1.25e9, "recorded": new}
@@ -50,6 +55,12 @@ def text():
         methods="We did <this>.",
         about=about,
     )
+
+
+def test_control_characters_are_escaped(text):
+    assert "\x1b" not in text
+    assert r"a cell \x1b[2J" in text
+    assert r"a finding \x1b[2J" in text
 
 
 def test_everything_is_in_it(text):

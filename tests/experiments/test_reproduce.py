@@ -11,6 +11,7 @@ import torch
 import yaml
 from drawn_scenes import drawn_scenes
 
+from neuroattn import memory
 from neuroattn.evaluation.scenes import evaluate_scenes
 from neuroattn.experiments import reproduce
 from neuroattn.experiments.reproduce import main
@@ -128,7 +129,37 @@ def test_our_networks_of_scenes(capsys, sweep, tmp_path):
     ("arguments", "text"),
     [
         (["--sweep", "none.csv"], "sweep must be a table that exists, got 'none.csv'; check the path"),
-        (["--published", "none.pt", "--data", "."], "model must be a file that exists, got 'none.pt'; check the path"),
+        (["--published", "none.pt"], "published must be a file that exists, got 'none.pt'; check the path"),
+        (["--published_scenes", "no.pt"], "published_scenes must be a file that exists, got 'no.pt'; check the path"),
+        (
+            ["--data", "none"],
+            "folder must exist, got none; give the one that holds the IDX files of MNIST",
+        ),
+        (
+            ["--images", ".", "--annotations", "a.json", "--scenes_models", "no.pt"],
+            "scenes_models must be a file that exists, got 'no.pt'; check the path",
+        ),
+        (
+            ["--models", "digits-0", "digits3-0", "--tuning_networks", "2"],
+            (
+                "tuning_networks must leave out networks of more than two digits, got 2, digits3-0 among them; name "
+                "such networks last"
+            ),
+        ),
+        (
+            ["--models", "digits-0", "scenes-0"],
+            (
+                "model 'scenes-0' must take composites of digits, (1, 28, 28 + 14·(n - 1)) px and 10 classes, got "
+                "(3, 100, 100) px and 12 classes"
+            ),
+        ),
+        (
+            ["--composites", "100000000000"],
+            (
+                "composites must fit in memory, got 100,000,000,000 of 2 digits, which needs 1.88e+06 GB, and 1 GB are "
+                "free; make fewer"
+            ),
+        ),
         (["--composites", "1"], "composites must be at least 2, got 1"),
         (["--images", "."], "annotations must be named with --images, got none; name both, or neither"),
         (
@@ -146,6 +177,9 @@ def test_our_networks_of_scenes(capsys, sweep, tmp_path):
 )
 def test_what_a_user_gets_wrong(capsys, monkeypatch, sweep, tmp_path, arguments, text):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(memory, "free_memory", lambda: 10**9)
+    monkeypatch.setattr(reproduce, "_curves", None)  # nothing may get as far as the long work
+    (tmp_path / "a.pt").touch()
     options = arguments if "--sweep" in arguments else ["--sweep", sweep, *arguments]
     assert run_here(capsys, "--out", "run", *options) == (2, "", f"error: {text}\n")
     assert not (tmp_path / "run").exists()

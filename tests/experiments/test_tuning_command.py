@@ -17,11 +17,13 @@ import torch
 import xarray as xr
 from numpy.testing import assert_allclose
 
+from neuroattn import memory
 from neuroattn.experiments import tuning
 from neuroattn.experiments.protocol import main
 from neuroattn.models.checkpoint import load_model, save_model
 from neuroattn.models.config import digits_config
 from neuroattn.models.gated import GatedNetwork
+from neuroattn.stimuli import bars
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -169,20 +171,47 @@ def test_wrong_options_say_what_is_allowed(tmp_path: Path, capsys: pytest.Captur
         ("--design", "blocked"): "error: design must be one of cued, free, got blocked",
         ("--n_orientations", "5"): "error: n_orientations must be in [6, 360], got 5",
         ("--controls", "none", "untrained"): "error: controls must be none or a list of controls, got none, untrained",
-        ("--config", str(recipe)): "error: Option 'n_widht' is not accepted (see --help)",
-        ("--widths", "3"): "error: unrecognized arguments: --widths 3 (see --help)",
+        ("--config", str(recipe)): "error: Option 'n_widht' is not accepted; did you mean n_widths? (see --help)",
+        ("--widths", "3"): "error: unrecognized arguments: --widths 3; did you mean --n_widths? (see --help)",
     }
     for arguments, line in cases.items():
         assert failure(capsys, *arguments) == line
 
 
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        (
+            "scenes-0",
+            (
+                "stimuli must be scenes for scenes-0, which takes pictures of (channel, y, x) = (3, 100, 100), got "
+                "'digits'; add --stimuli scenes"
+            ),
+        ),
+        (
+            "digits3-0",
+            (
+                "models must take composites of 2 digits, (channel, y, x) = (1, 28, 42), got digits3-0, which takes "
+                "(1, 28, 56); take digits-0"
+            ),
+        ),
+    ],
+)
 def test_a_network_that_takes_other_images_is_refused_before_anything_is_made(
-    reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, model: str, text: str
 ) -> None:
-    scenes = reference / "reference" / "paper_coco_model.pt"
-    assert failure(capsys, "--models", str(scenes), "--out", str(tmp_path / "run"), *SMALL) == (
-        "error: images must be (channel, y, x) = (3, 100, 100) for paper_coco_model, got (1, 28, 42); "
-        "use stimuli of that size or another model"
+    monkeypatch.setattr(bars, "bar_and_digit", None)
+    assert failure(capsys, "--models", model, "--out", str(tmp_path / "run"), *SMALL) == f"error: {text}"
+    assert not (tmp_path / "run").exists()
+
+
+def test_more_bars_than_memory_holds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda: 20_000_000)
+    assert failure(capsys, "--out", str(tmp_path / "run"), "--n_x", "7", "--n_y", "11") == (
+        "error: n_orientations × n_widths × n_x × n_y must fit in memory, got 9,240 pictures of 0.1 GB with their "
+        "objects, and 0.0 GB are free for them; show fewer"
     )
     assert not (tmp_path / "run").exists()
 

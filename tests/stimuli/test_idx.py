@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.testing import assert_array_equal
 
+from neuroattn import memory
 from neuroattn.stimuli.idx import read_idx
 
 quick = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -95,6 +97,10 @@ def test_damaged_gzip_is_read_or_refused(tmp_path, array, data):
         (b"\0\0\x08\x01" + bytes(4), " must hold at least one element, got shape (0,)"),
         (idx(np.ones((3, 5)))[:-2], " is cut: 15 bytes expected after the header, 13 found; fetch it again"),
         (idx(np.ones((3, 5))) + b"!", " is too long: 15 bytes expected after the header, 16 found; fetch it again"),
+        (
+            gzip.compress(idx(np.ones((3, 5))) + bytes(10**7), mtime=0),
+            " is too long: 15 bytes expected after the header, 16 or more found; fetch it again",
+        ),
         (gzip.compress(idx(np.ones((3, 5))), mtime=0)[:-3], " is cut: its gzip stream ends early; fetch it again"),
         (b"\x1f\x8b\x07" + bytes(13), " is damaged: Unknown compression method; fetch it again"),
     ],
@@ -111,4 +117,26 @@ def test_a_file_must_be_there(tmp_path):
     with pytest.raises(
         FileNotFoundError, match=f"^{re.escape(f'{path} is not a file; give the path of an IDX file')}$"
     ):
+        read_idx(path)
+
+
+@pytest.mark.parametrize("pack", [lambda content: content, gzip.compress])
+def test_a_bomb_takes_no_more_memory_than_its_header_says(tmp_path, pack):
+    path = tmp_path / "bomb"
+    path.write_bytes(pack(idx(np.ones((3, 5))) + bytes(50_000_000)))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="is too long"):
+        read_idx(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2_000_000
+
+
+@pytest.mark.parametrize("pack", [lambda content: content, gzip.compress])
+def test_a_header_of_more_than_memory_holds(tmp_path, monkeypatch, pack):
+    monkeypatch.setattr(memory, "free_memory", lambda: 1000)
+    path = tmp_path / "large"
+    path.write_bytes(pack(idx(np.ones((7, 11, 13)))))
+    text = f"{path} must fit in memory, got shape (7, 11, 13), which needs 1e-06 GB, and 1e-06 GB are free; take a "
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}smaller set$"):
         read_idx(path)
