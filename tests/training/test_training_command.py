@@ -54,11 +54,12 @@ def scalars(folder):
 
 
 def run_here(capsys, *arguments):
-    """Return exit status, standard output and standard error of the command, run in this process."""
+    """Return exit status, standard output (less notes on the digits) and standard error, run in this process."""
     with pytest.raises(SystemExit) as left:
         main(list(map(str, arguments)))
     out, err = capsys.readouterr()
-    return left.value.code, out, err
+    told = [line for line in out.splitlines(keepends=True) if not line.startswith("note: train digits in ")]
+    return left.value.code, "".join(told), err
 
 
 def test_a_whole_training(folder, tmp_path):
@@ -107,7 +108,11 @@ def test_a_whole_training(folder, tmp_path):
         "precision": "auto",
     }
     seen = without_embedded(from_folder(folder, "train")).identity()
-    assert about["training"]["digits"] == {"what": "training set without the embedded digits", "n": 67, "sha256": seen}
+    assert about["training"]["digits"] == {
+        "what": "training set, not MNIST's own, without the embedded digits",
+        "n": 67,
+        "sha256": seen,
+    }
     assert about["training"]["device"] in {"cpu", "cuda"}
     np.testing.assert_allclose(
         [epoch["validation_accuracy"] for epoch in about["training"]["epochs"]], table["validation_accuracy"]
@@ -256,7 +261,9 @@ def test_no_or_general_help(capsys):
 def test_an_interrupt_keeps_where_it_is(folder, tmp_path):
     run = tmp_path / "run"
     command = started("digits", "--data", folder, "--epochs", 100_000, "--out", run, cwd=tmp_path)
-    first_line = command.stdout.readline()  # it comes as soon as the epoch is kept
+    _, first_line = (
+        command.stdout.readline() for _ in range(2)
+    )  # after a note on the digits; it comes as soon as the epoch is kept
     command.send_signal(signal.SIGINT)
     _, err = command.communicate(timeout=60)
     assert first_line.startswith("epoch   1/100000  validation accuracy")
@@ -433,7 +440,7 @@ def test_two_processes_train_as_one_does(folder, tmp_path, options):
     assert one.communicate(timeout=120)[1] == ""
     two = shared("-m", "neuroattn.training", *recipe, "--out", tmp_path / "two", cwd=tmp_path)
     assert two.returncode == 0, two.stderr
-    assert len(two.stdout.splitlines()) == 4  # one process speaks
+    assert len(two.stdout.splitlines()) == 5  # one process speaks
     tables = [pd.read_csv(tmp_path / run / "metrics.csv") for run in ("one", "two")]
     assert len(tables[0]) == 3
     # A gate may fall on the other side of a mask's threshold, too: which, if any, depends on the processor.
@@ -465,7 +472,7 @@ def test_two_processes_go_on_from_where_they_were_killed(folder, tmp_path):
     script.write_text(code)
     runs = [shared(script, *recipe, "--out", tmp_path / out, cwd=tmp_path) for out in ("killed", "killed", "whole")]
     assert [run.returncode == 0 for run in runs] == [False, True, True]
-    assert runs[1].stdout.startswith("going on in epoch 2 after ")
+    assert runs[1].stdout.splitlines()[1].startswith("going on in epoch 2 after ")
     one, other = (weights_and_metrics(tmp_path / out) for out in ("killed", "whole"))
     assert one[0] == other[0]
     pd.testing.assert_frame_equal(one[1], other[1])
