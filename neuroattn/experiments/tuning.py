@@ -2,7 +2,8 @@
 
 ``python -m neuroattn.experiments.tuning``. A bar stands on the left, and on the right a digit, or an object cut out
 of a photograph. Each unit's tuning curve is taken with the bar attended and with the distractor attended, on the same
-pictures.
+pictures. Units are selected by what the bar adds to their response before any feedback, beside one distractor, and
+measured beside others.
 
 Source: Lei, Benjamin & Kording (2021), arXiv:2106.04540; the biology: McAdams & Maunsell (1999), J. Neurosci. 19:431.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from neuroattn.experiments.scene_stimuli import (
     scene_stimuli,
 )
 from neuroattn.options import MOST_AT_ONCE, MOST_RESAMPLES, check_options, option
+from neuroattn.stimuli.beside import MEASUREMENT, SELECTION, in_one, shared_out
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,13 +37,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from neuroattn.models.gated import GatedNetwork
-    from neuroattn.statistics.tuning_units import Curves
+    from neuroattn.statistics.tuning_units import Curves, Ungated
     from neuroattn.stimuli.stimulus_set import StimulusSet
 
 BAR, DISTRACTOR = 0, 1  # the objects of every stimulus
-SELECTION, MEASUREMENT = 0, 1  # the halves of the bars
 REDUCTIONS = ("maximum", "mean")
-CONTROL_BARS = 9  # of each half at each orientation
+CONDITIONS = ("orientation", "half")  # and the attended object
+WITH_BAR, WITHOUT_BAR = "selection/with_bar", "selection/without_bar"  # groups of a recording before any feedback
 UNIT_COLUMNS = (
     *(labels.MODEL, labels.NEUROID_ID, labels.LAYER, labels.AREA),
     *(labels.CHANNEL, labels.CHANNEL_Y, labels.CHANNEL_X, "distractor_in_field"),
@@ -49,15 +51,20 @@ UNIT_COLUMNS = (
 METHODS = """Bars at {grid[0]} orientations, {grid[1]} widths ({widths}) and {grid[2]} × {grid[3]} places were shown
 beside {distractor}, with the bar attended and with the distractor attended ({states}). Of layers of more than
 {config.n_units:,} units so many were drawn. A unit's tuning curve was the maximum
-(and, apart, the mean) of its last response over the bars of an orientation. Units were driven if their curve,
-averaged over both states, peaked above {config.driven:g}, and tuned if a von Mises curve fitted it with R² of at
-least {config.tuned:g}, on one half of the bars; on the other half baseline + amplitude · exp(κ(cos 2(θ − θ₀) − 1))
-was fitted to each state, and nested models were compared by AICc. Medians over units have intervals from a
-hierarchical bootstrap ({config.n_resamples:,} resamples of networks, feature channels and units; Saravanan et al.
-2020); tests are t tests over network means (over feature channels where there is one network), p values are adjusted
-after Benjamini & Hochberg (1995), and the invariance of preferred orientation and bandwidth was tested as equivalence
-within ±{config.shift_bound:g}° and ±{config.bandwidth_bound:g}° (two one-sided tests; Schuirmann 1987). The paradigm
-is that of Lei, Benjamin & Kording (2021, arXiv:2106.04540); the biology that of McAdams & Maunsell (1999)."""
+(and, apart, the mean) of its last response over the bars of an orientation. Units were selected on one half of the
+bars, beside {selecting}, by their responses before any feedback, where attention cannot act: they were driven if the
+maximum over bars peaked by more than {config.driven:g} above the response to the same picture without the bar, and
+tuned if a von Mises curve fitted it with R² of at least {config.tuned:g} and it fell by at least 10 % from its peak.
+On the other half, beside {measuring}, baseline + amplitude · exp(κ(cos 2(θ − θ₀) − 1))
+was fitted to each state, and nested models were compared by AICc where both states had a curve. Of one network,
+medians over units have intervals from a hierarchical bootstrap ({config.n_resamples:,} resamples of feature channels
+and units; Saravanan et al. 2020); of several, intervals are t intervals over networks. Tests are t tests over network
+means (over feature channels where there is one network), p values are adjusted after Benjamini & Hochberg (1995). That
+preferred orientation and bandwidth do not change on average over units is taken to be shown where the 95 % t intervals
+of their mean sizes lie within ±{config.shift_bound:g}° and ±{config.bandwidth_bound:g}° (equivalence; Schuirmann
+1987). Gates of other stimuli were compared with a stimulus's own by the share that they leave of each unit's
+difference between the states. The paradigm is that of Lei, Benjamin & Kording (2021, arXiv:2106.04540); the biology
+that of McAdams & Maunsell (1999)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +84,21 @@ class Config(SceneOptions):
         None, "horizontal places of the bar's centre (default: 11; with scenes 5)", low=2, high=1000
     )
     n_y: int | None = option(None, "vertical places of the bar's centre (default: 11; with scenes 5)", low=2, high=1000)
-    distractor: int = option(7, "class of the digit on the right: the first embedded one", low=0, high=9)
+    distractors: tuple[int, ...] = option(
+        (7, 2, 5),
+        "classes of the digits on the right (the first embedded ones): the first for selection, the others for "
+        "measurement, or one for both; with scenes as many objects",
+        low=0,
+        high=9,
+    )
     noise: float = option(
         0.0, "upper bound of the uniform background noise, beside a digit", unit="luminance", low=0, high=1
     )
     n_units: int = option(20_000, "units a layer and network, drawn at random where there are more", low=1)
-    driven: float = option(0.1, "a driven unit's curve peaks above this, averaged over states", unit="1", low=0)
-    tuned: float = option(0.5, "R² a tuned unit's averaged curve needs, on the other half of the bars", low=0, high=1)
+    driven: float = option(
+        0.1, "a driven unit's ungated curve peaks by more than this above the response without the bar", unit="1", low=0
+    )
+    tuned: float = option(0.5, "R² a tuned unit's ungated curve needs, on the other half of the bars", low=0, high=1)
     fitted: float = option(0.5, "R² that each state's fit needs for fit-based measures", low=0, high=1)
     shift_bound: float = option(5.0, "equivalence bound of the preferred orientation's shift", unit="degree", low=0.01)
     bandwidth_bound: float = option(
@@ -101,6 +116,15 @@ class Config(SceneOptions):
         check_scene_options(self)
         if "none" in self.controls and len(self.controls) > 1:
             raise ValueError(f"controls must be none or a list of controls, got {', '.join(self.controls)}")
+        if not self.distractors or len(set(self.distractors)) < len(self.distractors):
+            given = ", ".join(map(str, self.distractors)) or "none"
+            raise ValueError(f"distractors must be different classes of digits, at least one, got {given}")
+        to_share = math.prod(self.grid[1:]) // 2
+        if len(self.distractors) - 1 > to_share:
+            raise ValueError(
+                f"distractors must be at most {to_share + 1} for {math.prod(self.grid[1:])} bars an orientation, "
+                f"got {len(self.distractors)}; name fewer, or show more bars"
+            )
 
     @property
     def grid(self) -> tuple[int, int, int, int]:
@@ -117,7 +141,10 @@ class Config(SceneOptions):
 
 
 def stimuli(config: Config) -> StimulusSet:
-    """Return the bars beside the distractor; ``for_controls`` marks a sparse part of them."""
+    """Return the bars beside the distractors, and last what is seen without a bar.
+
+    Columns of the table: ``bar`` (whether there is one), ``half``, ``for_controls`` (a sparse part of the bars).
+    """
     import torch
 
     from neuroattn.stimuli.bars import bar_and_digit, tuning_grid
@@ -125,37 +152,49 @@ def stimuli(config: Config) -> StimulusSet:
     from neuroattn.stimuli.mnist import SIDE, embedded
 
     if config.stimuli == SCENES:
-        return _beside_an_object(config)
+        return _beside_objects(config)
     require_digit_networks(config, 2)
     _require_room(config, SIDE * (SIDE + SHIFT))
     digits = embedded()
-    digit = digits.images[digits.labels == config.distractor][0]
-    grid = _with_controls(tuning_grid(*config.grid))
     generator = torch.Generator().manual_seed(config.seed)
-    return bar_and_digit(grid, digit, config.distractor, noise=config.noise, generator=generator)
+    grids = shared_out(tuning_grid(*config.grid), len(config.distractors), noise=config.noise > 0)
+    parts = [
+        bar_and_digit(grid, digits.images[digits.labels == label][0], label, noise=config.noise, generator=generator)
+        for label, grid in zip(config.distractors, grids, strict=True)
+    ]
+    return in_one(parts)
 
 
-def _beside_an_object(config: Config) -> StimulusSet:
-    """Return the bars beside the larger object of a scene that is drawn at random."""
+def _beside_objects(config: Config) -> StimulusSet:
+    """Return the bars beside the larger objects of scenes that are drawn at random."""
     from neuroattn.stimuli.scene_bars import bar_and_object, on_the_right, scene_tuning_grid
-    from neuroattn.stimuli.stimulus_set import StimulusSet
 
     height, width = config.size
     _require_room(config, 3 * height * width)
-    drawn = scene_stimuli(config, 1, 2)
-    larger = int(drawn.table["area_1"].iloc[0] > drawn.table["area_0"].iloc[0])
-    alone = np.round(np.asarray(drawn.objects)[0, larger] * 255).astype(np.uint8)
-    grid = _with_controls(scene_tuning_grid((height, width), *config.grid))
-    shown = bar_and_object(grid, on_the_right(alone))
-    shown.table["distractor"] = str(drawn.table[f"category_{larger}"].iloc[0])
-    return StimulusSet(shown.images, shown.objects, shown.table, drawn.notes)
+    drawn, parts = scene_stimuli(config, len(config.distractors), 2), []
+    if len(drawn) < len(config.distractors):
+        raise ValueError(
+            f"distractors must be no more than there are scenes, {len(drawn)}, got {len(config.distractors)}; "
+            "name fewer, or take more scenes"
+        )
+    grids = shared_out(scene_tuning_grid((height, width), *config.grid), len(config.distractors))
+    for number, grid in enumerate(grids):
+        scene = drawn.table.iloc[number]
+        larger = int(scene["area_1"] > scene["area_0"])
+        alone = np.round(np.asarray(drawn.objects)[number, larger] * 255).astype(np.uint8)
+        part = bar_and_object(grid, on_the_right(alone))
+        part.table["distractor"] = str(scene[f"category_{larger}"])
+        parts.append(part)
+    return in_one(parts, drawn.notes)
 
 
 def _require_room(config: Config, n_values: int) -> None:
     """Raise unless memory holds the pictures, of so many values each, with both objects of each."""
     from neuroattn.memory import free_memory
 
-    needed, free = math.prod(config.grid) * 3 * n_values * 4, free_memory() // 2
+    # Twice, while the pictures beside several distractors are put together.
+    needed = math.prod(config.grid) * 3 * n_values * 4 * min(2, len(config.distractors))
+    free = free_memory() // 2
     if needed > free:
         raise ValueError(
             f"n_orientations × n_widths × n_x × n_y must fit in memory, got {math.prod(config.grid):,} pictures of "
@@ -163,56 +202,30 @@ def _require_room(config: Config, n_values: int) -> None:
         )
 
 
-def _with_controls(grid: pd.DataFrame) -> pd.DataFrame:
-    # The same bars at every orientation, spread over widths and places, as many from either half.
-    of_half = grid.groupby(["orientation", "half"])
-    number, size = of_half.cumcount(), of_half["x"].transform("size")
-    few = np.minimum(size, CONTROL_BARS)
-    return grid.assign(for_controls=(number * few // size) != ((number - 1) * few // size))
-
-
 def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.DataTree:
     """Return mean and maximum over bars of every unit's last step, by orientation, half and attended object.
 
     Only stimuli count whose gated image confirms the intended object in both states. The controls, in groups of their
-    own, keep all stimuli by the intended object, because attention may fail in them.
+    own, keep all stimuli by the intended object, because attention may fail in them, and count the confirmed ones. What
+    selects units is recorded at step 0, before any feedback.
     """
     import xarray as xr
 
-    from neuroattn.models.controls import control
     from neuroattn.recording.record import record
     from neuroattn.recording.reduce import Reduction
-    from neuroattn.recording.units import Units
 
-    variables = [f"stage{number}/response" for number in range(1, len(model.config.channels) + 1)]
-    settings = {key: value for key, value in dataclasses.asdict(config).items() if key != "out"}
-    options: dict[str, Any] = {
-        "design": config.design,
-        "batch_size": config.batch_size,
-        "configuration": settings,
-        "units": {
-            variable: Units(sample=config.n_units, seed=config.seed)
-            for variable, shape in zip(variables, model.config.response_sizes, strict=True)
-            if math.prod(shape) > config.n_units
-        },
-    }
+    variables, options = _options(config, model)
+    bar, half = (stimuli.table[name].to_numpy() for name in ("bar", "half"))
+    bars = stimuli.select(slice(int(bar.sum())))
+    sink = Reduction([*CONDITIONS, labels.ATTENDED], keep=labels.CONFIRMED, what=REDUCTIONS)
     last = model.config.steps - 1
-    sink = Reduction(["orientation", "half", labels.ATTENDED], keep=labels.CONFIRMED, what=REDUCTIONS)
-    trees = {"/": record(model, stimuli, variables, [last], sink=sink, **options)}
-    intended = labels.CUED if config.design == "cued" else labels.ATTENDED
-    # In random order, so that the neighbour whose gates are taken in the shuffled control is any stimulus.
-    order = np.random.default_rng(config.seed).permutation(np.flatnonzero(stimuli.table["for_controls"]))
-    # No batch of a single stimulus: its gates could not be shuffled.
-    options["batch_size"] = next((b for b in range(config.batch_size, 1, -1) if len(order) % b != 1), len(order))
-    for name in config.chosen_controls:
-        sink = Reduction(["orientation", "half", intended], what=REDUCTIONS)
-        steps = [0 if name == "one_step" else last]
-        subject = control(name, model, config.seed)
-        tree = record(subject, stimuli.select(order), variables, steps, sink=sink, **options)
-        renamed = {node.path: node.to_dataset().rename({intended: labels.ATTENDED}) for node in tree.leaves}
-        trees[f"/controls/{name}"] = xr.DataTree.from_dict(renamed)
-        trees[f"/controls/{name}"].attrs = tree.attrs
-    ink: np.ndarray = np.any(np.asarray(stimuli.objects)[0, DISTRACTOR] > 0, axis=0)
+    trees = {
+        "/": record(model, bars, variables, [last], design=config.design, sink=sink, **options),
+        f"/{WITH_BAR}": _before_feedback(model, stimuli.select(bar & (half == SELECTION)), variables, options),
+        f"/{WITHOUT_BAR}": _before_feedback(model, stimuli.select(~bar), variables, options),
+        **_controls(config, model, stimuli, variables, options),
+    }
+    ink: np.ndarray = np.any(np.asarray(stimuli.objects)[:, DISTRACTOR] > 0, axis=(0, 1))
     leaves = {
         f"{at.rstrip('/')}{node.path}": _with_fields(node.to_dataset(), model, ink)
         for at, tree in trees.items()
@@ -222,6 +235,65 @@ def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.D
     for at, tree in trees.items():
         whole[at].attrs = tree.attrs
     return whole
+
+
+def _options(config: Config, model: GatedNetwork) -> tuple[list[str], dict[str, Any]]:
+    """Return the variables to record, and what every recording has in common."""
+    from neuroattn.recording.units import Units
+
+    variables = [f"stage{number}/response" for number in range(1, len(model.config.channels) + 1)]
+    settings = {key: value for key, value in dataclasses.asdict(config).items() if key != "out"}
+    units = {
+        variable: Units(sample=config.n_units, seed=config.seed)
+        for variable, shape in zip(variables, model.config.response_sizes, strict=True)
+        if math.prod(shape) > config.n_units
+    }
+    return variables, {"batch_size": config.batch_size, "configuration": settings, "units": units}
+
+
+def _before_feedback(
+    model: GatedNetwork, shown: StimulusSet, variables: list[str], options: dict[str, Any]
+) -> xr.DataTree:
+    from neuroattn.recording.record import record
+    from neuroattn.recording.reduce import Reduction
+
+    sink = Reduction(["orientation"], what=REDUCTIONS)
+    return record(model, shown, variables, [0], design="free", phases=1, sink=sink, **options)
+
+
+def _controls(
+    config: Config, model: GatedNetwork, stimuli: StimulusSet, variables: list[str], options: dict[str, Any]
+) -> dict[str, xr.DataTree]:
+    """Return the recordings of the controls, by their group."""
+    import xarray as xr
+
+    from neuroattn.models.controls import control
+    from neuroattn.recording.confirmed import over_confirmed
+    from neuroattn.recording.record import record
+    from neuroattn.recording.reduce import Reduction
+
+    bar, few, half = (stimuli.table[name].to_numpy() for name in ("bar", "for_controls", "half"))
+    trees: dict[str, xr.DataTree] = {}
+    intended = labels.CUED if config.design == "cued" else labels.ATTENDED
+    # In random order, so that the stimulus whose gates are taken in the shuffled control is any.
+    order = np.random.default_rng(config.seed).permutation(np.flatnonzero(few))
+    shown = stimuli.select(order)
+    for name in config.chosen_controls:
+        subject, at = control(name, model, config.seed), f"/controls/{name}"
+        keep = labels.SWAPPED if name == "shuffled_gates" else None
+        sink = Reduction([*CONDITIONS, intended, labels.CONFIRMED], keep, what=REDUCTIONS)
+        steps = [0 if name == "one_step" else model.config.steps - 1]
+        tree = record(subject, shown, variables, steps, design=config.design, sink=sink, **options)
+        joined = {node.path: over_confirmed(node.to_dataset(), [*CONDITIONS, intended]) for node in tree.leaves}
+        trees[at] = xr.DataTree.from_dict(
+            {path: one.rename({intended: labels.ATTENDED}) for path, one in joined.items()}
+        )
+        trees[at].attrs = tree.attrs
+        if name == "untrained":  # other weights select other units
+            with_bar, without = stimuli.select(few & (half == SELECTION)), stimuli.select(~bar)
+            trees[f"{at}/{WITH_BAR}"] = _before_feedback(subject, with_bar, variables, options)
+            trees[f"{at}/{WITHOUT_BAR}"] = _before_feedback(subject, without, variables, options)
+    return trees
 
 
 def _with_fields(dataset: xr.Dataset, model: GatedNetwork, ink: np.ndarray) -> xr.Dataset:
@@ -238,29 +310,74 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
     import pandas as pd
 
     from neuroattn.statistics.tuning_findings import findings
-    from neuroattn.statistics.tuning_summary import adjusted, summarise
+    from neuroattn.statistics.tuning_summary import adjusted, share_confirmed, summarise
 
-    generator = np.random.default_rng(config.seed)
     bounds = {"shift": config.shift_bound, "bandwidth_change": config.bandwidth_bound}
     bounds |= {f"absolute_{name}": bound for name, bound in bounds.items()}
-    units, parts = pd.DataFrame(), []
-    for name in ("", *config.chosen_controls):
-        at = f"controls/{name}/" if name else ""
-        tables = [
-            _units(config, tree[f"{at}{stage}/response"].to_dataset().load(), fits=not name)
-            for tree in recording.children.values()
-            for stage in sorted(child for child in tree.children if child != "controls")
-        ]
-        table = pd.concat([table for table, _ in tables], ignore_index=True)
-        part = summarise(
-            table, REDUCTIONS, bounds=bounds, generator=generator, n_resamples=config.n_resamples, control=name
+    networks = _in_order(config, recording)
+    tables, shown = {}, {}
+    for control in ("", *config.chosen_controls):
+        found = [_units(config, tree, stage, control) for tree in networks.values() for stage in _stages(tree)]
+        tables[control] = pd.concat([table for table, _ in found], ignore_index=True)
+        n_stages = len(found) // len(networks)
+        shown[control] = dict(zip(networks, (numbers for _, numbers in found[::n_stages]), strict=True))
+    units = _with_shares(tables)
+    parts = []
+    for control, table in (tables | {"": units}).items():
+        rows = summarise(
+            table, REDUCTIONS, bounds=bounds, seed=config.seed, n_resamples=config.n_resamples, control=control
         )
-        kept, dropped = zip(*(numbers for _, numbers in tables), strict=True)
-        parts.append(part.assign(n_stimuli=min(kept), n_stimuli_dropped=max(dropped)))  # of the worst network
-        units = table if not name else units
+        shares = {name: numbers.confirmed / numbers.presented for name, numbers in shown[control].items()}
+        rows = pd.concat([rows, share_confirmed(shares, control)], ignore_index=True)
+        worst = min(shown[control].values(), key=lambda numbers: numbers.kept)
+        of_row = [shown[control].get(name, worst) for name in rows["model"]]
+        kept, presented = (np.array([getattr(numbers, of) for numbers in of_row]) for of in ("kept", "presented"))
+        parts.append(rows.assign(n_stimuli=kept, n_stimuli_dropped=presented - kept))
     statistics = adjusted(pd.concat(parts, ignore_index=True))
     lines = (*scene_notes(config), *_confound(config), *findings(statistics))
     return Tables(units=units, statistics=statistics, findings=lines)
+
+
+class _Shown(NamedTuple):
+    """How many stimuli were presented in both states, kept, and confirmed."""
+
+    presented: int
+    kept: int
+    confirmed: int
+
+
+def _in_order(config: Config, recording: xr.DataTree) -> dict[str, xr.DataTree]:
+    """Return the networks in the order of the configuration: a store lists them in any."""
+    from pathlib import Path
+
+    place = {Path(name).stem: number for number, name in enumerate(config.models)}
+    names = sorted(map(str, recording.children), key=lambda name: (place.get(name, len(place)), name))
+    return {name: recording.children[name] for name in names}
+
+
+def _stages(tree: xr.DataTree) -> list[str]:
+    return sorted(str(child) for child in tree.children if str(child).startswith("stage"))
+
+
+def _with_shares(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Add to the units of the networks themselves what gates of other stimuli leave of their difference."""
+    from neuroattn.statistics.tuning_units import share_of
+
+    units = tables[""]
+    if not {"intact", "shuffled_gates"} <= set(tables):
+        return units
+    intact, shuffled = (
+        tables[name].set_index(labels.NEUROID_ID).loc[units[labels.NEUROID_ID]].reset_index()
+        for name in ("intact", "shuffled_gates")
+    )
+    return units.assign(
+        **{
+            f"share_of_shuffled_gates_{reduction}": share_of(
+                intact[f"difference_{reduction}"], shuffled[f"difference_{reduction}"], intact[f"total_{reduction}"]
+            )
+            for reduction in REDUCTIONS
+        }
+    )
 
 
 def _confound(config: Config) -> tuple[str, ...]:
@@ -274,11 +391,12 @@ def _confound(config: Config) -> tuple[str, ...]:
     )
 
 
-def _units(config: Config, dataset: xr.Dataset, *, fits: bool) -> tuple[pd.DataFrame, tuple[int, int]]:
-    """Return the unit table of one layer of one network, and how many stimuli were kept and dropped."""
+def _units(config: Config, tree: xr.DataTree, stage: str, control: str) -> tuple[pd.DataFrame, _Shown]:
+    """Return the unit table of one layer of one network, or of a control, and how many stimuli it rests on."""
     from neuroattn.statistics.tuning_units import Criteria, Curves, tuning_units
 
-    dataset = dataset.isel({labels.TIME_STEP: 0})
+    at = f"controls/{control}/" if control else ""
+    dataset = tree[f"{at}{stage}/response"].to_dataset().load().isel({labels.TIME_STEP: 0})
     # In an order of our own: a store lists its coordinates in any.
     units = dataset[list(UNIT_COLUMNS)].to_dataframe()[[*UNIT_COLUMNS, labels.TIME_STEP]]
     whole = dataset["count"].groupby("orientation").min() > 0
@@ -293,16 +411,16 @@ def _units(config: Config, dataset: xr.Dataset, *, fits: bool) -> tuple[pd.DataF
         states = []
         for state in (BAR, DISTRACTOR):
             rows = (dataset["half"] == half) & (dataset[labels.ATTENDED] == state)
-            rows &= dataset["orientation"].isin(orientation)
-            states.append(dataset[reduction][rows.values].transpose(labels.NEUROID, ...).values.astype(np.float64))
+            states.append(_by_unit(dataset[reduction], rows & dataset["orientation"].isin(orientation)))
         return Curves(*states)
 
     selection, measured = (
         {reduction: curves(half, reduction) for reduction in REDUCTIONS} for half in (SELECTION, MEASUREMENT)
     )
     criteria = Criteria(driven=config.driven, tuned=config.tuned, fitted=config.fitted)
-    table = tuning_units(units, orientation, selection, measured, criteria, fits=fits)
-    if fits:
+    ungated = _ungated(tree, at if control == "untrained" else "", stage, orientation)
+    table = tuning_units(units, orientation, ungated, selection, measured, criteria, fits=not control)
+    if not control:
         drawn = (table["driven"] & ~table["distractor_in_field"]).to_numpy()
         table["orientations"] = [orientation.tolist() if d else None for d in drawn]
         for reduction, (attended, unattended) in measured.items():
@@ -311,7 +429,26 @@ def _units(config: Config, dataset: xr.Dataset, *, fits: bool) -> tuple[pd.DataF
                 table[f"curve_{state}_{reduction}"] = rows
     used = dataset["orientation"].isin(orientation)
     kept, presented = int(dataset["count"].where(used, 0).sum()) // 2, int(dataset["presented"].sum()) // 2
-    return table, (kept, presented - kept)
+    confirmed = int(dataset["n_confirmed" if control else "count"].sum()) // 2
+    return table, _Shown(presented, kept, confirmed)
+
+
+def _ungated(tree: xr.DataTree, at: str, stage: str, orientation: np.ndarray) -> Ungated:
+    """Return the responses of one layer that select units: of step 0, the largest over bars."""
+    from neuroattn.statistics.tuning_units import Ungated
+
+    values = []
+    for group in (WITH_BAR, WITHOUT_BAR):
+        dataset = tree[f"{at}{group}/{stage}/response"].to_dataset().load().isel({labels.TIME_STEP: 0})
+        used = dataset["orientation"].isin(orientation) | (group == WITHOUT_BAR)
+        values.append(_by_unit(dataset[REDUCTIONS[0]], used))
+    curves, without = values
+    return Ungated(curves, without.max(1))
+
+
+def _by_unit(values: xr.DataArray, rows: xr.DataArray) -> np.ndarray:
+    """Return (unit, condition) of chosen conditions."""
+    return np.asarray(values[rows.values].transpose(labels.NEUROID, ...).values, np.float64)
 
 
 def figure(config: Config, tables: Tables) -> Figure:
@@ -332,14 +469,25 @@ def methods(config: Config) -> str:
         if config.design == "cued"
         else "in the network's free order"
     )
+    first, *others = config.distractors
     if config.stimuli == SCENES:
-        kind = "a synthetic scene" if config.synthetic else "a scene of COCO (Lin et al. 2014)"
-        distractor = f"the larger object of {kind}, cut out, on grey"
+        kind = "synthetic scenes" if config.synthetic else "scenes of COCO (Lin et al. 2014)"
+        distractor = f"the larger objects of {len(config.distractors)} of {kind}, cut out, on grey"
         widths = f"σ from 1 to 4 % of the shorter side of pictures of {config.size[0]} × {config.size[1]} pixels"
+        selecting, measuring = "the first of these objects", "the others" if others else "the same object"
     else:
-        distractor = f"a handwritten {config.distractor} (uniform background noise below {config.noise:g})"
+        distractor = f"handwritten digits (uniform background noise below {config.noise:g})"
         widths = "σ 0.5 to 2 pixels"
-    text = METHODS.format(config=config, grid=config.grid, states=states, distractor=distractor, widths=widths)
+        selecting, measuring = f"a {first}", " and ".join(f"a {label}" for label in others) or "the same digit"
+    text = METHODS.format(
+        config=config,
+        grid=config.grid,
+        states=states,
+        distractor=distractor,
+        widths=widths,
+        selecting=selecting,
+        measuring=measuring,
+    )
     return " ".join(text.split())
 
 

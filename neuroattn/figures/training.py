@@ -49,6 +49,7 @@ def curves_figure(table: pd.DataFrame) -> Figure:
                 _curves(axes, part, metric, colours)
                 axes.set_ylabel(label)
                 axes.set_xlabel("epoch")
+                axes.set_xlim(0.5, table["epoch"].max() + 0.5)  # a single epoch stands in the middle
             if len(rates) > 1:
                 row[0].set_title(f"learning rate {rate:g}", loc="left")
         handles, labels = panels[0, 0].get_legend_handles_labels()
@@ -76,7 +77,6 @@ def _curves(axes: Axes, table: pd.DataFrame, metric: str, colours: dict[float, A
         )
     if 0 < table[metric].min() < table[metric].max():
         axes.set_yscale("log")
-    axes.set_xlim(left=0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 

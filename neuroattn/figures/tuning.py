@@ -22,20 +22,29 @@ NOTE_WIDTH = 31  # characters below a panel
 
 
 class _Panel(NamedTuple):
-    """A distribution over units: which measure, its label, the value of no effect, and the range shown."""
+    """A distribution over units: which measure, its label, the value of no effect, and the ticks.
+
+    The outermost ticks are the range shown; what lies beyond is counted in the outermost bins, as their ticks say.
+    """
 
     measure: str
     label: str
     null: float
-    span: tuple[float, float]
+    ticks: Mapping[float, str]
+
+    @property
+    def span(self) -> tuple[float, float]:
+        return min(self.ticks), max(self.ticks)
 
 
+_DEGREES = {-30: "≤ −30", -15: "−15", 0: "0", 15: "15", 30: "≥ 30"}
 PANELS = (
-    _Panel("gain", "gain (ratio of amplitudes)", 1, (0.25, 8)),
-    _Panel("baseline_difference", "offset of the baseline (1)", 0, (-1, 1)),
-    _Panel("shift", "shift of preferred orientation (°)", 0, (-30, 30)),
-    _Panel("bandwidth_change", "change of half width (°)", 0, (-30, 30)),
-)
+    _Panel("gain", "gain (ratio of amplitudes)", 1,
+           {0.25: "≤ ¼", 0.5: "½", 1: "1", 2: "2", 4: "4", 8: "≥ 8\nor ∞"}),
+    _Panel("baseline_difference", "offset of the baseline (1)", 0, {-1: "≤ −1", 0: "0", 1: "≥ 1"}),
+    _Panel("shift", "shift of preferred orientation (°)", 0, _DEGREES),
+    _Panel("bandwidth_change", "change of half width (°)", 0, _DEGREES),
+)  # fmt: skip
 
 
 def tuning_figure(
@@ -58,7 +67,8 @@ def tuning_figure(
     reduction
         Which of the reductions over bars to show.
     biology
-        Area → median gain of its neurons, drawn as reference lines; a shift or change of 0 is the biology's own.
+        Area → median gain of its neurons, drawn as reference lines; a shift or change of 0 is the biology's own. A
+        model's gain follows its gate strength, which the label says.
     """
     layers = sorted(units[LAYER].unique())
     with house_style():
@@ -66,7 +76,7 @@ def tuning_figure(
         parts: Any = figure.subfigures(3, 1, height_ratios=[1.15 * len(layers), 3.7, 1.3])
         top, middle, bottom = parts
         _draw_examples(top, examples, layers)
-        main = statistics[statistics["reduction"] == reduction]
+        main = statistics[(statistics["reduction"] == reduction) & (statistics["model"] == "")]
         grid = middle.subplots(2, 2).ravel()
         for letter, axes, panel in zip("bcde", grid, PANELS, strict=True):
             _draw_distribution(axes, units, main[main["control"] == ""], panel, reduction, layers, biology)
@@ -97,7 +107,7 @@ def _draw_examples(figure: Any, examples: pd.DataFrame, layers: Sequence[str]) -
                 axes.plot(
                     curve["orientation"], curve["response"], color=STATE_COLOURS[str(state)], label=label, **marks
                 )
-            axes.set_title(f"{_stage(layer)}, gain {_ratio(shown['gain'].iloc[0])}")
+            axes.set_title(f"{_stage(layer)}{_gain(shown['gain'].iloc[0])}")
             axes.set_xticks([0, 90, 180])
             axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
     grid[-1, N_EXAMPLES // 2].set_xlabel("orientation of the bar (°)")
@@ -117,7 +127,7 @@ def _draw_distribution(
     layers: Sequence[str],
     biology: Mapping[str, float],
 ) -> None:
-    """Draw a histogram a layer; values beyond the range are counted in its outermost bins, and the label says so."""
+    """Draw a histogram a layer; values beyond the range are counted in its outermost bins, and the ticks say so."""
     ratio = panel.measure == "gain"
     space = np.geomspace if ratio else np.linspace
     edges, beyond = space(*panel.span, 31).tolist(), 0
@@ -138,7 +148,6 @@ def _draw_distribution(
     axes.axvline(panel.null, color="black", lw=0.6)
     if ratio:
         axes.set_xscale("log", base=2)
-        axes.set_xticks([0.25, 0.5, 1, 2, 4, 8], labels=["¼", "½", "1", "2", "4", "8"])
         axes.minorticks_off()
         by_gain = sorted(biology.items(), key=lambda item: item[1])
         for (area, gain), style, side, at in zip(by_gain, (":", "--"), ("right", "left"), (0.5, 0.72), strict=False):
@@ -152,12 +161,14 @@ def _draw_distribution(
                 ha=side,
                 color=REFERENCE_COLOUR,
             )
+    axes.set_xticks(list(panel.ticks), labels=list(panel.ticks.values()))
     bound = statistics.loc[statistics["what"] == panel.measure, "equivalence_high"]
     if bound.notna().any():
         axes.axvspan(-bound.iloc[0], bound.iloc[0], color="0.9", zorder=-1, lw=0)
     # Of four stages in two lines: the panel beside begins where a longer one would end.
     notes = [textwrap.fill(f"n = {' / '.join(numbers)}", NOTE_WIDTH)] if numbers else []
     notes += [f"({beyond:,} beyond the axis)"] if beyond else []
+    notes += ["(a match is a choice of s)"] if ratio and biology else []
     axes.set_xlabel("\n".join([panel.label, *notes]))
     axes.set_ylabel("fraction of units")
 
@@ -171,7 +182,7 @@ def _draw_controls(axes: Axes, statistics: pd.DataFrame, layers: Sequence[str]) 
         at = np.arange(len(names)) + (offset - (len(layers) - 1) / 2) * 0.22
         spread = shown[["estimate", "interval_low", "interval_high"]].to_numpy(np.float64)
         axes.vlines(at, spread[:, 1], spread[:, 2], color=colour)
-        axes.plot(at, spread[:, 0], "o", ms=2.5, color=colour)
+        axes.plot(at, spread[:, 0], "o", ms=2.5, color=colour, clip_on=False)
     axes.axhline(0, color="black", lw=0.6)
     texts = {"": "all bars", "intact": "fewer bars", "zero_strength": "s = 0", "one_step": "T = 1",
              "shuffled_gates": "shuffled\ngates"}  # fmt: skip
@@ -179,8 +190,11 @@ def _draw_controls(axes: Axes, statistics: pd.DataFrame, layers: Sequence[str]) 
     axes.set_ylabel("modulation\nindex\n(median)")
 
 
-def _ratio(value: float) -> str:
-    return "∞" if np.isinf(value) else f"{value:.2f}"
+def _gain(value: float) -> str:
+    """Return in words the gain of a unit that is silent in a state."""
+    if np.isinf(value) or value == 0:
+        return f", silent\nwhen {'un' if value else ''}attended"
+    return f", gain {value:.2f}"
 
 
 def _stage(layer: str) -> str:

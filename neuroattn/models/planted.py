@@ -59,6 +59,8 @@ class PlantedSubject(GatedNetwork):
         Draws the noise.
     name
         What recordings and tables call the subject.
+    background
+        (channel,) response to a picture without the bar, by default 0.
     """
 
     def __init__(
@@ -69,10 +71,12 @@ class PlantedSubject(GatedNetwork):
         noise: float,
         generator: torch.Generator,
         name: str = "planted",
+        background: Sequence[float] | None = None,
     ) -> None:
         config = GatedConfig(size=(1, 2, 2), channels=(len(attended.baseline),), classes=2, kernel=1)
         super().__init__(config, torch.Generator().manual_seed(0), name=name)
         self.attended, self.unattended, self.noise, self.generator = attended, unattended, noise, generator
+        self.background = torch.zeros(len(attended.baseline)) if background is None else torch.as_tensor(background)
 
     def forward(
         self,
@@ -92,6 +96,8 @@ class PlantedSubject(GatedNetwork):
         bar_attended = gate[:, 0, 0, 0] < gate[:, 0, 0, 1]
         orientation = decoded(image[:, 0, 0, 0])
         curve = torch.where(bar_attended[:, None], self.attended.at(orientation), self.unattended.at(orientation))
+        without = image[:, 0, 0, 0] == 0
+        curve = torch.where(without[:, None], self.background, curve)
         response = torch.zeros(len(image), *self.config.response_sizes[0])
         response[..., 0] = curve[:, :, None].float()
         response[..., 0] += self.noise * torch.randn(response[..., 0].shape, generator=self.generator)

@@ -4,33 +4,59 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from neuroattn.statistics.tuning_units import NARROW_INCLUDED, TOO_NARROW
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # McAdams & Maunsell (1999), J. Neurosci. 19:431: median gain of 262 V4 and 135 V1 cells; bandwidth did not change.
 BIOLOGY = {"V4": 1.26, "V1": 1.08}
-ALPHA = 0.05
 SHAPE = {"shift": "shift", "bandwidth_change": "bandwidth change"}
+AS_MUCH = (0.8, 1.25)  # shares of the intact difference that count as equal to it
+CHECKS = {"zero_strength": "s = 0", "one_step": "T = 1"}  # attention cannot act: they check the code
 
 
 def verdict(statistics: pd.DataFrame, layer: str, reduction: str) -> str:
-    """Return whether attention left the shape of a layer's tuning curves: supported, contradicted or undecided.
+    """Return whether attention left the shape of a layer's curves on average: supported, contradicted or undecided.
 
-    Invariance is a claim of equality of every unit, so it looks at the sizes of shift and bandwidth change; signed ones
-    could cancel over units. Noise makes absolute sizes larger and cross-validated ones smaller, so each decides the
-    question that it cannot decide wrongly: supported is the claim only if both absolute sizes are equivalent to zero
-    (two one-sided tests at 5 %), contradicted if the 95 % interval of a cross-validated size lies beyond its bound.
+    It looks at the sizes of shift and bandwidth change, because signed ones could cancel over units. Noise makes
+    absolute sizes larger and cross-validated ones smaller, so each decides the question that it cannot decide wrongly:
+    the claim is supported only if the 95 % t intervals of both mean absolute sizes lie below their bounds, and
+    contradicted if that of a mean cross-validated size lies above its bound. It must come out alike with the units that
+    are too narrow to resolve and without them, because which units those are depends on the outcome.
     """
-    absolute = [_row(statistics, f"absolute_{what}", layer, reduction) for what in SHAPE]
-    if all(np.fmax(row["p_equivalence"], row["p_equivalence_within_network"]) < ALPHA for row in absolute):
+    answers = {_decided(statistics, layer, reduction, suffix) for suffix in ("", NARROW_INCLUDED)}
+    return answers.pop() if len(answers) == 1 else "undecided"
+
+
+def _decided(statistics: pd.DataFrame, layer: str, reduction: str, suffix: str) -> str:
+    bounds = [_row(statistics, f"absolute_{what}", layer, reduction)["equivalence_high"] for what in SHAPE]
+    absolute, crossvalidated = (
+        [_row(statistics, f"{form}_{what}{suffix}", layer, reduction) for what in SHAPE]
+        for form in ("absolute", "crossvalidated")
+    )
+    if all(row["cluster_mean_high"] < bound for row, bound in zip(absolute, bounds, strict=True)):
         return "supported"
-    crossvalidated = [_row(statistics, f"crossvalidated_{what}", layer, reduction) for what in SHAPE]
-    bounds = [row["equivalence_high"] for row in absolute]
     if any(row["cluster_mean_low"] > bound for row, bound in zip(crossvalidated, bounds, strict=True)):
         return "contradicted"
     return "undecided"
+
+
+def compared(row: pd.Series[Any]) -> str:
+    """Return how a share of the intact difference compares with 1: as much, less, more or undecided.
+
+    Parameters
+    ----------
+    row
+        With the interval of the share, ``interval_low`` and ``interval_high``; it must lie within the bounds `AS_MUCH`
+        for as much, and wholly beyond them for less or more.
+    """
+    low, high = AS_MUCH
+    if row["interval_low"] >= low and row["interval_high"] <= high:
+        return "as much"
+    if row["interval_high"] < low:
+        return "less"
+    return "more" if row["interval_low"] > high else "undecided"
 
 
 def findings(statistics: pd.DataFrame) -> list[str]:
@@ -41,6 +67,7 @@ def findings(statistics: pd.DataFrame) -> list[str]:
     statistics
         What `neuroattn.statistics.tuning_summary` made, controls included.
     """
+    statistics = statistics[statistics["model"] == ""]  # of all networks together
     main = statistics[statistics["control"] == ""]
     measured = main[main["what"] == "gain"]
     scopes = sorted({str(scope) for scope in measured["scope"]} - {"no units"})
@@ -51,14 +78,26 @@ def findings(statistics: pd.DataFrame) -> list[str]:
             f"Tuning, {'; '.join(scopes) or 'no units'}, {shown:,} stimuli in both states "
             f"({dropped:,} dropped: attention not confirmed in both).{_caveat(scopes)}"
         ),
-        "Medians over units [95 % bootstrap interval].",
+        _what_is_given(scopes),
     ]
     for reduction in main["reduction"].dropna().unique():
         lines.append(f"Response to an orientation: {reduction} over bars")
         for layer in measured["layer"].unique():
             lines += [*_layer(main, layer, str(reduction)), *_controls(statistics, layer, str(reduction))]
     gains = ", ".join(f"{area} {gain:g}" for area, gain in BIOLOGY.items())
-    return [*lines, f"Biology (McAdams & Maunsell 1999): median gain {gains}; bandwidth unchanged."]
+    return [
+        *lines,
+        (
+            f"Biology (McAdams & Maunsell 1999): median gain {gains}; bandwidth unchanged. A model's gain rises with "
+            "its gate strength s about as 1/(1 − s), 1.25 at s = 0.2: a match is a choice of s."
+        ),
+    ]
+
+
+def _what_is_given(scopes: list[str]) -> str:
+    if scopes == ["units of one network"]:
+        return "Medians over units [95 % bootstrap interval of feature channels and units]."
+    return "Means over networks of the medians over units [95 % t interval]; each network's are in the table."
 
 
 def _caveat(scopes: list[str]) -> str:
@@ -72,13 +111,14 @@ def _layer(main: pd.DataFrame, layer: str, reduction: str) -> list[str]:
     if not gain["n_units"]:
         return [f"  {layer}: no unit is left to measure ({_counts(main, layer, None, 'n_excluded')})"]
     left_out = _counts(main, layer, reduction, "n_unfitted")
+    n_tuned, n_fitted = (_row(main, f"n_{of}_units", layer, reduction)["estimate"] for of in ("tuned", "fitted"))
     shift, change = (_row(main, what, layer, reduction) for what in SHAPE)
     offset, index, correlation = (
         _row(main, what, layer, reduction) for what in ("baseline_difference", "modulation_index", "correlation")
     )
-    counted = f"{int(shift['n_units']):,} of {int(shift['n_units'] + shift['n_missing']):,} tuned units"
     lines = [
-        f"  {layer}: {counted} could be fitted in both states" + (f"; not: {left_out}" if left_out else ""),
+        f"  {layer}: {int(n_fitted):,} of {int(n_tuned):,} tuned units could be fitted in both states"
+        + (f"; not: {left_out}" if left_out else ""),
         (
             f"    gain {_interval(gain)}, n = {int(gain['n_units']):,} (∞ or 0 if silent in a state); "
             f"offset {_interval(offset)}"
@@ -89,54 +129,100 @@ def _layer(main: pd.DataFrame, layer: str, reduction: str) -> list[str]:
             f"correlation of the curves {_interval(correlation)}"
         ),
     ]
+    return [*lines, *_best_models(main, layer, reduction), *_shape(main, layer, reduction)]
+
+
+def _best_models(main: pd.DataFrame, layer: str, reduction: str) -> list[str]:
     shares = main[
         main["what"].str.startswith("share_best_model") & (main["layer"] == layer) & (main["reduction"] == reduction)
     ]
-    if len(shares):
-        best = shares.sort_values("estimate", ascending=False)
-        pairs = zip(best["what"], best["estimate"], strict=True)
-        listed = ", ".join(f"{what.removeprefix('share_best_model_')} {share:.0%}" for what, share in pairs)
-        lines.append(f"    best nested model by AICc: {listed}")
-    return [*lines, _shape(main, layer, reduction)]
+    if shares.empty:
+        return []
+    best = shares.sort_values("estimate", ascending=False, kind="stable")
+    listed = ", ".join(f"{row['what'].removeprefix('share_best_model_')} {_share(row)}" for _, row in best.iterrows())
+    number = int(best["n_units"].iloc[0])
+    return [
+        f"    best nested model by AICc, n = {number:,} fitted in both states: {listed}",
+        "    (a network has no noise: residuals are misfit, and AICc tells which model errs least)",
+    ]
 
 
-def _shape(main: pd.DataFrame, layer: str, reduction: str) -> str:
-    """Return the verdict with the means that it rests on."""
+def _shape(main: pd.DataFrame, layer: str, reduction: str) -> list[str]:
+    """Return the verdict with the means that it rests on, and how many units are as the mean is."""
+    answer = verdict(main, layer, reduction)
+    lines = [
+        (
+            f"    'Attention leaves the shape', on average over units: {answer} "
+            f"(mean sizes [95 % t interval]: {_sizes(main, layer, reduction, '')})"
+        )
+    ]
+    narrow = main[(main["what"] == f"n_unfitted: {TOO_NARROW}") & (main["layer"] == layer)]
+    number = int(narrow.loc[narrow["reduction"] == reduction, "estimate"].sum())
+    if number:
+        lines.append(
+            f"    the same with the {number:,} units {TOO_NARROW} at their limit: "
+            f"{_sizes(main, layer, reduction, NARROW_INCLUDED)}"
+        )
+    there = main[(main["layer"] == layer) & (main["reduction"] == reduction)]
+    shares = [
+        f"{text} {_share(row)}, n = {int(row['n_units']):,}"
+        for what, text in SHAPE.items()
+        for _, row in there[there["what"] == f"share_within_{what}"].iterrows()
+    ]
+    return lines + ([f"    units within the bounds: {'; '.join(shares)}"] if shares else [])
+
+
+def _sizes(main: pd.DataFrame, layer: str, reduction: str, suffix: str) -> str:
     sizes = []
     for what, text in SHAPE.items():
+        bound = _row(main, f"absolute_{what}", layer, reduction)["equivalence_high"]
         absolute, crossvalidated = (
-            _row(main, f"{form}_{what}", layer, reduction) for form in ("absolute", "crossvalidated")
+            _row(main, f"{form}_{what}{suffix}", layer, reduction) for form in ("absolute", "crossvalidated")
         )
         sizes.append(
-            f"{text} {_cluster(absolute)} absolute, {_cluster(crossvalidated)} cross-validated, "
-            f"bound {absolute['equivalence_high']:g}°"
+            f"{text} {_cluster(absolute)} absolute, {_cluster(crossvalidated)} cross-validated, bound {bound:g}°"
         )
-    return (
-        f"    'Attention leaves the shape': {verdict(main, layer, reduction)} "
-        f"(mean sizes [95 % t interval]: {'; '.join(sizes)})"
-    )
+    return "; ".join(sizes)
 
 
 def _controls(statistics: pd.DataFrame, layer: str, reduction: str) -> list[str]:
-    """Return the modulation index in every control, and a note where it does not need the stimulus's own gates."""
-    rows = statistics[
-        (statistics["what"] == "modulation_index")
-        & (statistics["layer"] == layer)
-        & (statistics["reduction"] == reduction)
-        & (statistics["control"] != "")
-    ].set_index("control")
+    """Return the modulation index in every control, and what the gates of other stimuli leave of the difference."""
+    of_controls = statistics[statistics["control"] != ""]
+    rows = of_controls[
+        (of_controls["what"] == "modulation_index")
+        & (of_controls["layer"] == layer)
+        & (of_controls["reduction"] == reduction)
+    ]
     if rows.empty:
         return []
-    listed = "; ".join(f"{str(name).replace('_', ' ')} {_interval(row)}" for name, row in rows.iterrows())
-    lines = [f"    controls, modulation index on the same few bars: {listed}"]
-    if {"intact", "shuffled_gates"} <= set(rows.index):
-        intact, shuffled = rows.loc["intact"], rows.loc["shuffled_gates"]
-        if shuffled["interval_high"] >= intact["interval_low"] and shuffled["interval_low"] > 0:
-            lines.append(
-                "    NOTE: gates of other stimuli do as much: this effect is of the place that is let through, "
-                "not of the stimulus's own gates"
-            )
-    return lines
+    confirmed = of_controls[of_controls["what"] == "share_confirmed"].set_index("control")["estimate"]
+    listed = "; ".join(
+        f"{CHECKS.get(row['control'], row['control'].replace('_', ' '))} {_interval(row)} "
+        f"({confirmed[row['control']]:.0%})"
+        for _, row in rows.iterrows()
+    )
+    checks = [text for name, text in CHECKS.items() if name in set(rows["control"])]
+    lines = [
+        f"    controls, modulation index on the same few bars (stimuli on which attention is confirmed): {listed}"
+        + (f"; {' and '.join(checks)} check{'s' * (len(checks) == 1)} the code" if checks else "")
+    ]
+    shares = statistics[
+        (statistics["what"] == "share_of_shuffled_gates")
+        & (statistics["layer"] == layer)
+        & (statistics["reduction"] == reduction)
+        & (statistics["control"] == "")
+    ]
+    return lines + [_of_other_gates(row) for _, row in shares.iterrows()]
+
+
+def _of_other_gates(row: pd.Series[Any]) -> str:
+    answer = compared(row)
+    text = answer if answer == "undecided" else f"gates of other stimuli do {answer}"
+    return (
+        f"    difference A − N under gates of other stimuli, as a share of each unit's own: {_interval(row)}, "
+        f"n = {int(row['n_units']):,} ({int(row['n_missing']):,} without a difference): {text} "
+        f"(as much: {AS_MUCH[0]:g} to {AS_MUCH[1]:g})"
+    )
 
 
 def _cluster(row: pd.Series[Any]) -> str:
@@ -153,6 +239,10 @@ def _counts(main: pd.DataFrame, layer: str, reduction: str | None, kind: str) ->
 
 def _interval(row: pd.Series[Any], unit: str = "") -> str:
     return f"{row['estimate']:.2f}{unit} [{row['interval_low']:.2f}, {row['interval_high']:.2f}]"
+
+
+def _share(row: pd.Series[Any]) -> str:
+    return f"{row['estimate']:.0%} [{row['interval_low']:.0%}, {row['interval_high']:.0%}]"
 
 
 def _control_warnings(statistics: pd.DataFrame) -> list[str]:

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from neuroattn.labels import CHANNEL, LAYER, MODEL
+from neuroattn.labels import LAYER, MODEL
+from neuroattn.statistics.intervals import fraction_interval
 from neuroattn.statistics.nested_models import MODELS
-from neuroattn.statistics.population import adjust, estimate
-from neuroattn.statistics.resampling import hierarchical_bootstrap
+from neuroattn.statistics.population import adjust, by_network, estimate
+from neuroattn.statistics.shares import numbers, share, shares_by_network
+from neuroattn.statistics.tuning_units import CLASSES, NARROW_INCLUDED, SHAPE_MEASURES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
 
 
 class _Measure(NamedTuple):
@@ -32,6 +36,8 @@ class _Measure(NamedTuple):
         What no effect gives.
     log
         Whether it is a ratio, whose means and tests are taken on logarithms.
+    limits
+        Between which it lies.
     """
 
     kind: str
@@ -39,27 +45,29 @@ class _Measure(NamedTuple):
     unit: str
     null: float = 0.0
     log: bool = False
+    limits: tuple[float, float] | None = None
 
 
 MEASURES = {
     "gain": _Measure("tested", fitted=True, unit="1", null=1.0, log=True),
     "baseline_difference": _Measure("tested", fitted=True, unit="1"),
-    "shift": _Measure("tested", fitted=True, unit="degree"),
-    "absolute_shift": _Measure("sized", fitted=True, unit="degree"),
-    "crossvalidated_shift": _Measure("sized", fitted=True, unit="degree"),
-    "bandwidth_change": _Measure("tested", fitted=True, unit="degree"),
-    "absolute_bandwidth_change": _Measure("sized", fitted=True, unit="degree"),
-    "crossvalidated_bandwidth_change": _Measure("sized", fitted=True, unit="degree"),
+    **{
+        what: _Measure("tested" if what in {"shift", "bandwidth_change"} else "sized", fitted=True, unit="degree")
+        for what in SHAPE_MEASURES
+    },
+    **{f"{what}{NARROW_INCLUDED}": _Measure("sized", fitted=True, unit="degree") for what in SHAPE_MEASURES},
     "slope": _Measure("described", fitted=False, unit="1"),
     "intercept": _Measure("described", fitted=False, unit="1"),
-    "correlation": _Measure("described", fitted=False, unit="1"),
+    "correlation": _Measure("described", fitted=False, unit="1", limits=(-1.0, 1.0)),
     "response_ratio": _Measure("tested", fitted=False, unit="1", null=1.0, log=True),
-    "modulation_index": _Measure("tested", fitted=False, unit="1"),
+    "modulation_index": _Measure("tested", fitted=False, unit="1", limits=(-1.0, 1.0)),
     "peak_ratio": _Measure("tested", fitted=False, unit="1", null=1.0, log=True),
+    "share_of_shuffled_gates": _Measure("described", fitted=False, unit="1"),
 }
 COLUMNS = [
-    "what", "layer", "reduction", "control", "unit", "estimate", "interval_low", "interval_high", "cluster_mean",
-    "cluster_mean_low", "cluster_mean_high", "effect_size", "n_models", "n_channels", "n_units", "n_missing",
+    "what", "model", "layer", "reduction", "control", "unit", "estimate", "interval_low", "interval_high",
+    "cluster_mean", "cluster_mean_low", "cluster_mean_high", "effect_size", "n_models", "n_channels", "n_units",
+    "n_missing",
     "n_stimuli", "n_stimuli_dropped", "scope", "test", "p", "p_adjusted", "p_within_network",
     "p_within_network_adjusted", "equivalence_low", "equivalence_high", "p_equivalence",
     "p_equivalence_within_network", "converged", "warnings",
@@ -71,11 +79,11 @@ def summarise(
     reductions: tuple[str, ...],
     *,
     bounds: Mapping[str, float],
-    generator: np.random.Generator,
+    seed: int,
     n_resamples: int,
     control: str = "",
 ) -> pd.DataFrame:
-    """Return an estimate for every measure, layer and reduction, with its tests, and the shares of the nested models.
+    """Return an estimate for every measure, layer and reduction, with its tests, and shares and counts of units.
 
     Parameters
     ----------
@@ -85,15 +93,16 @@ def summarise(
         Suffixes of its measures.
     bounds
         Measure → half-width of its equivalence region, in the measure's unit.
-    generator, n_resamples
-        Of the hierarchical bootstrap.
+    seed, n_resamples
+        Of the hierarchical bootstrap; each row draws from a stream of its own.
     control
         Name of the control that the units come from, "" for the network itself.
 
     Returns
     -------
     pandas.DataFrame
-        Without adjusted p values; see `adjusted`. Estimates are medians over units, shares are fractions of them.
+        Without adjusted p values; see `adjusted`. Estimates are medians over units, shares are fractions of them. Of
+        several networks each has a row of its own beside that of all, whose ``model`` is "".
     """
     rows: list[dict[str, Any]] = []
     for layer, of_layer in units.groupby(LAYER, sort=True):
@@ -101,17 +110,35 @@ def summarise(
         tuned = of_layer[of_layer["excluded_by"] == ""]
         for reduction in reductions:
             about = {"layer": layer, "reduction": reduction, "control": control}
+            bootstrap = _Bootstrap(seed, f"{control}/{layer}/{reduction}", n_resamples)
             for what, measure in MEASURES.items():
                 column = f"{what}_{reduction}"
                 if column in of_layer:
                     taking_part = tuned if measure.fitted else driven
-                    row = _estimate(taking_part, column, measure, bounds.get(what), generator, n_resamples)
+                    found = _estimates(taking_part, what, column, bounds.get(what), bootstrap)
                     converged = {"converged": _share_converged(tuned, reduction)} if measure.fitted else {}
-                    rows.append({"what": what, "unit": measure.unit, **about, **row, **converged})
-            shares = _model_shares(tuned, reduction, generator, n_resamples)
-            rows += [row | about for row in (*shares, *_unfitted(tuned, reduction))]
+                    rows += [{"what": what, "unit": measure.unit, **about, **row, **converged} for row in found]
+            shares = (*_model_shares(tuned, reduction, bootstrap), *_within(tuned, reduction, bounds, bootstrap))
+            rows += [row | about for row in (*shares, *_classes(tuned, reduction))]
         rows += [row | {"layer": layer, "control": control} for row in _exclusions(of_layer)]
-    return pd.DataFrame(rows).reindex(columns=COLUMNS)
+    return pd.DataFrame([{"model": ""} | row for row in rows]).reindex(columns=COLUMNS)
+
+
+def share_confirmed(shares: Mapping[str, float], control: str) -> pd.DataFrame:
+    """Return the rows that say in which share of presentations attention was confirmed.
+
+    Parameters
+    ----------
+    shares
+        Network → share of stimuli whose gated image confirms the intended object in both states.
+    control
+        As for `summarise`.
+    """
+    interval = fraction_interval(list(shares.values()))
+    whole = {"estimate": interval.mean, "interval_low": interval.low, "interval_high": interval.high}
+    rows = [{"model": "", "n_models": len(shares), **whole}]
+    rows += [{"model": name, "n_models": 1, "estimate": one} for name, one in shares.items() if len(shares) > 1]
+    return pd.DataFrame(rows).assign(what="share_confirmed", unit="1", control=control).reindex(columns=COLUMNS)
 
 
 def adjusted(statistics: pd.DataFrame) -> pd.DataFrame:
@@ -127,32 +154,41 @@ def adjusted(statistics: pd.DataFrame) -> pd.DataFrame:
     )[COLUMNS]
 
 
-def _estimate(
-    units: pd.DataFrame,
-    column: str,
-    measure: _Measure,
-    bound: float | None,
-    generator: np.random.Generator,
-    n_resamples: int,
-) -> dict[str, Any]:
-    region = None if bound is None else (-bound, bound)
+class _Bootstrap(NamedTuple):
+    """Streams of random numbers, one for each name: no row's numbers depend on which others there are."""
+
+    seed: int
+    where: str
+    n_resamples: int
+
+    def stream(self, what: str) -> np.random.Generator:
+        """Return the generator of one row."""
+        return np.random.default_rng([self.seed, *f"{self.where}/{what}".encode()])
+
+
+def _estimates(
+    units: pd.DataFrame, what: str, column: str, bound: float | None, bootstrap: _Bootstrap
+) -> list[dict[str, Any]]:
+    """Return a measure of all networks together, then of each by itself."""
+    measure, region = MEASURES[what], None if bound is None else (-bound, bound)
     row = estimate(
         units,
         column,
         null=measure.null,
         bounds=region,
-        generator=generator,
-        n_resamples=n_resamples,
+        generator=bootstrap.stream(what),
+        n_resamples=bootstrap.n_resamples,
         log=measure.log,
+        limits=measure.limits,
     )
-    row["test"] = row.pop("difference_test")
     if measure.kind != "tested":
-        row |= {"p": np.nan, "p_within_network": np.nan, "effect_size": np.nan, "test": "none"}
-    if measure.kind == "described":
-        row |= {"cluster_mean": np.nan, "cluster_mean_low": np.nan, "cluster_mean_high": np.nan}
+        row |= {"p": np.nan, "p_within_network": np.nan, "effect_size": np.nan, "difference_test": "none"}
     if region:
-        row["test"] += f"; two one-sided t tests against ±{bound:g}"
-    return row
+        row["difference_test"] += f"; two one-sided t tests against ±{bound:g}"
+    rows = [row, *by_network(units, column, log=measure.log)]
+    if measure.kind == "described":
+        rows = [one | dict.fromkeys(("cluster_mean", "cluster_mean_low", "cluster_mean_high"), np.nan) for one in rows]
+    return [one | {"test": one.pop("difference_test")} for one in rows]
 
 
 def _share_converged(tuned: pd.DataFrame, reduction: str) -> float:
@@ -160,49 +196,70 @@ def _share_converged(tuned: pd.DataFrame, reduction: str) -> float:
     return float(tuned[f"converged_{reduction}"].eq(other=True).mean()) if len(tuned) else np.nan
 
 
-def _model_shares(
-    tuned: pd.DataFrame, reduction: str, generator: np.random.Generator, n_resamples: int
-) -> list[dict[str, Any]]:
-    """Return the fraction of tuned units that AICc gives to each nested model, with a hierarchical bootstrap."""
-    if f"best_model_{reduction}" not in tuned or tuned.empty:
-        return []
-    converged = _share_converged(tuned, reduction)
-    clusters = [tuned[MODEL].to_numpy(), tuned[CHANNEL].to_numpy()]
-    rows = []
+def _model_shares(tuned: pd.DataFrame, reduction: str, bootstrap: _Bootstrap) -> Iterator[dict[str, Any]]:
+    """Yield the share of units that AICc gives to each nested model, of those with a curve in both states.
+
+    Where one state is silent a gain of 0 or ∞ fits at once, which says nothing about the form of the effect.
+    """
+    if f"best_model_{reduction}" not in tuned:
+        return
+    fitted = tuned[tuned[f"unfitted_by_{reduction}"] == ""]
+    converged = {"converged": _share_converged(fitted, reduction)}
     for name in MODELS:
-        chosen = (tuned[f"best_model_{reduction}"] == name).to_numpy(dtype=np.float64)
-        low, high = hierarchical_bootstrap(chosen, clusters, "mean", n_resamples, generator)
-        about = {"unit": "1", "interval_low": low, "interval_high": high, "converged": converged, **_numbers(tuned)}
-        rows.append({"what": f"share_best_model_{name}", "estimate": chosen.mean(), **about})
-    return rows
+        chosen = (fitted[f"best_model_{reduction}"] == name).to_numpy(np.bool_)
+        yield from (row | converged for row in _shares(f"share_best_model_{name}", fitted, chosen, bootstrap))
 
 
-def _unfitted(tuned: pd.DataFrame, reduction: str) -> list[dict[str, Any]]:
-    """Return how many tuned units have no fit-based measures, or no width, by reason."""
+def _within(
+    tuned: pd.DataFrame, reduction: str, bounds: Mapping[str, float], bootstrap: _Bootstrap
+) -> Iterator[dict[str, Any]]:
+    """Yield the share of units whose shift, and whose change of bandwidth, lies within its bound."""
+    for what in ("shift", "bandwidth_change"):
+        for suffix in ("", NARROW_INCLUDED):
+            column = f"absolute_{what}{suffix}_{reduction}"
+            if column in tuned and f"absolute_{what}" in bounds:
+                known = tuned[tuned[column].notna()]
+                inside = (known[column] <= bounds[f"absolute_{what}"]).to_numpy(np.bool_)
+                yield from _shares(f"share_within_{what}{suffix}", known, inside, bootstrap)
+
+
+def _shares(
+    what: str, units: pd.DataFrame, holds: NDArray[np.bool_], bootstrap: _Bootstrap
+) -> Iterator[dict[str, Any]]:
+    if units.empty:
+        return
+    whole = share(units, holds, bootstrap.stream(what), bootstrap.n_resamples)
+    yield from ({"what": what, "unit": "1", **row} for row in (whole, *shares_by_network(units, holds)))
+
+
+def _classes(tuned: pd.DataFrame, reduction: str) -> Iterator[dict[str, Any]]:
+    """Yield how many tuned units there are, how many are in each class, and how many have no width."""
     if f"unfitted_by_{reduction}" not in tuned:
-        return []
+        return
     reasons = tuned[f"unfitted_by_{reduction}"]
-    rows = [_count(f"n_unfitted: {reason}", left_out) for reason, left_out in tuned[reasons != ""].groupby(reasons)]
+    members = {name: tuned[reasons == name] for name in CLASSES}
+    if sum(map(len, members.values())) != len(tuned):
+        raise RuntimeError(f"every tuned unit must be in one of {CLASSES}, got {sorted(set(reasons))}")
+    yield from _counts("n_tuned_units", tuned)
+    yield from _counts("n_fitted_units", members.pop(""))
+    for reason, left_out in members.items():
+        if len(left_out):
+            yield from _counts(f"n_unfitted: {reason}", left_out)
     broad = tuned[(reasons == "") & ~tuned[f"width_known_{reduction}"].eq(other=True)]
     if len(broad):
-        rows.append(_count("n_without_width: at the broad limit in both states", broad))
-    return rows
+        yield from _counts("n_without_width: at the broad limit in both states", broad)
 
 
-def _exclusions(units: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return how many units there are, and how many were left out by what."""
-    excluded = units[units["excluded_by"] != ""].groupby("excluded_by")
-    return [_count("n_recorded_units", units), *(_count(f"n_excluded: {reason}", rows) for reason, rows in excluded)]
+def _exclusions(units: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield how many units there are, and how many were left out by what."""
+    yield from _counts("n_recorded_units", units)
+    for reason, left_out in units[units["excluded_by"] != ""].groupby("excluded_by"):
+        yield from _counts(f"n_excluded: {reason}", left_out)
 
 
-def _count(what: str, units: pd.DataFrame) -> dict[str, Any]:
-    """Return the row that counts units."""
-    return {"what": what, "unit": "1", "estimate": len(units), **_numbers(units)}
-
-
-def _numbers(units: pd.DataFrame) -> dict[str, int]:
-    return {
-        "n_models": units[MODEL].nunique(),
-        "n_channels": units.groupby([MODEL, CHANNEL]).ngroups,
-        "n_units": len(units),
-    }
+def _counts(what: str, units: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield the row that counts units, and where there are several networks one for each."""
+    yield {"what": what, "unit": "1", "estimate": len(units), **numbers(units)}
+    networks = units.groupby(MODEL, sort=False, observed=True)
+    for name, of_network in networks if networks.ngroups > 1 else ():
+        yield {"what": what, "model": name, "unit": "1", "estimate": len(of_network), **numbers(of_network)}

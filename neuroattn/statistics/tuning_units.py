@@ -18,17 +18,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-_FITTED = (
-    "gain",
-    "baseline_difference",
-    "shift",
-    "absolute_shift",
-    "crossvalidated_shift",
-    "bandwidth_change",
-    "absolute_bandwidth_change",
-    "crossvalidated_bandwidth_change",
-)
+# Either's size is given in two forms beside the signed value.
+_FORMS = ("", "absolute_", "crossvalidated_")
+SHAPE_MEASURES = tuple(f"{form}{name}" for name in ("shift", "bandwidth_change") for form in _FORMS)
+NARROW_INCLUDED = "_narrow_included"  # suffix of the same measures, with units that are too narrow at their limit
+TOO_NARROW = "too narrow to resolve"
+# Why a tuned unit has no shape to compare, the first reason that holds; "" of those that have one.
+CLASSES = ("", "silent in both states", "silent when attended", "silent when unattended", "poor fit", TOO_NARROW)
 _AT = 1e-6  # a fitted κ this near a limit, relatively, is at it
+_ROUNDING = 1e-5  # differences below this fraction of a response are rounding of float32
 
 
 class Curves(NamedTuple):
@@ -48,20 +46,35 @@ class Curves(NamedTuple):
         return Curves(self.attended[units], self.unattended[units])
 
 
+class Ungated(NamedTuple):
+    """Responses before any feedback, at time step 0, where both states are the same.
+
+    Attributes
+    ----------
+    curves
+        (unit, orientation) to the stimuli for selection.
+    without
+        (unit,) to the same pictures without the bar.
+    """
+
+    curves: NDArray[np.float64]
+    without: NDArray[np.float64]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Criteria:
     """When a unit takes part.
 
-    The first three select units, on one half of the stimuli and on the average of the states, and so do not look at the
-    contrast. The last judges, on the other half and in each state, whether a fit says anything; how many units it
-    leaves out, and why, is part of every result.
+    The first three select units, by their responses before any feedback to one half of the stimuli, and so cannot look
+    at the contrast. The last judges, on the other half and in each state, whether a fit says anything; how many units
+    it leaves out, and why, is part of every result.
 
     Attributes
     ----------
     driven
-        A driven unit's curve, averaged over the states, peaks above this response.
+        A driven unit's ungated curve peaks by more than this above its response to the picture without the bar.
     tuned
-        A tuned unit's averaged curve has a von Mises fit of at least this R², on the stimuli for selection.
+        A tuned unit's ungated curve has a von Mises fit of at least this R².
     modulation
         … and falls from its peak by at least this fraction of the peak.
     fitted
@@ -77,13 +90,14 @@ class Criteria:
 def tuning_units(
     units: pd.DataFrame,
     orientation: NDArray[np.float64],
+    ungated: Ungated,
     selection: Mapping[str, Curves],
     measured: Mapping[str, Curves],
     criteria: Criteria,
     *,
     fits: bool = True,
 ) -> pd.DataFrame:
-    """Select units on one half of the stimuli and measure them on the other.
+    """Select units by what the bar does to them without feedback, and measure them on the other half of the stimuli.
 
     Parameters
     ----------
@@ -91,9 +105,11 @@ def tuning_units(
         One row a unit; a boolean column ``distractor_in_field`` excludes units that see the distractor.
     orientation
         (orientation,) degrees.
+    ungated
+        Responses that choose units.
     selection
-        Name of a reduction over stimuli (``maximum``, ``mean``) → curves from the stimuli that choose units; the first
-        reduction chooses.
+        Name of a reduction over stimuli (``maximum``, ``mean``) → curves from the stimuli for selection, which
+        cross-validate.
     measured
         The same from the other stimuli.
     criteria
@@ -104,29 +120,29 @@ def tuning_units(
     Returns
     -------
     pandas.DataFrame
-        `units` with ``peak, modulation, selection_r_squared, driven, tuned, excluded_by`` ("" for those that take
-        part), and for every reduction, as suffix: regression of the attended on the unattended curve (``slope``,
-        ``intercept``, ``correlation``), ``response_ratio`` (of the means over orientations), ``modulation_index``
-        (A − N)/(A + N) of those means, ``peak_ratio``. With fits also ``gain`` (ratio of the fitted curves' amplitudes,
-        peak minus trough; infinite or 0 for a unit that is silent in a state), ``baseline_difference`` (of their
-        troughs), ``shift`` and ``bandwidth_change`` (half width at half height), both in degrees, and either's size in
-        two forms: ``absolute_…``, which noise makes larger, and ``crossvalidated_…``, the value times the sign that it
-        has on the other half of the stimuli, which noise makes smaller. ``best_model``, ``converged``, ``unfitted_by``
-        (why a tuned unit has no shift: silent in a state, poor fit, too narrow to resolve), ``width_known`` (not where
-        both states are at the family's broad limit; where one is, its width is at least that large, and so is the
-        change), and the parameters of either state's curve.
+        `units` with ``peak``, ``without_bar`` and ``modulation`` of the ungated response, ``selection_r_squared,
+        driven, tuned, excluded_by`` ("" for those that take part), and for every reduction, as suffix: ``difference``
+        and ``total`` of the means over orientations, A − N and A + N; regression of the attended on the unattended
+        curve (``slope``, ``intercept``, ``correlation``), ``response_ratio`` of those means, ``modulation_index``
+        (A − N)/(A + N), ``peak_ratio``.
+        With fits also ``gain`` (ratio of the fitted curves' amplitudes, peak minus trough; infinite or 0 for a unit
+        that is silent in a state), ``baseline_difference`` (of their troughs), ``shift`` and ``bandwidth_change`` (half
+        width at half height), both in degrees, and either's size in two forms: ``absolute_…``, which noise makes
+        larger, and ``crossvalidated_…``, the value times the sign that it has on the other half of the stimuli, which
+        noise makes smaller; each also as ``…_narrow_included``, with units too narrow to resolve at the narrowest
+        width, because which units those are depends on the outcome. ``best_model``, ``converged``, ``unfitted_by`` (one
+        of `CLASSES`), ``width_known`` (not where both states are at the family's broad limit; where one is, its width
+        is at least that large, and so is the change), and the parameters of either state's curve.
     """
-    choosing = next(iter(selection.values()))
-    average = (choosing.attended + choosing.unattended) / 2
     table = units.reset_index(drop=True).copy()
-    table["peak"] = average.max(1)
+    table["peak"], table["without_bar"] = ungated.curves.max(1), ungated.without
     with np.errstate(invalid="ignore", divide="ignore"):
-        table["modulation"] = np.where(table["peak"] > 0, np.ptp(average, axis=1) / average.max(1), 0.0)
-    table["driven"] = table["peak"] > criteria.driven
+        table["modulation"] = np.where(table["peak"] > 0, np.ptp(ungated.curves, axis=1) / table["peak"], 0.0)
+    table["driven"] = table["peak"] - table["without_bar"] > criteria.driven
     candidates = (table["driven"] & ~table["distractor_in_field"]).to_numpy()
     r_squared = np.full(len(table), np.nan)
     if fits and candidates.any():
-        r_squared[candidates] = fit_tuning(orientation, average[candidates])["r_squared"]
+        r_squared[candidates] = fit_tuning(orientation, ungated.curves[candidates])["r_squared"]
     table["selection_r_squared"] = r_squared
     table["tuned"] = candidates & (r_squared >= criteria.tuned) & (table["modulation"] >= criteria.modulation)
     reasons = [table["distractor_in_field"], ~table["driven"], ~table["tuned"] & fits]
@@ -141,10 +157,27 @@ def tuning_units(
     return table
 
 
+def share_of(intact: pd.Series[float], other: pd.Series[float], size: pd.Series[float]) -> NDArray[np.float64]:
+    """Return each unit's difference between the states in a control as a share of the intact one.
+
+    Parameters
+    ----------
+    intact, other
+        (unit,) A − N of the network itself and of the control, on the same stimuli.
+    size
+        (unit,) A + N of the network itself; a difference that is rounding beside it has no share (NaN).
+    """
+    difference = intact.to_numpy(np.float64)
+    known = np.abs(difference) > _ROUNDING * size.to_numpy(np.float64)
+    share: NDArray[np.float64] = np.full(len(difference), np.nan)
+    return np.divide(other.to_numpy(np.float64), difference, out=share, where=known)
+
+
 def _compared(curves: Curves, units: NDArray[np.bool_]) -> pd.DataFrame:
     """Return what can be said without a fit, NaN for units that take no part."""
     attended, unattended = curves.attended.mean(1), curves.unattended.mean(1)
     table = regress(curves.attended, curves.unattended) if len(attended) else pd.DataFrame(columns=["slope"])
+    table["difference"], table["total"] = attended - unattended, attended + unattended
     with np.errstate(invalid="ignore", divide="ignore"):
         table["response_ratio"] = attended / unattended
         table["modulation_index"] = (attended - unattended) / (attended + unattended)
@@ -161,7 +194,13 @@ def _fitted(
 ) -> pd.DataFrame:
     """Return what the fitted curves say; measures are NaN where a fit does not hold."""
     if not units.any():
-        table = pd.DataFrame(np.nan, index=range(len(units)), columns=list(_FITTED))
+        columns = [
+            "gain",
+            "baseline_difference",
+            *SHAPE_MEASURES,
+            *(f"{name}{NARROW_INCLUDED}" for name in SHAPE_MEASURES),
+        ]
+        table = pd.DataFrame(np.nan, index=range(len(units)), columns=columns)
         return table.assign(best_model=None, unfitted_by="", width_known=False)
     fits = [fit_tuning(orientation, state) for state in curves]
     attended, unattended = fits
@@ -175,17 +214,12 @@ def _fitted(
     with np.errstate(invalid="ignore", divide="ignore"):
         gain = np.where(reason == "", height_a / height_n, _gain_of_silent(silent, fits, criteria))
     change = np.where(broad, np.nan, change)
-    measures = (
-        trough_a - trough_n,
-        shift,
-        np.abs(shift),
-        shift * np.sign(other_shift),
-        change,
-        np.abs(change),
-        change * np.sign(other_change),
-    )
-    held = (np.where(reason == "", measure, np.nan) for measure in measures)
-    table = pd.DataFrame(dict(zip(_FITTED, (gain, *held), strict=True)))
+    shape = (shift, np.abs(shift), shift * np.sign(other_shift), change, np.abs(change), change * np.sign(other_change))
+    resolved, known = reason == "", np.isin(reason, ["", TOO_NARROW])
+    offset = np.where(resolved, trough_a - trough_n, np.nan)
+    table = pd.DataFrame({"gain": gain, "baseline_difference": offset})
+    for name, value in zip(SHAPE_MEASURES, shape, strict=True):
+        table[name], table[f"{name}{NARROW_INCLUDED}"] = (np.where(held, value, np.nan) for held in (resolved, known))
     table["best_model"] = models["best_model"]
     table["converged"] = attended["converged"] & unattended["converged"] & models["converged"]
     table["unfitted_by"], table["width_known"] = reason, (reason == "") & ~broad
@@ -224,8 +258,9 @@ def _height_and_trough(fit: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[
 
 
 def _why_unfitted(silent: list[NDArray[np.bool_]], fits: list[pd.DataFrame], criteria: Criteria) -> NDArray[np.object_]:
-    """Return why a unit has no fit-based measures but the gain, "" where it has them; the first reason counts."""
+    """Return which of `CLASSES` a unit is in: why it has no fit-based measures but the gain, "" where it has them."""
     poor = np.any([~fit["converged"] | ~(fit["r_squared"] >= criteria.fitted) for fit in fits], axis=0)
     narrow = np.any([fit["kappa"] >= KAPPA_MAXIMUM * (1 - _AT) for fit in fits], axis=0)
-    reasons = ["silent when attended", "silent when unattended", "poor fit", "too narrow to resolve"]
-    return np.select([*silent, poor, narrow], reasons, default="").astype(object)
+    attended, unattended = silent
+    reasons = [attended & unattended, attended, unattended, poor, narrow]
+    return np.select(reasons, CLASSES[1:], default="").astype(object)

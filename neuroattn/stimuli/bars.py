@@ -88,6 +88,17 @@ def bars(
     return images
 
 
+def bars_of(grid: pd.DataFrame, **size: Any) -> NDArray[np.float32]:
+    """Draw the bars of a grid as `bars` does, and nothing in rows whose width is 0."""
+    shown = grid["width"].to_numpy() > 0
+    drawn = bars(*(grid.loc[shown, name].to_numpy() for name in ("orientation", "width", "x", "y")), **size)
+    if shown.all():
+        return drawn
+    images = np.zeros((len(grid), *drawn.shape[1:]), np.float32)
+    images[shown] = drawn
+    return images
+
+
 def tuning_grid(
     n_orientations: int = 20,
     n_widths: int = 6,
@@ -147,7 +158,8 @@ def bar_and_digit(
     Parameters
     ----------
     grid
-        One row a bar, with the columns ``orientation``, ``width``, ``x`` and ``y`` of `tuning_grid`.
+        One row a picture, with the columns ``orientation``, ``width``, ``x`` and ``y`` of `tuning_grid`. A width of 0
+        leaves the bar out.
     digit_image
         (28, 28) uint8; it fills the columns 14–41 of the picture.
     label
@@ -173,7 +185,7 @@ def bar_and_digit(
 
     _check_scene(grid, digit_image, label, noise, generator)
     objects = np.zeros((len(grid), 2, 1, SIDE, _WIDTH), dtype=np.float32)
-    objects[:, 0] = bars(*(grid[name].to_numpy() for name in ("orientation", "width", "x", "y")))
+    objects[:, 0] = bars_of(grid)
     objects[:, 1, 0, :, SHIFT:] = digit_image.astype(np.float32) / 255
     images = objects.sum(axis=1)
     if generator is not None and noise > 0:

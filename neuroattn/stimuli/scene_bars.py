@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from neuroattn.stimuli.bars import bars, tuning_grid
+from neuroattn.stimuli.bars import bars_of, tuning_grid
 from neuroattn.stimuli.scene_pictures import GREY
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ def bar_and_object(grid: pd.DataFrame, distractor: NDArray[np.uint8]) -> Stimulu
     Parameters
     ----------
     grid
-        One row a bar, with the columns ``orientation``, ``width``, ``x`` and ``y`` of `scene_tuning_grid`.
+        One row a picture, with the columns ``orientation``, ``width``, ``x`` and ``y`` of `scene_tuning_grid`. A width
+        of 0 leaves the bar out.
     distractor
         (4, y, x) of `on_the_right`; its size is that of the pictures.
 
@@ -94,8 +95,7 @@ def bar_and_object(grid: pd.DataFrame, distractor: NDArray[np.uint8]) -> Stimulu
     from neuroattn.stimuli.stimulus_set import StimulusSet
 
     _, height, width = distractor.shape
-    columns = (grid[name].to_numpy() for name in ("orientation", "width", "x", "y"))
-    white = bars(*columns, height=height, width=width, length=LENGTH * min(height, width))
+    white = bars_of(grid, height=height, width=width, length=LENGTH * min(height, width))
     colour, opaque = distractor[:3].astype(np.float32) / 255, distractor[3:].astype(np.float32) / 255
     objects = np.empty((len(grid), 2, 3, height, width), np.float32)
     objects[:, 0] = white * (1 - opaque)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -72,7 +73,7 @@ def test_units_have_one_row_each_and_statistics_follow_from_them(finished: Path)
     assert list(units.columns[:8]) == ["model", "neuroid_id", "layer", "area", "channel", "channel_y", "channel_x",
                                        "distractor_in_field"]  # fmt: skip
     statistics = pd.read_csv(finished / "statistics.csv")
-    needed = ["what", "layer", "estimate", "interval_low", "interval_high", "effect_size", "n_models", "n_channels",
+    needed = ["what", "model", "layer", "estimate", "interval_low", "interval_high", "effect_size", "n_models", "n_channels",
               "n_units", "n_stimuli", "test", "p", "p_adjusted", "converged", "warnings"]  # fmt: skip
     assert set(needed) <= set(statistics)
     taking_part = units[(units["excluded_by"] == "") & (units["layer"] == "stage1/response")]
@@ -81,6 +82,20 @@ def test_units_have_one_row_each_and_statistics_follow_from_them(finished: Path)
     counts = statistics[statistics["what"].str.startswith("n_excluded") & statistics["control"].isna()]
     assert counts["estimate"].sum() + (units["excluded_by"] == "").sum() == len(units)
     assert statistics["p"].isna().all()  # one network: nothing is said about a population
+    for layer, reduction in itertools.product(("stage1/response", "stage2/response"), ("maximum", "mean")):
+        rows = statistics.query("layer == @layer and reduction == @reduction and control.isna()").set_index("what")
+        classes = (
+            rows[rows.index.str.startswith("n_unfitted")]["estimate"].sum() + rows.loc["n_fitted_units", "estimate"]
+        )
+        assert classes == rows.loc["n_tuned_units", "estimate"] > 0
+        share = rows.loc["share_of_shuffled_gates"]
+        driven = units[(units["layer"] == layer) & units["driven"] & ~units["distractor_in_field"]]
+        column = driven[f"share_of_shuffled_gates_{reduction}"]
+        assert share["n_units"] + share["n_missing"] == len(driven)
+        assert_allclose(share["estimate"], column.median(), rtol=1e-6)
+    confirmed = statistics[statistics["what"] == "share_confirmed"].set_index("control")["estimate"]
+    assert confirmed["intact"] > 0.99
+    assert confirmed["shuffled_gates"] < 0.99
 
 
 def test_the_recording_opens_with_plain_xarray(finished: Path) -> None:
@@ -134,6 +149,11 @@ def test_controls_see_the_same_few_bars_of_both_halves_at_every_orientation(grid
     n_widths, n_x, n_y = grid
     config = tuning.Config(n_orientations=6, n_widths=n_widths, n_x=n_x, n_y=n_y)
     table = tuning.stimuli(config).table
+    bars = 6 * np.prod(grid)
+    assert table["bar"].tolist() == [True] * bars + [False]  # one picture without, since there is no noise
+    table = table[table["bar"]]
+    assert set(table.query("half == 0")["distractor_label"]) == {7}
+    assert set(table.query("half == 1")["distractor_label"]) == {2, 5}
     few = table[table["for_controls"]]
     counts = few.groupby(["orientation", "half"]).size()
     assert len(counts) == 12
@@ -170,6 +190,11 @@ def test_wrong_options_say_what_is_allowed(tmp_path: Path, capsys: pytest.Captur
         ("--noise", "1.5"): "error: noise must be in [0, 1], got 1.5",
         ("--design", "blocked"): "error: design must be one of cued, free, got blocked",
         ("--n_orientations", "5"): "error: n_orientations must be in [6, 360], got 5",
+        ("--distractors", "7", "7"): "error: distractors must be different classes of digits, at least one, got 7, 7",
+        ("--distractors", "7", "2", "5", "1", "--n_widths", "1", "--n_x", "2", "--n_y", "2"): (
+            "error: distractors must be at most 3 for 4 bars an orientation, got 4; name fewer, or show more bars"
+        ),
+        ("--distractors", "7", "10"): "error: distractors must be in [0, 9], got 10",
         ("--controls", "none", "untrained"): "error: controls must be none or a list of controls, got none, untrained",
         ("--config", str(recipe)): "error: Option 'n_widht' is not accepted; did you mean n_widths? (see --help)",
         ("--widths", "3"): "error: unrecognized arguments: --widths 3; did you mean --n_widths? (see --help)",
@@ -271,7 +296,8 @@ def test_the_published_weights_give_the_known_curves(reference: Path, tmp_path: 
     """In the paper's free order, stage 1 scales (gain about 1.2, no shift) and stage 2 does more than that."""
     weights = reference / "reference" / "paper_mnist_model.pt"
     out = tmp_path / "run"
-    assert status("--models", str(weights), "--design", "free", "--controls", "none", "--out", str(out)) == 0
+    options = ["--design", "free", "--distractors", "7", "--controls", "none", "--out", str(out)]
+    assert status("--models", str(weights), *options) == 0
     units = pd.read_parquet(out / "units.parquet")
     stage_1 = units[(units["layer"] == "stage1/response") & units["driven"] & (units["channel_x"] < 11)]
     assert_allclose(stage_1["correlation_maximum"].median(), 0.99, atol=0.015)

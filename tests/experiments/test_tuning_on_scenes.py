@@ -51,7 +51,7 @@ def test_synthetic_scenes_say_that_they_are(network, tmp_path, capsys):
     assert json.loads((tmp_path / "run" / "run.json").read_text())["findings"][0] == SYNTHETIC
 
 
-def test_the_distractor_is_the_larger_object(tmp_path):
+def test_the_distractors_are_the_larger_objects(tmp_path):
     images, annotations = drawn_scenes(tmp_path / "drawn", 6)
     for seed in range(4):
         config = tuning.Config(
@@ -59,11 +59,16 @@ def test_the_distractor_is_the_larger_object(tmp_path):
             models=(), size=(40, 60), n_orientations=6, seed=seed,
         )  # fmt: skip
         shown = tuning.stimuli(config)
-        assert len(shown) == 6 * 3 * 5 * 5
-        [name] = set(shown.table["distractor"])
-        colour = COLOURS[{"dog": 1, "car": 2}[name]]
-        seen = np.round(shown.objects[0, 1][:, 20, 45] * 255)
-        assert_array_equal(seen, colour)
+        assert shown.table["bar"].sum() == 6 * 3 * 5 * 5
+        # Three scenes: one for selection, two in turn for measurement, and last the first object without a bar.
+        beside = shown.objects[:, 1]
+        first, *others = (beside[(shown.table["half"] == half).to_numpy()] for half in (0, 1))
+        assert (first == first[:1]).all()
+        assert len({picture.tobytes() for picture in np.concatenate(others)}) <= 2
+        assert not shown.objects[-1, 0].any()
+        for picture, name in zip(beside, shown.table["distractor"], strict=True):
+            colour = COLOURS[{"dog": 1, "car": 2}[name]]
+            assert_array_equal(np.round(picture[:, 20, 45] * 255), colour)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,14 +19,17 @@ from neuroattn.statistics.tuning_summary import MEASURES, summarise
 from neuroattn.stimuli.planted import coded_bars
 
 N_ORIENTATIONS = 20
+CONFIG = tuning.Config(controls=("none",), n_resamples=200, driven=0.5)
 
 
 def run(attended: PlantedCurves, unattended: PlantedCurves, *, noise: float, seed: int = 0, repeats: int = 5):
     """Send a planted subject through the protocol's recorder and analysis."""
-    config = tuning.Config(controls=("none",), n_resamples=200, driven=0.5)
     subject = PlantedSubject(attended, unattended, noise=noise, generator=torch.Generator().manual_seed(seed))
-    tree = tuning.recording(config, subject, coded_bars(N_ORIENTATIONS, repeats))
-    return tuning.analysis(config, xr.DataTree.from_dict({"/planted": tree}))
+    return tuning.analysis(CONFIG, xr.DataTree.from_dict({"/planted": recorded(subject, repeats)}))
+
+
+def recorded(subject: PlantedSubject, repeats: int = 5) -> xr.DataTree:
+    return tuning.recording(CONFIG, subject, coded_bars(N_ORIENTATIONS, repeats))
 
 
 def curves(rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
@@ -86,7 +92,9 @@ def test_planted_effects_come_back_through_noise() -> None:
     assert row["interval_low"] < 9 < row["interval_high"]
     assert row["p_within_network"] < 1e-6
     assert row["p_equivalence_within_network"] > 0.95  # the shift lies outside its bounds of ±5°
-    assert any("'Attention leaves the shape': contradicted" in text for text in tables.findings)
+    assert any("'Attention leaves the shape', on average over units: contradicted" in text for text in tables.findings)
+    within = tables.statistics.query("what == 'share_within_shift' and reduction == 'mean'").iloc[0]
+    assert within["estimate"] < 0.05
 
 
 def test_pure_gain_is_found_to_leave_the_shape() -> None:
@@ -99,7 +107,11 @@ def test_pure_gain_is_found_to_leave_the_shape() -> None:
     assert_allclose(found["slope"], 1.26, rtol=0.01)
     shares = found[found.index.str.startswith("share_best_model")]
     assert shares.idxmax() == "share_best_model_gain"
-    assert sum("'Attention leaves the shape': supported" in text for text in tables.findings) == 2
+    claim = "'Attention leaves the shape', on average over units: supported"
+    assert sum(claim in text for text in tables.findings) == 2
+    # All units agree, of 61 channels: no share is known without an interval.
+    within = tables.statistics.query("what == 'share_within_shift' and reduction == 'mean'").iloc[0]
+    assert_allclose(within[["estimate", "interval_low", "interval_high"]].astype(float), [1, 0.025 ** (1 / 61), 1])
 
 
 def test_one_network_gives_no_population_p_value() -> None:
@@ -129,6 +141,108 @@ def test_noise_alone_never_contradicts_the_claim() -> None:
     assert not any("contradicted" in text for text in tables.findings)
 
 
+def test_units_that_answer_to_something_else_than_the_bar_are_no_driven_units() -> None:
+    """Half of the channels respond to bias or distractor; the bar adds less than 0.5, though all peak above it."""
+    rng = np.random.default_rng(7)
+    plain = curves(rng, 46)
+    background = np.where(np.arange(46) % 2, plain["baseline"] + 1.4, 0.0)
+    plain |= {
+        "baseline": np.where(background > 0, background, plain["baseline"]),
+        "amplitude": np.where(background > 0, 0.4, plain["amplitude"]),
+    }
+    # What attention does to them is something else, and must not come in.
+    gain = np.where(background > 0, 3.0, 1.26)
+    changed = plain | {"baseline": plain["baseline"] * gain, "amplitude": plain["amplitude"] * gain}
+    subject = PlantedSubject(
+        PlantedCurves(**changed), PlantedCurves(**plain), noise=0.01, generator=torch.Generator().manual_seed(0),
+        background=background,
+    )  # fmt: skip
+    tables = tuning.analysis(CONFIG, xr.DataTree.from_dict({"/planted": recorded(subject)}))
+    see_the_bar = tables.units[~tables.units["distractor_in_field"]].sort_values("channel")
+    reasons = np.where(np.repeat(background, 2) > 0, "not driven", "")
+    assert see_the_bar["excluded_by"].tolist() == reasons.tolist()
+    assert_allclose(estimates(tables, "mean")[["gain", "response_ratio"]], 1.26, rtol=0.01)
+
+
+def test_what_attention_does_to_a_unit_does_not_select_it() -> None:
+    """A channel that is silent when unattended, and whose response before feedback is tuned, is selected."""
+    plain = {"baseline": [0.5], "amplitude": [2.0], "kappa": [2.0], "preferred": [40.0]}
+    nothing = plain | {"baseline": [0.0], "amplitude": [0.0]}
+    units = run(PlantedCurves(**nothing), PlantedCurves(**plain), noise=0.0).units
+    tuned = units[units["excluded_by"] == ""]
+    assert tuned["unfitted_by_mean"].tolist() == ["silent when attended"] * 2
+    # Before feedback the subject responds as when the bar is unattended.
+    assert run(PlantedCurves(**plain), PlantedCurves(**nothing), noise=1e-3).units["driven"].sum() == 0
+
+
+def test_the_share_that_gates_of_others_leave_is_found() -> None:
+    rng = np.random.default_rng(13)
+    plain = curves(rng, 29)
+    left = rng.uniform(0.3, 0.5, 29)
+    effect = np.where(np.arange(29) < 5, 0.0, rng.uniform(0.2, 1, 29))  # five channels have none
+
+    def subject(gain: np.ndarray) -> PlantedSubject:
+        changed = plain | {"baseline": plain["baseline"] * gain, "amplitude": plain["amplitude"] * gain}
+        generator = torch.Generator().manual_seed(0)
+        return PlantedSubject(PlantedCurves(**changed), PlantedCurves(**plain), noise=0.0, generator=generator)
+
+    config = dataclasses.replace(CONFIG, controls=("intact",))
+    shown = coded_bars(N_ORIENTATIONS, 2)
+    tree, shuffled = (tuning.recording(config, subject(1 + part), shown) for part in (effect, effect * left))
+    tree["controls/shuffled_gates"] = shuffled["controls/intact"]
+    config = dataclasses.replace(CONFIG, controls=("intact", "shuffled_gates"))
+    tables = tuning.analysis(config, xr.DataTree.from_dict({"/planted": tree}))
+    units = tables.units[tables.units["excluded_by"] == ""].sort_values("channel")
+    expected = np.where(effect > 0, left, np.nan)
+    for reduction in ("maximum", "mean"):
+        assert_allclose(units[f"share_of_shuffled_gates_{reduction}"], np.repeat(expected, 2), rtol=1e-4)
+    row = tables.statistics.query("what == 'share_of_shuffled_gates' and reduction == 'mean'").iloc[0]
+    assert (row["n_units"], row["n_missing"]) == (48, 10)
+    assert_allclose(row["estimate"], np.nanmedian(expected), rtol=1e-4)
+    line = next(text for text in tables.findings if "gates of other stimuli" in text)
+    assert line.endswith("n = 48 (10 without a difference): gates of other stimuli do less (as much: 0.8 to 1.25)")
+
+
+def test_networks_and_groups_may_be_listed_in_any_order() -> None:
+    rng = np.random.default_rng(23)
+    names = ("zebra", "ant", "mole")
+    config = dataclasses.replace(CONFIG, models=names, controls=("intact",))
+    recordings = {}
+    for name in names:
+        plain = curves(rng, 7)
+        changed = plain | {"amplitude": plain["amplitude"] * 1.3}
+        subject = PlantedSubject(
+            PlantedCurves(**changed), PlantedCurves(**plain), noise=0.3, generator=torch.Generator().manual_seed(0),
+            name=name,
+        )  # fmt: skip
+        recordings[name] = tuning.recording(config, subject, coded_bars(N_ORIENTATIONS, 2))
+    written = []
+    for order in itertools.permutations(names):
+        tree = xr.DataTree(children={name: recordings[name].copy() for name in order})
+        tables = tuning.analysis(config, tree)
+        written.append(tables.statistics.to_csv())
+    assert len(set(written)) == 1
+    networks = tables.statistics.query("what == 'gain' and reduction == 'mean'")["model"]
+    assert networks.tolist() == ["", *names]
+    assert list(dict.fromkeys(tables.units["model"])) == list(names)
+
+
+def test_a_networks_numbers_do_not_depend_on_which_controls_there_are() -> None:
+    plain = curves(np.random.default_rng(29), 7)
+    changed = plain | {"amplitude": plain["amplitude"] * 1.3}
+    subject = PlantedSubject(
+        PlantedCurves(**changed), PlantedCurves(**plain), noise=0.3, generator=torch.Generator().manual_seed(0)
+    )
+    tree = tuning.recording(dataclasses.replace(CONFIG, controls=("intact",)), subject, coded_bars(N_ORIENTATIONS, 2))
+    tree["controls/one_step"] = tree["controls/intact"].copy()
+    found = []
+    for controls in (("intact",), ("one_step", "intact")):
+        config = dataclasses.replace(CONFIG, controls=controls)
+        statistics = tuning.analysis(config, xr.DataTree.from_dict({"/planted": tree})).statistics
+        found.append(statistics[statistics["control"].isin(["", "intact"])].reset_index(drop=True))
+    pd.testing.assert_frame_equal(*found)
+
+
 N_EXPERIMENTS, N_CHANNELS = 2000, 7
 
 
@@ -144,10 +258,10 @@ def experiments(seed: int, preferred: np.ndarray | float) -> tuple[pd.DataFrame,
 def rejections(units: pd.DataFrame, kept: list[str], what: list[str], column: str) -> pd.DataFrame:
     """Return (experiment, measure) whether a test of the mean over bars came out below 5 %."""
     needed = ["experiment", "model", "layer", "channel", "converged_mean", *kept, *(f"{name}_mean" for name in what)]
-    generator, bounds = np.random.default_rng(0), {"shift": 5.0, "absolute_shift": 5.0}
+    bounds = {"shift": 5.0, "absolute_shift": 5.0}
     rows = []
     for _, network in units[needed].groupby("experiment"):
-        table = summarise(network, ("mean",), bounds=bounds, generator=generator, n_resamples=10)
+        table = summarise(network, ("mean",), bounds=bounds, seed=0, n_resamples=10)
         rows.append(table.set_index("what").loc[what, column] < 0.05)
     assert len(rows) == N_EXPERIMENTS
     return pd.DataFrame(rows)

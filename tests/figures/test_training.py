@@ -69,6 +69,13 @@ def test_curves(table):
     assert len(figure.legends[0].get_texts()) == 3
 
 
+def test_a_single_epoch_stands_in_the_middle_of_the_axis(table):
+    for axes in curves_figure(table[table["epoch"] == 1]).axes:
+        assert axes.get_xlim() == (0.5, 1.5)
+        assert [tick for tick in axes.get_xticks() if 0.5 <= tick <= 1.5] == [1]
+    assert {axes.get_xlim() for axes in curves_figure(table).axes} == {(0.5, 5.5)}
+
+
 def test_an_accuracy_of_one_has_no_logarithm(table):
     figure = curves_figure(table.assign(validation_accuracy=1.0))
     assert figure.axes[0].get_yscale() == "linear"

@@ -29,7 +29,8 @@ def tables(layers: tuple[str, ...] = ("stage1/response", "stage2/response")):
                 }
             )
         )
-        common = {"layer": layer, "reduction": "maximum", "estimate": 1.0, "interval_low": 0.8, "interval_high": 1.3}
+        common = {"layer": layer, "model": "", "reduction": "maximum", "estimate": 1.0}
+        common |= {"interval_low": 0.8, "interval_high": 1.3}
         measures = ("gain", "baseline_difference", "shift", "bandwidth_change", "modulation_index")
         statistics += [
             {"what": what, "control": control, "equivalence_high": 5.0 if what == "shift" else np.nan, **common}
@@ -63,6 +64,32 @@ def test_values_beyond_the_axis_are_counted_not_lost() -> None:
     units.loc[:2, "gain_maximum"] = np.inf
     assert "n = 41\n(3 beyond the axis)" in texts(tuning_figure(examples, units, statistics, "maximum", BIOLOGY))
     assert "n = 41\n(5 beyond the axis)" in texts(tuning_figure(examples, units, statistics, "maximum", BIOLOGY))
+
+
+def test_the_outermost_bins_are_marked_and_infinity_is_put_in_words() -> None:
+    examples, units, statistics = tables()
+    examples["gain"] = np.select([examples["example"] == 0, examples["example"] == 1], [np.inf, 0.0], 1.21)
+    shown = texts(tuning_figure(examples, units, statistics, "maximum", BIOLOGY))
+    for text in ("≥ 8\nor ∞", "≤ ¼", "≤ −1", "≥ 1", "≤ −30", "≥ 30", "stage 1, silent\nwhen unattended",
+                 "stage 2, silent\nwhen attended", "stage 1, gain 1.21", "(a match is a choice of s)"):  # fmt: skip
+        assert text in shown
+
+
+def test_rows_of_one_network_are_not_drawn_as_those_of_all() -> None:
+    examples, units, statistics = tables(("stage1/response",))
+    others = statistics.assign(model="a", estimate=0.3, interval_low=0.3, interval_high=0.3)
+    figure = tuning_figure(examples, units, pd.concat([others, statistics]), "maximum", BIOLOGY)
+    medians = [line.get_xdata() for axes in figure.axes for line in axes.lines if line.get_marker() == "o"]
+    drawn = np.concatenate([np.atleast_1d(values) for values in medians if len(np.atleast_1d(values)) == 1])
+    assert 1.0 in drawn
+    assert 0.3 not in drawn
+
+
+def test_no_dot_is_cut_off_at_a_limit() -> None:
+    examples, units, statistics = tables()
+    figure = tuning_figure(examples, units, statistics, "maximum", BIOLOGY)
+    *_, controls = (axes for axes in figure.axes if "modulation" in axes.get_ylabel())
+    assert not any(line.get_clip_on() for line in controls.lines if line.get_marker() == "o")
 
 
 def test_nothing_is_drawn_outside_the_picture_and_nothing_fails_without_units() -> None:

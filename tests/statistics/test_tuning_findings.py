@@ -4,86 +4,148 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuroattn.statistics.tuning_findings import findings, verdict
+from neuroattn.statistics.tuning_findings import compared, findings, verdict
+from neuroattn.statistics.tuning_units import SHAPE_MEASURES
 
 MEASURES = (
-    "gain", "baseline_difference", "shift", "bandwidth_change", "correlation", "modulation_index", "absolute_shift",
-    "absolute_bandwidth_change", "crossvalidated_shift", "crossvalidated_bandwidth_change", "response_ratio",
-    "share_best_model_gain",
+    "gain", "baseline_difference", "correlation", "modulation_index", "response_ratio", "share_best_model_gain",
+    "share_within_shift", "share_within_bandwidth_change", "share_of_shuffled_gates", "n_tuned_units", "n_fitted_units",
+    *SHAPE_MEASURES, *(f"{what}_narrow_included" for what in SHAPE_MEASURES),
 )  # fmt: skip
 
 
 def statistics(changes: dict[str, dict[str, float]] | None = None, control: str = "") -> pd.DataFrame:
     """Return rows of one layer, with `changes` of a measure's columns."""
     common = {
-        "layer": "stage1/response", "reduction": "maximum", "control": control, "n_units": 29, "n_missing": 3,
+        "layer": "stage1/response", "reduction": "maximum", "control": control, "model": "", "n_units": 29,
+        "n_missing": 3,
         "n_stimuli": 1013, "n_stimuli_dropped": 7, "scope": "units of one network", "estimate": 1.0,
-        "interval_low": 0.5, "interval_high": 1.5, "equivalence_high": 5.0, "p_equivalence": np.nan,
-        "p_equivalence_within_network": np.nan, "cluster_mean": 2.0, "cluster_mean_low": 1.0, "cluster_mean_high": 3.0,
+        "interval_low": 0.5, "interval_high": 1.5, "equivalence_high": 5.0, "cluster_mean": 2.0,
+        "cluster_mean_low": 1.0, "cluster_mean_high": 3.0,
     }  # fmt: skip
-    return pd.DataFrame([{"what": what, **common, **(changes or {}).get(what, {})} for what in MEASURES])
+    # Rows of one network beside those of all: nothing may be read from them.
+    intervals = ("interval_low", "interval_high", "cluster_mean_low", "cluster_mean_high")
+    own = dict.fromkeys(("estimate", *intervals), 1e6)
+    rows = [{"what": what, **common, **(changes or {}).get(what, {})} for what in MEASURES]
+    return pd.DataFrame([*({**row, **own, "model": "a"} for row in rows), *rows])
 
 
-def sizes(p_shift: float, p_width: float, low_shift: float, low_width: float) -> dict[str, dict[str, float]]:
+def sizes(
+    high_shift: float, high_width: float, low_shift: float, low_width: float, suffix: str = ""
+) -> dict[str, dict[str, float]]:
     return {
-        "absolute_shift": {"p_equivalence_within_network": p_shift},
-        "absolute_bandwidth_change": {"p_equivalence_within_network": p_width},
-        "crossvalidated_shift": {"cluster_mean_low": low_shift},
-        "crossvalidated_bandwidth_change": {"cluster_mean_low": low_width},
+        f"absolute_shift{suffix}": {"cluster_mean_high": high_shift},
+        f"absolute_bandwidth_change{suffix}": {"cluster_mean_high": high_width},
+        f"crossvalidated_shift{suffix}": {"cluster_mean_low": low_shift},
+        f"crossvalidated_bandwidth_change{suffix}": {"cluster_mean_low": low_width},
     }
+
+
+def of_all(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["model"] == ""]
 
 
 @pytest.mark.parametrize(
     ("numbers", "expected"),
     [
-        ((0.01, 0.04, 0.2, 0.2), "supported"),
-        ((0.01, 0.06, 0.2, 0.2), "undecided"),
-        ((0.99, 0.99, 4.9, 4.9), "undecided"),  # large absolute sizes may be noise
-        ((0.01, 0.99, 0.2, 5.1), "contradicted"),
-        ((0.70, 0.01, 5.1, 0.2), "contradicted"),
+        ((4.9, 4.9, 0.2, 0.2), "supported"),
+        ((4.9, 5.1, 0.2, 0.2), "undecided"),
+        ((9.0, 9.0, 4.9, 4.9), "undecided"),  # large absolute sizes may be noise
+        ((3.0, 9.0, 0.2, 5.1), "contradicted"),
+        ((9.0, 3.0, 5.1, 0.2), "contradicted"),
         ((np.nan, np.nan, np.nan, np.nan), "undecided"),
     ],
 )
 def test_each_size_decides_what_noise_cannot_make_it_decide_wrongly(
     numbers: tuple[float, float, float, float], expected: str
 ) -> None:
-    assert verdict(statistics(sizes(*numbers)), "stage1/response", "maximum") == expected
+    table = statistics(sizes(*numbers) | sizes(*numbers, "_narrow_included"))
+    assert verdict(of_all(table), "stage1/response", "maximum") == expected
+
+
+def test_units_too_narrow_to_resolve_must_not_decide_by_being_left_out() -> None:
+    alike, other = (3.0, 3.0, 0.2, 0.2), (9.0, 9.0, 5.1, 0.2)
+    table = statistics(sizes(*alike) | sizes(*other, "_narrow_included"))
+    assert verdict(of_all(table), "stage1/response", "maximum") == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [
+        ((0.8, 1.25), "as much"),
+        ((0.79, 1.1), "undecided"),
+        ((0.3, 0.79), "less"),
+        ((1.2, 1.4), "undecided"),
+        ((1.26, 9.0), "more"),
+        ((0.5, 1.5), "undecided"),
+        ((np.nan, np.nan), "undecided"),
+    ],
+)
+def test_gates_of_others_do_as_much_only_where_the_interval_says_so(interval, expected) -> None:
+    assert compared(pd.Series(dict(zip(("interval_low", "interval_high"), interval, strict=True)))) == expected
 
 
 def test_findings_say_estimates_intervals_and_numbers() -> None:
-    assert findings(statistics(sizes(0.01, 0.9, 0.2, 5.2))) == [
+    narrow = statistics({"n_tuned_units": {"estimate": 2}}).query("what == 'n_tuned_units'")
+    table = statistics(
+        sizes(3.0, 9.0, 0.2, 5.2)
+        | sizes(3.0, 8.0, 0.2, 5.1, "_narrow_included")
+        | {"n_tuned_units": {"estimate": 32}, "n_fitted_units": {"estimate": 30}}
+    )
+    table = pd.concat([table, narrow.assign(what="n_unfitted: too narrow to resolve")])
+    assert findings(table) == [
         (
             "Tuning, units of one network, 1,013 stimuli in both states (7 dropped: attention not confirmed in both). "
             "Intervals and tests are about this network, not about networks of its kind: give several seeds."
         ),
-        "Medians over units [95 % bootstrap interval].",
+        "Medians over units [95 % bootstrap interval of feature channels and units].",
         "Response to an orientation: maximum over bars",
-        "  stage1/response: 29 of 32 tuned units could be fitted in both states",
+        "  stage1/response: 30 of 32 tuned units could be fitted in both states; not: 2 too narrow to resolve",
         "    gain 1.00 [0.50, 1.50], n = 29 (∞ or 0 if silent in a state); offset 1.00 [0.50, 1.50]",
         "    shift 1.00° [0.50, 1.50]; bandwidth change 1.00° [0.50, 1.50], n = 29",
         "    driven units: modulation index 1.00 [0.50, 1.50], n = 29; correlation of the curves 1.00 [0.50, 1.50]",
-        "    best nested model by AICc: gain 100%",
+        "    best nested model by AICc, n = 29 fitted in both states: gain 100% [50%, 150%]",
+        "    (a network has no noise: residuals are misfit, and AICc tells which model errs least)",
         (
-            "    'Attention leaves the shape': contradicted (mean sizes [95 % t interval]: shift 2.0° [1.0, 3.0] "
-            "absolute, 2.0° [0.2, 3.0] cross-validated, bound 5°; bandwidth change 2.0° [1.0, 3.0] absolute, "
-            "2.0° [5.2, 3.0] cross-validated, bound 5°)"
+            "    'Attention leaves the shape', on average over units: contradicted (mean sizes [95 % t interval]: "
+            "shift 2.0° [1.0, 3.0] absolute, 2.0° [0.2, 3.0] cross-validated, bound 5°; bandwidth change 2.0° "
+            "[1.0, 9.0] absolute, 2.0° [5.2, 3.0] cross-validated, bound 5°)"
         ),
-        "Biology (McAdams & Maunsell 1999): median gain V4 1.26, V1 1.08; bandwidth unchanged.",
+        (
+            "    the same with the 2 units too narrow to resolve at their limit: shift 2.0° [1.0, 3.0] absolute, "
+            "2.0° [0.2, 3.0] cross-validated, bound 5°; bandwidth change 2.0° [1.0, 8.0] absolute, 2.0° [5.1, 3.0] "
+            "cross-validated, bound 5°"
+        ),
+        "    units within the bounds: shift 100% [50%, 150%], n = 29; bandwidth change 100% [50%, 150%], n = 29",
+        (
+            "Biology (McAdams & Maunsell 1999): median gain V4 1.26, V1 1.08; bandwidth unchanged. A model's gain "
+            "rises with its gate strength s about as 1/(1 − s), 1.25 at s = 0.2: a match is a choice of s."
+        ),
     ]
 
 
-@pytest.mark.parametrize(("low", "noted"), [(0.7, True), (0.01, True), (-0.1, False)])
-def test_an_effect_that_survives_shuffled_gates_is_said_to_be_of_the_place(low: float, noted: bool) -> None:
-    index = {"modulation_index": {"estimate": 0.8, "interval_low": low, "interval_high": 0.9}}
-    table = pd.concat([statistics(), statistics(control="intact"), statistics(index, control="shuffled_gates")])
-    lines = findings(table)
-    listed = "    controls, modulation index on the same few bars: intact 1.00 [0.50, 1.50]; "
-    assert f"{listed}shuffled gates 0.80 [{low:.2f}, 0.90]" in lines
-    assert any(line.startswith("    NOTE: gates of other stimuli do as much") for line in lines) == noted
+def test_controls_say_how_often_attention_is_confirmed_and_what_gates_of_others_leave() -> None:
+    share = {"share_of_shuffled_gates": {"estimate": 0.4, "interval_low": 0.3, "interval_high": 0.5}}
+    tables = [statistics(share)]
+    for name, confirmed in {"intact": 1.0, "zero_strength": 0.0, "shuffled_gates": 0.91}.items():
+        of_control = statistics({"share_within_shift": {"estimate": confirmed}}, control=name)
+        of_control = of_control[of_control["what"].isin(["modulation_index", "response_ratio", "share_within_shift"])]
+        tables.append(of_control.replace({"what": {"share_within_shift": "share_confirmed"}}))
+    lines = findings(pd.concat(tables))
+    assert (
+        "    controls, modulation index on the same few bars (stimuli on which attention is confirmed): intact 1.00 "
+        "[0.50, 1.50] (100%); s = 0 1.00 [0.50, 1.50] (0%); shuffled gates 1.00 [0.50, 1.50] (91%); s = 0 checks the "
+        "code"
+    ) in lines
+    assert (
+        "    difference A − N under gates of other stimuli, as a share of each unit's own: 0.40 [0.30, 0.50], n = 29 "
+        "(3 without a difference): gates of other stimuli do less (as much: 0.8 to 1.25)"
+    ) in lines
 
 
 def test_a_control_with_an_effect_comes_first() -> None:
     wrong = statistics({"response_ratio": {"estimate": 1.25}}, control="zero_strength")
+    wrong = wrong[wrong["what"] == "response_ratio"]
     first = findings(pd.concat([statistics(), wrong], ignore_index=True))[0]
     assert first == (
         "WARNING: the control zero_strength shows a response ratio of 1.250 in stage1/response (maximum), "

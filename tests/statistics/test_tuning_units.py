@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from neuroattn.statistics.tuning import half_width, von_mises
 from neuroattn.statistics.tuning_examples import example_curves
 from neuroattn.statistics.tuning_summary import COLUMNS, adjusted, summarise
-from neuroattn.statistics.tuning_units import Criteria, Curves, tuning_units
+from neuroattn.statistics.tuning_units import CLASSES, Criteria, Curves, Ungated, share_of, tuning_units
 
 ORIENTATION = np.arange(0, 180, 9.0)
 
@@ -16,19 +17,29 @@ def curve(baseline: float = 0.2, amplitude: float = 1.0, kappa: float = 2.0, pre
     return von_mises(ORIENTATION, baseline, amplitude, kappa, preferred)
 
 
-def units_of(*pairs: tuple[np.ndarray, np.ndarray], seen: tuple[int, ...] = (), fits: bool = True) -> pd.DataFrame:
-    """Return the unit table of (attended, unattended) curves, the same for selection and measurement."""
-    curves = Curves(*(np.array(state) for state in zip(*pairs, strict=True)))
-    labels = pd.DataFrame(
+def labels_of(number: int, seen: tuple[int, ...] = ()) -> pd.DataFrame:
+    return pd.DataFrame(
         {
-            "neuroid_id": [f"m.l.{number}" for number in range(len(pairs))],
+            "neuroid_id": [f"m.l.{unit}" for unit in range(number)],
             "model": "m",
             "layer": "stage1/response",
-            "channel": np.arange(len(pairs)) % 3,
-            "distractor_in_field": [number in seen for number in range(len(pairs))],
+            "channel": np.arange(number) % 3,
+            "distractor_in_field": [unit in seen for unit in range(number)],
         }
     )
-    return tuning_units(labels, ORIENTATION, {"maximum": curves}, {"maximum": curves}, Criteria(), fits=fits)
+
+
+def units_of(*pairs: tuple[np.ndarray, np.ndarray], seen: tuple[int, ...] = (), fits: bool = True) -> pd.DataFrame:
+    """Return the unit table of (attended, unattended) curves, the same for selection and measurement.
+
+    Before feedback a unit responds as in between the states, and not at all without the bar.
+    """
+    curves = Curves(*(np.array(state) for state in zip(*pairs, strict=True)))
+    ungated = Ungated((curves.attended + curves.unattended) / 2, np.zeros(len(pairs)))
+    by_reduction = {"maximum": curves}
+    return tuning_units(
+        labels_of(len(pairs), seen), ORIENTATION, ungated, by_reduction, by_reduction, Criteria(), fits=fits
+    )
 
 
 def test_units_are_excluded_for_the_first_reason_that_holds() -> None:
@@ -47,10 +58,18 @@ def test_units_are_excluded_for_the_first_reason_that_holds() -> None:
     assert table["slope_maximum"].isna().tolist() == [False, True, True, True, False]  # flat curves have no slope
 
 
-def test_selection_looks_at_the_average_of_the_states_only() -> None:
-    table = units_of((curve(), np.zeros(20)), (np.zeros(20), curve()))
-    assert table["tuned"].all()
-    assert_allclose(table["peak"].iloc[0], table["peak"].iloc[1])
+def test_units_are_selected_by_what_the_bar_adds_before_feedback() -> None:
+    ungated = Ungated(np.array([curve(), curve(), curve(2.0, 0.05), curve(5.0)]), np.array([0.0, 1.15, 2.0, 5.0]))
+    # Whatever attention does: every unit has the same two curves.
+    curves = {"maximum": Curves(np.array([3 * curve()] * 4), np.array([curve()] * 4))}
+    table = tuning_units(labels_of(4), ORIENTATION, ungated, curves, curves, Criteria())
+    assert table["excluded_by"].tolist() == ["", "not driven", "not driven", ""]
+    assert_allclose(table["peak"] - table["without_bar"], [1.2, 0.05, 0.05, 1.0])
+    fall = 1 - np.exp(-4)
+    assert_allclose(table["modulation"], [fall / 1.2, fall / 1.2, 0.05 * fall / 2.05, fall / 6], rtol=1e-6)
+    weak = ungated._replace(curves=np.array([curve(), curve(20.0), curve(), curve()]), without=np.zeros(4))
+    table = tuning_units(labels_of(4), ORIENTATION, weak, curves, curves, Criteria())
+    assert table["excluded_by"].tolist() == ["", "not tuned", "", ""]  # it falls by less than a tenth
 
 
 def test_a_tuned_unit_without_a_fit_says_why() -> None:
@@ -67,6 +86,30 @@ def test_a_tuned_unit_without_a_fit_says_why() -> None:
     assert table["modulation_index_maximum"].iloc[:2].tolist() == [1.0, -1.0]
     assert table["shift_maximum"].isna().all()
     assert not table["width_known_maximum"].any()
+
+
+def test_a_unit_that_is_silent_in_both_states_is_in_no_class_of_one() -> None:
+    silent = np.array([np.zeros(20)])
+    both = {"maximum": Curves(silent, silent)}
+    table = tuning_units(labels_of(1), ORIENTATION, Ungated(np.array([curve()]), np.zeros(1)), both, both, Criteria())
+    assert table["unfitted_by_maximum"].tolist() == ["silent in both states"]
+    assert np.isnan(table["gain_maximum"].iloc[0])
+
+
+def test_units_too_narrow_to_resolve_have_their_limit_values_apart() -> None:
+    narrow = von_mises(ORIENTATION, 0.0, 1.0, 300.0, 45.0)
+    table = units_of((curve(preferred=49.0), curve()), (narrow, curve()))
+    assert_allclose(table["absolute_shift_maximum"], [4, np.nan], atol=1e-3)
+    assert_allclose(table["absolute_shift_narrow_included_maximum"], [4, 0], atol=0.5)
+    assert_allclose(table["bandwidth_change_maximum"], [0, np.nan], atol=1e-3)
+    change = table["bandwidth_change_narrow_included_maximum"]
+    assert_allclose(change.iloc[1], table["half_width_attended_maximum"].iloc[1] - half_width(2.0), atol=0.1)
+    assert change.iloc[1] < -15
+
+
+def test_the_share_of_a_difference_that_is_rounding_is_not_known() -> None:
+    intact, other = pd.Series([2.0, -1.0, 1e-7, 0.0, 0.5]), pd.Series([1.0, -2.0, 5.0, 0.0, -0.5])
+    assert_allclose(share_of(intact, other, pd.Series([3.0, 3.0, 3.0, 0.0, 0.5])), [0.5, 2, np.nan, np.nan, -1])
 
 
 def test_widths_at_the_broad_limit_in_both_states_are_not_compared_but_gain_is() -> None:
@@ -92,8 +135,7 @@ def test_crossvalidated_sizes_take_their_sign_from_the_other_half() -> None:
     selection, measured = (
         {"maximum": Curves(np.array([curve(preferred=40.0 + shift) for shift in row]), plain)} for row in shifts
     )
-    labels = units_of(*[(curve(), curve())] * 3)[["neuroid_id", "model", "layer", "channel", "distractor_in_field"]]
-    table = tuning_units(labels, ORIENTATION, selection, measured, Criteria())
+    table = tuning_units(labels_of(3), ORIENTATION, Ungated(plain, np.zeros(3)), selection, measured, Criteria())
     assert_allclose(table["absolute_shift_maximum"], 5, atol=1e-3)
     assert_allclose(table["crossvalidated_shift_maximum"], [-5, 5, 5], atol=1e-3)
 
@@ -121,9 +163,7 @@ def test_without_fits_driven_units_suffice() -> None:
 
 def test_a_table_without_a_driven_unit_can_be_summarised() -> None:
     units = units_of((np.zeros(20), np.zeros(20)), (np.zeros(20), np.zeros(20)))
-    table = adjusted(
-        summarise(units, ("maximum",), bounds={"shift": 5.0}, generator=np.random.default_rng(0), n_resamples=100)
-    )
+    table = adjusted(summarise(units, ("maximum",), bounds={"shift": 5.0}, seed=0, n_resamples=100))
     assert list(table.columns) == COLUMNS
     gain = table[table["what"] == "gain"].iloc[0]
     assert gain["n_units"] == 0
@@ -138,11 +178,12 @@ def test_summary_counts_every_unit_and_says_what_was_left_out() -> None:
         for g, p in zip(rng.uniform(1, 2, 23), rng.uniform(0, 180, 23), strict=True)
     ]
     units = units_of(*pairs, (curve(), np.zeros(20)), (np.zeros(20), np.zeros(20)))
-    table = summarise(
-        units, ("maximum",), bounds={"shift": 5.0, "absolute_shift": 5.0}, generator=rng, n_resamples=100
-    ).set_index("what")
+    bounds = {"shift": 5.0, "absolute_shift": 5.0}
+    table = summarise(units, ("maximum",), bounds=bounds, seed=0, n_resamples=100).set_index("what")
     assert table.loc["n_recorded_units", "estimate"] == 25
     assert table.loc["n_excluded: not driven", "estimate"] == 1
+    assert table.loc["n_tuned_units", "estimate"] == 24
+    assert table.loc["n_fitted_units", "estimate"] == 23
     assert table.loc["n_unfitted: silent when unattended", "estimate"] == 1
     assert table.loc["gain", ["n_units", "n_missing"]].tolist() == [24, 0]
     assert table.loc["gain", "warnings"] == "1 infinite values are in the median and not in the cluster means"
@@ -150,10 +191,15 @@ def test_summary_counts_every_unit_and_says_what_was_left_out() -> None:
     assert table.loc["gain", "converged"] == 1
     shares = table[table.index.str.startswith("share_best_model")]
     assert_allclose(shares["estimate"].sum(), 1)
+    assert (shares["n_units"] == 23).all()  # a silent state is the limit of a gain, and says nothing for it
+    assert (shares["interval_low"] < shares["interval_high"]).all()
     assert (shares["interval_low"] <= shares["estimate"]).all()
     assert (shares["interval_high"] >= shares["estimate"]).all()
     assert_allclose(table.loc["gain", "estimate"], np.median(units["gain_maximum"].dropna()))
-    assert table.loc["share_best_model_gain", "estimate"] == 1  # a silent state is the limit of a gain
+    assert table.loc["share_best_model_gain", "estimate"] == 1
+    # All agree: the exact interval of the three channels.
+    assert_allclose(table.loc["share_best_model_gain", "interval_low"], 0.025 ** (1 / 3))
+    assert_allclose(table.loc["share_best_model_same", "interval_high"], 1 - 0.025 ** (1 / 3))
     assert table.loc["absolute_shift", "test"] == "none; two one-sided t tests against ±5"
     assert np.isnan(table.loc["absolute_shift", "p_within_network"])
 
@@ -175,3 +221,32 @@ def test_examples_are_spread_over_the_gains_and_carry_data_and_fit() -> None:
 def test_no_example_is_an_empty_table() -> None:
     units = units_of((np.zeros(20), np.zeros(20)))
     assert "gain_maximum" not in units or example_curves(units, "maximum").empty
+
+
+def test_classes_add_up_and_an_unknown_one_is_noticed() -> None:
+    silent = np.zeros(20)
+    units = units_of((curve(), curve()), (curve(), silent), (silent, curve()), (silent, silent))
+    units.loc[3, ["excluded_by", "unfitted_by_maximum"]] = ["", "silent in both states"]
+    bounds = {"shift": 5.0, "absolute_shift": 5.0}
+    table = summarise(units, ("maximum",), bounds=bounds, seed=0, n_resamples=100).set_index("what")["estimate"]
+    in_classes = table[table.index.str.startswith("n_unfitted: ")]
+    assert set(in_classes.index.str.removeprefix("n_unfitted: ")) <= set(CLASSES)
+    assert table["n_fitted_units"] + in_classes.sum() == table["n_tuned_units"] == 4
+    units.loc[2, "unfitted_by_maximum"] = "tired"
+    with pytest.raises(RuntimeError, match=r"every tuned unit must be in one of .*, got \['', .*'tired'\]"):
+        summarise(units, ("maximum",), bounds=bounds, seed=0, n_resamples=100)
+
+
+def test_every_network_has_rows_of_its_own() -> None:
+    units = units_of(*((gain * curve(), curve()) for gain in (1.1, 1.2, 1.3, 1.5, 1.6, 1.7)))
+    units["model"] = ["b", "b", "b", "a", "a", "a"]
+    bounds = {"shift": 5.0, "absolute_shift": 5.0}
+    table = adjusted(summarise(units, ("maximum",), bounds=bounds, seed=0, n_resamples=100))
+    gain = table[table["what"] == "gain"]
+    assert gain["model"].tolist() == ["", "b", "a"]
+    assert_allclose(gain["estimate"], [np.sqrt(1.2 * 1.6), 1.2, 1.6], rtol=1e-4)
+    assert gain["p"].notna().tolist() == [True, False, False]
+    for what in ("share_best_model_gain", "share_within_shift", "n_tuned_units", "n_recorded_units"):
+        assert table.loc[table["what"] == what, "model"].tolist() == ["", "b", "a"], what
+    share = table[table["what"] == "share_within_shift"].iloc[0]
+    assert_allclose(share[["estimate", "interval_low", "interval_high"]].astype(float), [1, np.sqrt(0.025), 1])

@@ -191,6 +191,14 @@ def test_bar_beside_a_digit(digit_image):
     pd.testing.assert_frame_equal(stimuli.table, expected, check_like=True)
 
 
+def test_a_width_of_0_leaves_the_bar_out(digit_image):
+    grid = tuning_grid(3, 2, 1, 1)
+    grid.loc[2, "width"] = 0.0
+    stimuli = bar_and_digit(grid, digit_image, 7)
+    assert stimuli.objects[:, 0].any(axis=(1, 2, 3)).tolist() == [True, True, False, True, True, True]
+    assert_array_equal(stimuli.images[2], stimuli.objects[2, 1])
+
+
 def test_noise_beside_a_bar_is_in_the_background_only(digit_image):
     grid = tuning_grid(7, 2, 3, 5)
     quiet = bar_and_digit(grid, digit_image, 7)

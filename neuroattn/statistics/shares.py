@@ -1,0 +1,80 @@
+"""Shares of units for which something holds, with intervals that have a width and stay within 0 and 1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neuroattn.labels import CHANNEL, MODEL
+from neuroattn.statistics.intervals import MeanInterval, fraction_interval
+from neuroattn.statistics.resampling import hierarchical_bootstrap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+
+def share(
+    units: pd.DataFrame, holds: NDArray[np.bool_], generator: np.random.Generator | None, n_resamples: int
+) -> dict[str, Any]:
+    """Return the share of units for which something holds, with its 95 % interval.
+
+    Of several networks it is the mean of their shares with `fraction_interval` over networks. Of one network it has a
+    hierarchical bootstrap of feature channels and units; where no resample differs, because all units agree, the exact
+    interval with every channel as one trial.
+
+    Parameters
+    ----------
+    units
+        One row a unit, with the columns ``model`` and ``channel``; at least one.
+    holds
+        (unit,)
+    generator
+        Of the bootstrap; None leaves the interval of one network out (NaN).
+    n_resamples
+        Of the bootstrap.
+
+    Returns
+    -------
+    dict
+        ``estimate, interval_low, interval_high, n_models, n_channels, n_units``.
+    """
+    values = holds.astype(np.float64)
+    networks = units[MODEL].to_numpy()
+    if len(set(networks)) > 1:
+        interval = fraction_interval([values[networks == name].mean() for name in dict.fromkeys(networks)])
+    else:
+        interval = _of_one_network(values, units, generator, n_resamples)
+    return {"estimate": interval.mean, "interval_low": interval.low, "interval_high": interval.high, **numbers(units)}
+
+
+def shares_by_network(units: pd.DataFrame, holds: NDArray[np.bool_]) -> Iterator[dict[str, Any]]:
+    """Yield the share of every network by itself, with its name under ``model``; nothing for a single network."""
+    groups = units.groupby(MODEL, sort=False, observed=True).indices
+    for name, rows in groups.items() if len(groups) > 1 else ():
+        yield {"model": name, **share(units.iloc[rows], holds[rows], None, 0)}
+
+
+def numbers(units: pd.DataFrame) -> dict[str, int]:
+    """Return how many networks, feature channels and units there are."""
+    return {
+        "n_models": units[MODEL].nunique(),
+        "n_channels": units.groupby([MODEL, CHANNEL], observed=True).ngroups,
+        "n_units": len(units),
+    }
+
+
+def _of_one_network(
+    values: NDArray[np.float64], units: pd.DataFrame, generator: np.random.Generator | None, n_resamples: int
+) -> MeanInterval:
+    mean = float(values.mean())
+    if generator is None:
+        return MeanInterval(mean, np.nan, np.nan)
+    clusters = [units[MODEL].to_numpy(), units[CHANNEL].to_numpy()]
+    low, high = hierarchical_bootstrap(values, clusters, "mean", n_resamples, generator)
+    if low == high:
+        return fraction_interval(np.full(units[CHANNEL].nunique(), mean))
+    return MeanInterval(mean, low, high)
