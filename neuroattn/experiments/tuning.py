@@ -314,7 +314,7 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
 
     bounds = {"shift": config.shift_bound, "bandwidth_change": config.bandwidth_bound}
     bounds |= {f"absolute_{name}": bound for name, bound in bounds.items()}
-    networks = _in_order(config, recording)
+    networks = {str(name): tree for name, tree in recording.children.items()}
     tables, shown = {}, {}
     for control in ("", *config.chosen_controls):
         found = [_units(config, tree, stage, control) for tree in networks.values() for stage in _stages(tree)]
@@ -344,15 +344,6 @@ class _Shown(NamedTuple):
     presented: int
     kept: int
     confirmed: int
-
-
-def _in_order(config: Config, recording: xr.DataTree) -> dict[str, xr.DataTree]:
-    """Return the networks in the order of the configuration: a store lists them in any."""
-    from pathlib import Path
-
-    place = {Path(name).stem: number for number, name in enumerate(config.models)}
-    names = sorted(map(str, recording.children), key=lambda name: (place.get(name, len(place)), name))
-    return {name: recording.children[name] for name in names}
 
 
 def _stages(tree: xr.DataTree) -> list[str]:

@@ -30,7 +30,7 @@ class _Panel(NamedTuple):
     measure: str
     label: str
     null: float
-    ticks: Mapping[float, str]
+    ticks: Mapping[int, str] | Mapping[float, str]
 
     @property
     def span(self) -> tuple[float, float]:

@@ -73,8 +73,8 @@ def test_units_have_one_row_each_and_statistics_follow_from_them(finished: Path)
     assert list(units.columns[:8]) == ["model", "neuroid_id", "layer", "area", "channel", "channel_y", "channel_x",
                                        "distractor_in_field"]  # fmt: skip
     statistics = pd.read_csv(finished / "statistics.csv")
-    needed = ["what", "model", "layer", "estimate", "interval_low", "interval_high", "effect_size", "n_models", "n_channels",
-              "n_units", "n_stimuli", "test", "p", "p_adjusted", "converged", "warnings"]  # fmt: skip
+    needed = ["what", "model", "layer", "estimate", "interval_low", "interval_high", "effect_size", "n_models",
+              "n_channels", "n_units", "n_stimuli", "test", "p", "p_adjusted", "converged", "warnings"]  # fmt: skip
     assert set(needed) <= set(statistics)
     taking_part = units[(units["excluded_by"] == "") & (units["layer"] == "stage1/response")]
     row = statistics.query("what == 'gain' and layer == 'stage1/response' and reduction == 'maximum'").iloc[0]

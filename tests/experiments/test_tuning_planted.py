@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 
 import numpy as np
 import pandas as pd
@@ -203,7 +202,7 @@ def test_the_share_that_gates_of_others_leave_is_found() -> None:
     assert line.endswith("n = 48 (10 without a difference): gates of other stimuli do less (as much: 0.8 to 1.25)")
 
 
-def test_networks_and_groups_may_be_listed_in_any_order() -> None:
+def test_networks_keep_their_order_and_groups_within_them_may_be_listed_in_any() -> None:
     rng = np.random.default_rng(23)
     names = ("zebra", "ant", "mole")
     config = dataclasses.replace(CONFIG, models=names, controls=("intact",))
@@ -217,11 +216,13 @@ def test_networks_and_groups_may_be_listed_in_any_order() -> None:
         )  # fmt: skip
         recordings[name] = tuning.recording(config, subject, coded_bars(N_ORIENTATIONS, 2))
     written = []
-    for order in itertools.permutations(names):
-        tree = xr.DataTree(children={name: recordings[name].copy() for name in order})
-        tables = tuning.analysis(config, tree)
+    for turn in (1, -1):
+        trees = {
+            name: xr.DataTree(children=dict(list(tree.children.items())[::turn])) for name, tree in recordings.items()
+        }
+        tables = tuning.analysis(config, xr.DataTree(children=trees))
         written.append(tables.statistics.to_csv())
-    assert len(set(written)) == 1
+    assert written[0] == written[1]
     networks = tables.statistics.query("what == 'gain' and reduction == 'mean'")["model"]
     assert networks.tolist() == ["", *names]
     assert list(dict.fromkeys(tables.units["model"])) == list(names)
