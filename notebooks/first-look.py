@@ -44,7 +44,8 @@ if not run.exists():
 #
 # A tree with a group a network and, in it, a group a variable. This one is reduced: one entry a condition, which is an
 # orientation of the bar, a half of the bars (0 selects units, 1 measures them), and the object that is attended (0 is
-# the bar, 1 the digit). A neuroid is one unit: a channel at a place.
+# the bar, 1 the digit). A neuroid is one unit: a channel at a place. In `selection` lie the responses before any
+# feedback, which select units: to the bars of that half, and to the digit without a bar.
 
 # %%
 recording = xr.open_datatree(run / "recording.zarr", engine="zarr", consolidated=False)
@@ -116,21 +117,21 @@ plt.show()
 # ## One statistic by hand
 #
 # The median modulation index (A − N)/(A + N) of stage 1: A and N are a unit's mean response to all orientations, with
-# the bar attended and with the digit attended. It is taken over units that do not have the digit in their receptive
-# field and whose curve, averaged over the states, peaks above 0.1 on the *other* half of the bars.
+# the bar attended and with the digit attended. It is taken over units that do not have a digit in their receptive
+# field and that some bar of the *other* half lifts by more than 0.1 above their response without a bar, before any
+# feedback.
 
 
 # %%
-def by_state(half: int, reduction: str) -> list[xr.DataArray]:
-    """Return (orientation, unit) responses with the bar attended, and with the digit attended."""
-    rows = responses.isel(condition=(responses["half"] == half).values)
-    states = [rows.isel(condition=(rows["attended"] == state).values).sortby("orientation") for state in (0, 1)]
-    return [state[reduction].astype("float64") for state in states]
+def largest(group: str) -> np.ndarray:
+    """Return each unit's largest response before any feedback."""
+    before = recording[f"digits-0/selection/{group}/stage1/response"].to_dataset().isel(time_step=0)
+    return before["maximum"].max("condition").values.astype(np.float64)
 
 
-attended, unattended = by_state(half=0, reduction="maximum")
-driven = ((attended.values + unattended.values) / 2).max(axis=0) > 0.1
-attended, unattended = (state.mean("condition").values for state in by_state(half=1, reduction="mean"))
+driven = largest("with_bar") - largest("without_bar") > 0.1
+states = [measured.isel(condition=(measured["attended"] == state).values) for state in (0, 1)]
+attended, unattended = (state["mean"].astype("float64").mean("condition").values for state in states)
 taking_part = driven & ~responses["distractor_in_field"].values
 with np.errstate(invalid="ignore"):  # units that are silent in both states have no index
     index = ((attended - unattended) / (attended + unattended))[taking_part]

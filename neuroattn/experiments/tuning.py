@@ -314,20 +314,22 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
 
     bounds = {"shift": config.shift_bound, "bandwidth_change": config.bandwidth_bound}
     bounds |= {f"absolute_{name}": bound for name, bound in bounds.items()}
-    networks = {str(name): tree for name, tree in recording.children.items()}
-    tables, shown = {}, {}
+    tables: dict[str, pd.DataFrame] = {}
+    shown: dict[str, dict[str, _Shown]] = {}
     for control in ("", *config.chosen_controls):
-        found = [_units(config, tree, stage, control) for tree in networks.values() for stage in _stages(tree)]
-        tables[control] = pd.concat([table for table, _ in found], ignore_index=True)
-        n_stages = len(found) // len(networks)
-        shown[control] = dict(zip(networks, (numbers for _, numbers in found[::n_stages]), strict=True))
+        parts, shown[control] = [], {}
+        for name, tree in recording.children.items():
+            for stage in _stages(tree):
+                part, shown[control][str(name)] = _units(config, tree, stage, control)  # of all stages the same
+                parts.append(part)
+        tables[control] = pd.concat(parts, ignore_index=True)
     units = _with_shares(tables)
     parts = []
     for control, table in (tables | {"": units}).items():
         rows = summarise(
             table, REDUCTIONS, bounds=bounds, seed=config.seed, n_resamples=config.n_resamples, control=control
         )
-        shares = {name: numbers.confirmed / numbers.presented for name, numbers in shown[control].items()}
+        shares = {name: numbers.confirmed for name, numbers in shown[control].items()}
         rows = pd.concat([rows, share_confirmed(shares, control)], ignore_index=True)
         worst = min(shown[control].values(), key=lambda numbers: numbers.kept)
         of_row = [shown[control].get(name, worst) for name in rows["model"]]
@@ -339,11 +341,11 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
 
 
 class _Shown(NamedTuple):
-    """How many stimuli were presented in both states, kept, and confirmed."""
+    """How many stimuli were presented in both states and kept, and in which share attention was confirmed."""
 
     presented: int
     kept: int
-    confirmed: int
+    confirmed: float
 
 
 def _stages(tree: xr.DataTree) -> list[str]:
@@ -420,8 +422,8 @@ def _units(config: Config, tree: xr.DataTree, stage: str, control: str) -> tuple
                 table[f"curve_{state}_{reduction}"] = rows
     used = dataset["orientation"].isin(orientation)
     kept, presented = int(dataset["count"].where(used, 0).sum()) // 2, int(dataset["presented"].sum()) // 2
-    confirmed = int(dataset["n_confirmed" if control else "count"].sum()) // 2
-    return table, _Shown(presented, kept, confirmed)
+    of, total = ("n_confirmed", "count") if control else ("count", "presented")
+    return table, _Shown(presented, kept, float(dataset[of].sum() / dataset[total].sum()))
 
 
 def _ungated(tree: xr.DataTree, at: str, stage: str, orientation: np.ndarray) -> Ungated:
@@ -463,7 +465,7 @@ def methods(config: Config) -> str:
     first, *others = config.distractors
     if config.stimuli == SCENES:
         kind = "synthetic scenes" if config.synthetic else "scenes of COCO (Lin et al. 2014)"
-        distractor = f"the larger objects of {len(config.distractors)} of {kind}, cut out, on grey"
+        distractor = f"objects (the larger of each of {len(config.distractors)} {kind}), cut out, on grey"
         widths = f"σ from 1 to 4 % of the shorter side of pictures of {config.size[0]} × {config.size[1]} pixels"
         selecting, measuring = "the first of these objects", "the others" if others else "the same object"
     else:

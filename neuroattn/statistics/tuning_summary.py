@@ -185,7 +185,7 @@ def _estimates(
         row |= {"p": np.nan, "p_within_network": np.nan, "effect_size": np.nan, "difference_test": "none"}
     if region:
         row["difference_test"] += f"; two one-sided t tests against ±{bound:g}"
-    rows = [row, *by_network(units, column, log=measure.log)]
+    rows = [row, *by_network(units, column, log=measure.log, limits=measure.limits)]
     if measure.kind == "described":
         rows = [one | dict.fromkeys(("cluster_mean", "cluster_mean_low", "cluster_mean_high"), np.nan) for one in rows]
     return [one | {"test": one.pop("difference_test")} for one in rows]

@@ -37,7 +37,7 @@ def test_the_users_scenes(network, tmp_path, capsys):
     assert units["channel_x"].nunique() > 20
     assert 0 < units["distractor_in_field"].mean() < 1
     report = (tmp_path / "run" / "report.html").read_text()
-    assert "the larger object of a scene of COCO" in report
+    assert "objects (the larger of each of 3 scenes of COCO (Lin et al. 2014)), cut out, on grey" in report
     assert "handwritten" not in report
     statistics = pd.read_csv(tmp_path / "run" / "statistics.csv")
     assert set(statistics["n_stimuli"] + statistics["n_stimuli_dropped"]) >= {72.0}
