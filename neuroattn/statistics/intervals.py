@@ -1,4 +1,4 @@
-"""Intervals of a mean over few networks: t intervals, and such as stay within the limits of a fraction."""
+"""Intervals of a mean over few networks, and of differences of paired choices, within the limits of a fraction."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import beta, t
+from scipy.optimize import brentq
+from scipy.stats import beta, norm, t
 
 from neuroattn.statistics.curves import is_constant
 
@@ -54,8 +55,10 @@ def limited_interval(
     outside = data[~((data >= low) & (data <= high))]
     if outside.size:
         raise ValueError(f"values must lie in [{low:g}, {high:g}], got {outside[0]:g}; give the limits of the measure")
-    if len(data) < 2 or is_constant(data[None])[0]:
+    if len(data) < 2:
         return t_interval(data, confidence)
+    if _agree(data, limits):
+        return MeanInterval(*[float(data[0])] * 3)
     fractions = (data - low) / (high - low)
     mean, half = float(fractions.mean()), _half_width(fractions, confidence)
     logit, reach = np.log(mean / (1 - mean)), half / (mean * (1 - mean))
@@ -84,7 +87,7 @@ def fraction_interval(
     Clopper & Pearson 1934, Biometrika 26:404.
     """
     data = np.asarray(fractions, dtype=np.float64)
-    if len(data) < 2 or not is_constant(data[None])[0]:
+    if len(data) < 2 or not _agree(data, limits):
         return limited_interval(data, limits, confidence)
     low, high = limits
     n, mean, tail = len(data), (data[0] - low) / (high - low), (1 - confidence) / 2
@@ -93,7 +96,61 @@ def fraction_interval(
         beta.ppf(tail, successes, failures + 1) if successes > 0 else 0.0,
         beta.ppf(1 - tail, successes + 1, failures) if failures > 0 else 1.0,
     )
-    return MeanInterval(float(data[0]), *(float(low + (high - low) * end) for end in ends))
+    below, above = (float(low + (high - low) * end) for end in ends)
+    return MeanInterval(float(data[0]), min(below, float(data[0])), max(above, float(data[0])))
+
+
+def paired_difference_interval(differences: npt.ArrayLike, confidence: float = CONFIDENCE) -> MeanInterval:
+    """Return the mean difference of two choices that were made on the same trials, with Tango's score interval.
+
+    With b trials of difference 1, c of −1 and n in all, the limits are the Δ at which
+    ``(b − c − n·Δ)/√(n·(2q + Δ(1 − Δ))) = ±z``, q being the most likely probability of −1 if the difference is Δ. They
+    lie in [−1, 1] and apart, also where all trials agree: n differences of 1 have the lower limit (n − z²)/(n + z²).
+
+    Parameters
+    ----------
+    differences : array_like (trial,)
+        −1, 0 or 1 each, of independent trials; none give NaN.
+
+    Raises
+    ------
+    ValueError
+        If a difference is another number.
+
+    References
+    ----------
+    Tango 1998, Statistics in Medicine 17:891.
+    """
+    data = np.asarray(differences, dtype=np.float64)
+    other = data[~np.isin(data, (-1, 0, 1))]
+    if other.size:
+        raise ValueError(f"differences must be -1, 0 or 1, got {other[0]:g}; pass one difference of choices a trial")
+    if not len(data):
+        return MeanInterval(np.nan, np.nan, np.nan)
+    z, more, fewer = float(norm.ppf((1 + confidence) / 2)), int((data == 1).sum()), int((data == -1).sum())
+    low, high = _score_limit(more, fewer, len(data), z), -_score_limit(fewer, more, len(data), z)
+    return MeanInterval((more - fewer) / len(data), low, high)
+
+
+def _score_limit(more: int, fewer: int, n: int, z: float) -> float:
+    """Return Tango's lower limit of a difference of paired choices."""
+    if fewer == n:
+        return -1.0
+
+    def excess(difference: float) -> float:
+        b = (2 * n - more + fewer) * difference - more - fewer
+        c = -fewer * difference * (1 - difference)
+        q = (np.sqrt(max(b**2 - 8 * n * c, 0.0)) - b) / (4 * n)
+        variance = max(n * (2 * q + difference * (1 - difference)), 0.0)  # rounding alone makes it negative
+        return float(more - fewer - n * difference - z * np.sqrt(variance))
+
+    # Where all trials agree, the excess of their own difference is 0, too.
+    return float(brentq(excess, -1.0, (more - fewer) / n - 1e-9))
+
+
+def _agree(data: npt.NDArray[np.float64], limits: tuple[float, float]) -> bool:
+    """Return whether values differ by no more than rounding does between these limits."""
+    return bool(np.ptp(data) <= 8 * np.finfo(np.float64).eps * (limits[1] - limits[0]))
 
 
 def _half_width(data: npt.NDArray[np.float64], confidence: float) -> float:

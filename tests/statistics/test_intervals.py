@@ -4,13 +4,19 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
-from scipy.stats import ttest_1samp
+from scipy.optimize import minimize_scalar
+from scipy.stats import multinomial, norm, ttest_1samp
 from statsmodels.stats.proportion import proportion_confint
 
-from neuroattn.statistics.intervals import fraction_interval, limited_interval, t_interval
+from neuroattn.statistics.intervals import (
+    fraction_interval,
+    limited_interval,
+    paired_difference_interval,
+    t_interval,
+)
 
 
 def test_the_t_interval_is_scipys():
@@ -25,6 +31,7 @@ def test_in_the_middle_limits_do_not_matter():
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=12))
+@example([0.0, 5e-324])
 def test_a_fraction_has_an_interval_with_a_width_inside_its_limits(fractions):
     mean, low, high = fraction_interval(fractions)
     assert 0 <= low <= mean <= high <= 1
@@ -64,3 +71,45 @@ def test_a_value_beyond_the_limits():
     message = "values must lie in [0, 1], got 1.5; give the limits of the measure"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         limited_interval([0.5, 1.5], (0, 1))
+
+
+@pytest.mark.parametrize(("more", "fewer", "n"), [(12, 2, 50), (3, 9, 23), (1, 0, 44), (5, 5, 11)])
+def test_the_limits_of_a_paired_difference_are_those_of_a_score_test(more, fewer, n):
+    """The probability of −1 under a limit is found by maximising the likelihood, not by the formula."""
+    differences = np.repeat([1, -1, 0], [more, fewer, n - more - fewer])
+    found = paired_difference_interval(differences)
+    assert found.mean == pytest.approx((more - fewer) / n)
+    for limit, z in ((found.low, norm.ppf(0.975)), (found.high, norm.ppf(0.025))):
+
+        def surprise(q, limit=limit):
+            probabilities = np.maximum([q + limit, q, 1 - 2 * q - limit], 1e-300)
+            return -np.dot([more, fewer, n - more - fewer], np.log(probabilities))
+
+        bounds = (max(0, -limit), (1 - limit) / 2)
+        q = minimize_scalar(surprise, bounds=bounds, method="bounded", options={"xatol": 1e-10}).x
+        score = (more - fewer - n * limit) / np.sqrt(n * (2 * q + limit * (1 - limit)))
+        assert_allclose(score, z, rtol=1e-3)
+
+
+def test_paired_choices_that_all_agree_have_an_interval():
+    z = norm.ppf(0.975)
+    assert_allclose(paired_difference_interval(np.ones(9)), (1, (9 - z**2) / (9 + z**2), 1))
+    assert_allclose(paired_difference_interval(-np.ones(9)), (-1, -1, -(9 - z**2) / (9 + z**2)))
+    none = paired_difference_interval(np.zeros(9))
+    assert_allclose(none, (0, -(z**2) / (9 + z**2), z**2 / (9 + z**2)))
+    assert np.isnan(paired_difference_interval([])).all()
+    with pytest.raises(ValueError, match=r"^differences must be -1, 0 or 1, got 0\.5; pass one difference of choices a "
+                                         r"trial$"):  # fmt: skip
+        paired_difference_interval([0, 0.5])
+
+
+def test_intervals_of_paired_differences_hold_the_true_one():
+    """Every outcome of 20 trials, weighed by its probability."""
+    n, (up, down) = 20, (0.25, 0.1)
+    held = 0.0
+    for more in range(n + 1):
+        for fewer in range(n + 1 - more):
+            found = paired_difference_interval(np.repeat([1, -1, 0], [more, fewer, n - more - fewer]))
+            if found.low <= up - down <= found.high:
+                held += multinomial.pmf([more, fewer, n - more - fewer], n, [up, down, 1 - up - down])
+    assert 0.94 < held < 0.97
