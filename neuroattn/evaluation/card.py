@@ -43,7 +43,7 @@ def card(files: Sequence[Path], about: Sequence[Mapping[str, Any]], table: pd.Da
         "",
         f"Evaluated on {shown}.",
         "Intervals are 95 %: a bootstrap over composites for accuracies, Wilson's over composites for the other",
-        "fractions, and t over networks where a mean of networks is given, cut at 0 and 1. Gates are means ± SD over",
+        "fractions, and t over networks, on logits, where a mean of networks is given. Gates are means ± SD over",
         "composites. No network has seen the official test set or the 5,000 digits that travel with the package.",
         "Networks of scenes have a card of their own.",
     ]

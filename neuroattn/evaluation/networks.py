@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pandas as pd
-from scipy import stats
+
+from neuroattn.statistics.intervals import fraction_interval, t_interval
 
 # How the names of estimates that lie between 0 and 1 begin.
 _FRACTIONS = (
@@ -19,8 +20,13 @@ _FRACTIONS = (
 )
 
 
+def is_fraction(what: str) -> bool:
+    """Return whether estimates of this name lie between 0 and 1."""
+    return what.startswith(_FRACTIONS)
+
+
 def over_networks(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean over networks of every estimate, with a 95 % t interval over networks.
+    """Return the mean over networks of every estimate, with its 95 % interval over networks.
 
     Parameters
     ----------
@@ -35,8 +41,8 @@ def over_networks(table: pd.DataFrame) -> pd.DataFrame:
 
     Notes
     -----
-    The t interval of a few fractions can reach beyond 0 and 1. It is cut there, and `note` says so: no mean of
-    fractions lies beyond, so the interval holds the true mean as often as before.
+    The interval of a fraction is `neuroattn.statistics.intervals.fraction_interval`, which stays between 0 and 1 and
+    has a width where all networks agree; that of another number is the t interval.
     """
     rows = []
     for what, part in table.groupby("what", sort=False):
@@ -44,23 +50,17 @@ def over_networks(table: pd.DataFrame) -> pd.DataFrame:
         n = len(values)
         if n < 2:
             continue
-        half = stats.t.ppf(0.975, n - 1) * stats.sem(values)
-        low, high = values.mean() - half, values.mean() + half
-        note = f"over networks: {values.min():.4f} to {values.max():.4f}"
-        if str(what).startswith(_FRACTIONS):
-            if cut := [name for name, beyond in (("0", low < 0), ("1", high > 1)) if beyond]:
-                note += f"; interval cut at {' and '.join(cut)}"
-            low, high = max(low, 0.0), min(high, 1.0)
+        mean, low, high = fraction_interval(values) if is_fraction(str(what)) else t_interval(values)
         rows.append(
             {
                 "model": f"mean of {n} networks",
                 "what": what,
-                "estimate": values.mean(),
+                "estimate": mean,
                 "interval_low": low,
                 "interval_high": high,
                 "sd": values.std(ddof=1),
                 "n": n,
-                "note": note,
+                "note": f"over networks: {values.min():.4f} to {values.max():.4f}",
             }
         )
     return pd.DataFrame(rows)

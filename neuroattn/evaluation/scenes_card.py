@@ -24,7 +24,7 @@ Made by `python -m neuroattn.evaluation scenes-card` from the files' own metadat
 
 Each network is evaluated on the scenes that its own training held out, with every object and photograph of theirs;
 other networks stand beside it on the same scenes. Intervals are 95 %, bootstraps over scenes; of means over networks,
-t over networks, cut at 0 and 1. A decision is right if it names the class of the attended object. The mean over classes
+t over networks, on logits. A decision is right if it names the class of the attended object. The mean over classes
 is of the classes that these scenes have. Chance is the mean over classes when decisions are shuffled over phases;
 majority is the fraction right when the most common class is always named. Gates are means ± SD over scenes. A network
 beside that does not say what it was trained with, such as a published one, may have seen these scenes."""

@@ -178,7 +178,7 @@ def reproduce(config: Config, folder: Path, tell: Callable[[str], None]) -> pd.D
         "scenes": "the photographs were not named (--images DIR --annotations FILE), or there is no network of scenes",
         "sweep": "the table of the sweep has no such training (python -m neuroattn.training sweep)",
     }
-    table = compare(numbers, theirs, own, reasons)
+    table = compare([{**entry, "fraction": _is_fraction(entry)} for entry in numbers], theirs, own, reasons)
     about = {
         "configuration": {key: value for key, value in asdict(config).items() if key != "out"},
         "weights_sha256": {model.name: weights_hash(model) for model in models},
@@ -235,6 +235,13 @@ class _Recomputed:
             return _of_sweep(entry, self.sweep)
         found = [] if entry.get("networks") == "published" else [self.number(entry, name) for name in networks]
         return [value for value in found if value is not None]
+
+
+def _is_fraction(entry: Mapping[str, Any]) -> bool:
+    from neuroattn.evaluation.networks import is_fraction
+
+    evaluated = entry["of"] in {"evaluation", "scenes"} and entry.get("column", "estimate") == "estimate"
+    return entry["of"] == "sweep" or (evaluated and is_fraction(entry["what"]))
 
 
 def _write(folder: Path, table: pd.DataFrame, about: Mapping[str, Any]) -> None:

@@ -10,9 +10,9 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from scipy import stats
 
 from neuroattn.figures.style import COLUMN_WIDTH, REFERENCE_COLOUR, house_style
+from neuroattn.statistics.intervals import fraction_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,8 +83,6 @@ def _curves(axes: Axes, table: pd.DataFrame, metric: str, colours: dict[float, A
 def accuracy_figure(table: pd.DataFrame) -> Figure:
     """Draw the validation accuracy after the last epoch by penalty: means over seeds, 95 % t intervals, every network.
 
-    Intervals are cut at 0 and 1.
-
     Parameters
     ----------
     table
@@ -106,9 +104,7 @@ def accuracy_figure(table: pd.DataFrame) -> Figure:
                 values = part.loc[part["phi"] == bar["phi"], "validation_accuracy"]
                 axes.bar(place, bar["estimate"], width=0.65, color=colours[bar["phi"]], alpha=0.55)
                 if bar["n"] > 1:
-                    # No mean of accuracies lies beyond 0 and 1, and no axis shows it.
-                    low, high = max(bar["interval_low"], 0.0), min(bar["interval_high"], 1.0)
-                    half = [[bar["estimate"] - low], [high - bar["estimate"]]]
+                    half = [[bar["estimate"] - bar["interval_low"]], [bar["interval_high"] - bar["estimate"]]]
                     axes.errorbar(place, bar["estimate"], half, color="black", lw=0.8, capsize=2, clip_on=False)
                 spread = np.linspace(-0.18, 0.18, len(values)) if len(values) > 1 else np.zeros(1)
                 axes.plot(place + spread, values, "o", ms=2, mfc="white", mec="black", mew=0.5)
@@ -124,14 +120,12 @@ def accuracy_figure(table: pd.DataFrame) -> Figure:
 
 
 def accuracy_by_penalty(last: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean accuracy over networks of every penalty, with a 95 % t interval (NaN for one network)."""
+    """Return the mean accuracy over networks of every penalty, with its 95 % interval (NaN for one network)."""
     rows = []
     for phi in sorted(last["phi"].unique()):
         values = last.loc[last["phi"] == phi, "validation_accuracy"].to_numpy(float)
-        n = len(values)
-        half = stats.t.ppf(0.975, n - 1) * stats.sem(values) if n > 1 else np.nan
-        mean = values.mean()
-        rows.append({"phi": phi, "estimate": mean, "interval_low": mean - half, "interval_high": mean + half, "n": n})
+        mean, low, high = fraction_interval(values)
+        rows.append({"phi": phi, "estimate": mean, "interval_low": low, "interval_high": high, "n": len(values)})
     return pd.DataFrame(rows)
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
+from neuroattn.statistics.intervals import fraction_interval, t_interval
 from neuroattn.statistics.tuning import axial_difference, regress
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def compare(
     Parameters
     ----------
     published
-        Entries with ``name, value, tolerance, source``; ``networks: published`` where a number is about the published
+        Entries with ``name, value, tolerance, source``; ``fraction``, whether it lies between 0 and 1, and its interval
+        must; ``networks: published`` where a number is about the published
         weights alone; ``differs`` and ``published_differs``, explanations in case ours, or that of the published
         weights, does; ``why``, where it cannot be run at all.
     theirs
@@ -76,7 +77,7 @@ def compare(
     -------
     pandas.DataFrame
         One row a number: ``name, source, theirs`` (published), ``tolerance, published_weights, verdict_published``
-        (recomputed on those), ``ours`` with a 95 % t interval over ``n_networks``, ``verdict``, ``explanation``. A
+        (recomputed on those), ``ours`` with a 95 % interval over ``n_networks``, ``verdict``, ``explanation``. A
         verdict is ``reproduced`` (no further from the published number than the tolerance), ``differs`` or ``not run``.
     """
     rows = []
@@ -87,7 +88,7 @@ def compare(
             "published_weights": np.nan if their is None else their,
             "verdict_published": _verdict(their, value, tolerance),
         }
-        row |= _mean(our)
+        row |= _mean(our, fraction=entry.get("fraction", False))
         row["verdict"] = _verdict(row["ours"] if our else None, value, tolerance)
         row["explanation"] = _explanation(entry, row, reasons)
         rows.append(row)
@@ -101,12 +102,11 @@ def _verdict(number: float | None, value: float, tolerance: float) -> str:
     return REPRODUCED if abs(number - value) <= tolerance * (1 + 1e-9) else DIFFERS
 
 
-def _mean(numbers: Sequence[float] | None) -> dict[str, Any]:
+def _mean(numbers: Sequence[float] | None, *, fraction: bool) -> dict[str, Any]:
     if not numbers:
         return {"ours": np.nan, "interval_low": np.nan, "interval_high": np.nan, "n_networks": 0}
-    n, mean = len(numbers), float(np.mean(numbers))
-    half = float(stats.t.ppf(0.975, n - 1) * stats.sem(numbers)) if n > 1 else np.nan
-    return {"ours": mean, "interval_low": mean - half, "interval_high": mean + half, "n_networks": n}
+    mean, low, high = fraction_interval(numbers) if fraction else t_interval(numbers)
+    return {"ours": mean, "interval_low": low, "interval_high": high, "n_networks": len(numbers)}
 
 
 def _explanation(entry: Mapping[str, Any], row: Mapping[str, Any], reasons: Mapping[str, str]) -> str:

@@ -19,6 +19,7 @@ from neuroattn.evaluation.networks import over_networks
 from neuroattn.models.checkpoint import load_model, save_model
 from neuroattn.models.config import digits_config
 from neuroattn.models.gated import GatedNetwork
+from neuroattn.statistics.intervals import fraction_interval, t_interval
 from neuroattn.stimuli.mnist import embedded
 
 
@@ -70,8 +71,8 @@ def test_a_card(networks, tmp_path, monkeypatch, capsys):
         cell = f"{row['estimate']:.4f} [{row['interval_low']:.4f}, {row['interval_high']:.4f}]"
         assert f"| `net-{seed}` | {seed} | {cell} |" in text
     values = [row["estimate"] for row in accuracies[:2]]
-    low, high = np.clip(stats.t.interval(0.95, 1, np.mean(values), stats.sem(values)), 0, 1)
-    assert "t over networks where a mean of networks is given, cut at 0 and 1" in " ".join(text.split())
+    _, low, high = fraction_interval(values)
+    assert "t over networks, on logits, where a mean of networks is given" in " ".join(text.split())
     assert f"mean of 2 networks: {np.mean(values):.4f} [{low:.4f}, {high:.4f}]" in text
     assert "Recipe: phi 1000, clip none, hidden 20 and 50." in text
     assert "Recipe: phi 10, clip none, hidden 20 and 50." in text
@@ -169,16 +170,11 @@ def test_the_mean_over_networks():
     assert set(over_networks(table.iloc[:4])["what"]) == {"x"}
 
 
-@pytest.mark.parametrize(
-    ("values", "cut"),
-    [((0.1, 0.2, 0.9), "0 and 1"), ((0.1, 0.1, 0.4), "0"), ((0.9, 0.9, 0.6), "1"), ((0.5, 0.5, 0.6), None)],
-)
-def test_the_interval_of_fractions_is_cut_where_no_fraction_lies(values, cut):
-    names = ["accuracy_phase_2", "gate_difference_t"]
-    table = pd.DataFrame({"model": list("abc") * 2, "what": np.repeat(names, 3), "estimate": [*values, *values]})
-    found = over_networks(table).set_index("what")
-    low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
-    ends = found[["interval_low", "interval_high"]].to_numpy(float)
-    assert_allclose(ends, [[max(low, 0), min(high, 1)], [low, high]])
-    plain = f"over networks: {min(values):.4f} to {max(values):.4f}"
-    assert found["note"].tolist() == [plain + (f"; interval cut at {cut}" if cut else ""), plain]
+@pytest.mark.parametrize("values", [(0.1, 0.2, 0.9), (0.1, 0.1, 0.4), (0.9, 0.9, 0.6), (1.0, 1.0, 1.0)])
+def test_the_interval_of_fractions_stays_between_0_and_1(values):
+    parts = [pd.DataFrame({"model": list("abc"), "what": what, "estimate": values}) for what in ("accuracy", "other")]
+    found = over_networks(pd.concat(parts)).set_index("what")
+    columns = ["estimate", "interval_low", "interval_high"]
+    assert_allclose(found.loc["accuracy", columns].astype(float), fraction_interval(values))
+    assert 0 <= found.loc["accuracy", "interval_low"] < found.loc["accuracy", "interval_high"] <= 1
+    assert_allclose(found.loc["other", columns].astype(float), t_interval(values))

@@ -113,12 +113,15 @@ def planted(scenes, gates, attended):
     return results
 
 
-def test_what_is_a_fraction_has_its_interval_cut(scenes, network):
+def test_what_is_a_fraction_has_an_interval_within_its_limits(scenes, network):
     table = evaluate_scenes(network, scenes).table
     wide = pd.concat([table.assign(model=name, estimate=value) for name, value in (("a", 0.0), ("b", 1.0))])
-    cut = over_networks(wide).set_index("what")["note"].str.endswith("; interval cut at 0 and 1")
+    found = over_networks(wide).set_index("what")
+    within = (found["interval_low"] >= 0) & (found["interval_high"] <= 1)
     gates = {f"gate_{name}" for name in ("attended", "unattended", "difference", "difference_dz", "difference_t")}
-    assert set(cut.index[~cut]) == gates
+    assert set(found.index[~within]) == gates
+    same = over_networks(pd.concat([table.assign(model=name, estimate=1.0) for name in "ab"])).set_index("what")
+    assert (same.loc["accuracy", ["interval_low", "interval_high"]].astype(float).diff().iloc[1]) > 0.1
 
 
 def test_a_perfect_gate_has_a_perfect_score(scenes):
@@ -319,7 +322,7 @@ def test_a_card(files, scenes, network, tmp_path):
     assert rows == expected
     assert "## `net-0` to `net-1`" in text
     assert "Mean over classes, these networks on 2 sets of held-out scenes: " in text
-    assert "t over networks, cut at 0 and 1" in " ".join(text.split())
+    assert "t over networks, on logits" in " ".join(text.split())
     # One network is one observation, on however many sets of scenes.
     [line] = [line for line in text.splitlines() if line.startswith("Mean over classes, `other` on 2 sets")]
     both = [evaluate_scenes(network, scenes.select(np.array(chosen))).table for chosen in ([0, 1], [2, 4, 5])]

@@ -11,7 +11,6 @@ import torch
 from drawn_scenes import drawn_scenes
 from matplotlib.image import imread
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy import stats
 
 from neuroattn.figures.__main__ import main, read_runs
 from neuroattn.figures.training import (
@@ -26,6 +25,7 @@ from neuroattn.models.checkpoint import load_model, save_model
 from neuroattn.models.config import GatedConfig, digits_config
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.models.trial import free_trial
+from neuroattn.statistics.intervals import fraction_interval
 from neuroattn.stimuli.scenes import load_scenes
 
 
@@ -104,8 +104,7 @@ def test_the_interval_is_over_networks(table):
     part = final(table[table["learning_rate"] == 1e-3])
     found = accuracy_by_penalty(part).set_index("phi").loc[10.0]
     values = part.loc[part["phi"] == 10, "validation_accuracy"]
-    interval = stats.t.interval(0.95, 2, values.mean(), stats.sem(values))
-    assert_allclose([found["interval_low"], found["interval_high"]], interval)
+    assert_allclose([found["interval_low"], found["interval_high"]], fraction_interval(values)[1:])
     assert found["n"] == 3
     alone = accuracy_by_penalty(part[part["network"] == "0.001-10.0-1"]).iloc[0]
     assert np.isnan(alone["interval_low"])

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.testing import assert_allclose
 from scipy import stats
 
+from neuroattn.statistics.intervals import fraction_interval
 from neuroattn.statistics.reproduction import compare, paper_tuning
 
 
@@ -47,4 +48,9 @@ def test_verdicts():
     low, high = stats.t.interval(0.95, 1, 0.6, stats.sem([0.5, 0.7]))
     assert_allclose(table.loc[0, ["ours", "interval_low", "interval_high"]].astype(float), [0.6, low, high])
     assert table["n_networks"].tolist() == [2, 1, 0, 0, 0]
+    ours = [[0.9, 1.0], [1.0, 1.0], [], [], None]
+    fractions = compare([{**one, "fraction": True} for one in published], theirs, ours, {})
+    found = fractions.loc[:1, ["interval_low", "interval_high"]].to_numpy(float)
+    assert_allclose(found, [fraction_interval([0.9, 1.0])[1:], fraction_interval([1.0, 1.0])[1:]])
+    assert (found <= 1).all()
     assert np.isnan(table.loc[1, "interval_low"])
