@@ -35,18 +35,21 @@ if TYPE_CHECKING:
     from neuroattn.models.gated import GatedNetwork
     from neuroattn.stimuli.stimulus_set import StimulusSet
 METHODS = """{shown} were shown in free trials of {config.n_objects} phases, each with the mask of inhibited units that
-the phases before had left, and in second phases whose mask was that of the first phase, none, that of one stage
-alone, that of the object attended second, that of another picture in which the same place had been attended, or, in a
-scene {moved}, that of the first phase or none. Avoidance is how much less often an object is chosen with a mask than
-without, on the same picture. The attended object is the one whose target image is nearest to the gated image. The
-gate of an object is the mean over its pixels that no other object covers; the contrast of Lei, Benjamin & Kording
-(2021, arXiv:2106.04540) is that of attended against all other pixels, averaged over phases. Objects attended before
-and never attended ones were compared in the second phase at the same place (least squares with effects of place,
-errors clustered by picture; which object is attended first is not drawn by lot). Several
-networks are the sample: means with t intervals, t tests and sign-flip permutation over network means, p values
-adjusted after Benjamini & Hochberg (1995); for one network intervals are from {config.n_resamples:,} bootstrap
-resamples of pictures (Wilson's for fractions). Controls: gate strength 0 (at which no choice is defined), one time
-step, gates of other pictures, untrained weights. The biology: Posner & Cohen (1984), Klein (2000)."""
+the phases before had left, and in second phases whose mask was that of the first phase, none, that of one stage alone,
+that of the object attended second, that of another picture in which the same place had been attended, or, in a scene
+{moved}, that of the first phase or none. Avoidance is how much less often an object is chosen with a mask than
+without, on the same picture; it was taken to be there where its 95 % interval lay above {config.bound:g}, and to be
+absent where that lay within ±{config.bound:g}. The attended object is the one whose target image is nearest to the
+gated image. The gate of an object is the mean over its pixels that no other object covers; the contrast of Lei,
+Benjamin & Kording (2021, arXiv:2106.04540) is that of attended against all other pixels, averaged over phases. Objects
+attended before and never attended ones were compared in the second phase at the same place (least squares with effects
+of place, errors clustered by picture; which object is attended first is not drawn by lot). Several networks are the
+sample: means with t intervals (of fractions on logits, exact where all networks agree), t tests and sign-flip
+permutation over network means, p values adjusted after Benjamini & Hochberg (1995); for one network intervals are from
+{config.n_resamples:,} bootstrap resamples of pictures (Wilson's for fractions, Tango's (1998) for differences of
+choices). What follows from the architecture, that no mask gives the first phase again, was not tested. Controls: gates
+of other pictures, untrained weights (drawn for each network); checks of the code: gate strength 0 (at which no choice
+is defined), one time step. The biology: Posner & Cohen (1984), Klein (2000)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +63,7 @@ class Config(SceneOptions):
         labels.CONTROLS, "controls, on a part of the stimuli", choices=(*labels.CONTROLS, "none")
     )
     n_control_stimuli: int = option(200, "stimuli of the controls", low=20)
+    bound: float = option(0.1, "avoidance (difference of fractions) within ± this counts as none", low=0.01, high=0.5)
     n_resamples: int = option(2000, "resamples of the bootstrap", low=100, high=MOST_RESAMPLES)
     batch_size: int = option(100, "stimuli at once", low=2, high=MOST_AT_ONCE)
 
@@ -106,6 +110,7 @@ def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.D
 
     from neuroattn.models.controls import control
     from neuroattn.recording.returns import record_returns
+    from neuroattn.statistics.resampling import named_generator
 
     def returns(subject: GatedNetwork, shown: StimulusSet) -> xr.Dataset:
         # No batch of a single stimulus: its mask could not be that of another one.
@@ -119,7 +124,9 @@ def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.D
     trees = {"/trials": returns(model, stimuli)}
     few = stimuli.select(np.arange(min(config.n_control_stimuli, len(stimuli))))
     for name in config.chosen_controls:
-        subject = _one_step(model) if name == "one_step" else control(name, model, config.seed)
+        # Untrained networks of one seed would be one network, however many are shown.
+        seed = int(named_generator(config.seed, model.name).integers(2**32))
+        subject = _one_step(model) if name == "one_step" else control(name, model, seed)
         trees[f"/controls/{name}"] = returns(subject, few)
     tree = xr.DataTree.from_dict(trees)
     tree.attrs = trees["/trials"].attrs
@@ -140,10 +147,8 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
     import pandas as pd
 
     from neuroattn.statistics.return_findings import findings
-    from neuroattn.statistics.return_summary import adjusted, summarise, summarise_control
+    from neuroattn.statistics.return_summary import adjusted, summarise
     from neuroattn.statistics.return_trials import return_trials
-
-    generator = np.random.default_rng(config.seed)
 
     def trials(at: str) -> pd.DataFrame:
         tables = [return_trials(tree[at].to_dataset().load(), name) for name, tree in recording.children.items()]
@@ -154,14 +159,17 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
         raise ValueError(
             "models must have a gate strength above 0, got one of 0, which attends no object; take another network"
         )
-    parts = [summarise(whole, generator, config.n_resamples)]
-    for name in config.chosen_controls:
-        part = summarise_control(trials(f"controls/{name}"), generator, config.n_resamples)
-        parts.append(part.assign(control=name))
+    parts = [
+        summarise(whole, config.seed, config.n_resamples),
+        *(
+            summarise(trials(f"controls/{name}"), config.seed, config.n_resamples, name)
+            for name in config.chosen_controls
+        ),
+    ]
     statistics = adjusted(pd.concat(parts, ignore_index=True))
     scenes = ("synthetic scenes" if config.synthetic else "scenes", "objects")
     shown = scenes if config.stimuli == SCENES else ("composites", "digits")
-    lines = findings(statistics, config.n_objects, shown)
+    lines = findings(statistics, config.n_objects, shown, config.bound)
     return Tables(units=whole, statistics=statistics, findings=(*scene_notes(config), *lines))
 
 

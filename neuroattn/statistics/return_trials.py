@@ -31,8 +31,9 @@ def return_trials(returns: xr.Dataset, model: str) -> pd.DataFrame:
         Runs whose choice is not defined are left out. ``model, condition, phase, stimulus_id, object, place, label``;
         ``status`` (attended now, before, or never so far in the trial); ``lag`` (phases since it was attended; NaN for
         others); ``first`` (attended in the first phase); ``chosen`` (the unconstrained choice); ``inhibited_place``
-        (it stands where the first object stood); the measures ``gate``, ``response_stage{l}`` of the object, and
-        ``gate_background, gate_attended, gate_unattended`` of the run, repeated for each of its objects.
+        (it stands where the first object stood; nothing does where that one is not defined); the measures ``gate``,
+        ``response_stage{l}`` of the object, and ``gate_background, gate_attended, gate_unattended`` of the run,
+        repeated for each of its objects.
     """
     n_runs, n_stimuli, n_objects = returns["gate"].shape
     condition, phase = returns["condition"].values, returns["phase"].values
@@ -65,12 +66,13 @@ def return_trials(returns: xr.Dataset, model: str) -> pd.DataFrame:
             "lag": np.where(before, phase[:, None, None] - order, np.nan).ravel(),
             "first": np.broadcast_to(order == 1, shape).ravel(),
             "chosen": chosen.ravel(),
-            "inhibited_place": (place == first_place).ravel(),
+            "inhibited_place": ((place == first_place) & (order == 1).any(axis=1)[None, :, None]).ravel(),
         }
     )
-    for name, values in returns.data_vars.items():
-        if name == "gate" or str(name).startswith("response_"):
-            table[str(name)] = values.values.ravel().astype(np.float64)
-        elif str(name).startswith("gate_"):
-            table[str(name)] = np.repeat(values.values.ravel().astype(np.float64), n_objects)
+    for name in sorted(map(str, returns.data_vars)):  # a store lists them in any order
+        values = returns[name].values.ravel()
+        if name == "gate" or name.startswith("response_"):
+            table[name] = values.astype(np.float64)
+        elif name.startswith("gate_"):
+            table[name] = np.repeat(values.astype(np.float64), n_objects)
     return table[np.repeat((returns["chosen"].values >= 0).ravel(), n_objects)].reset_index(drop=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from neuroattn.evaluation.digits import evaluate
 from neuroattn.experiments import inhibition_of_return
@@ -33,8 +34,8 @@ def test_a_run_leaves_its_files_and_its_verdict(finished):
     files = {"recording.zarr", "units.parquet", "statistics.csv", "figure.png", "figure.svg", "run.json", "report.html"}
     assert {path.name for path in finished.iterdir()} == files
     lines = json.loads((finished / "run.json").read_text())["findings"]
-    expected = "Verdict: avoidance of the attended object is imposed by the mask; what the mask inhibits is the place."
-    assert expected in lines
+    expected = "Verdict: avoidance of the attended object is imposed by the mask; what the mask inhibits is the place; "
+    assert f"{expected}part of the avoidance needs the object's own pixels." in lines
 
 
 def test_the_papers_contrast_is_that_of_the_evaluation(finished):
@@ -71,6 +72,35 @@ def test_controls(finished):
     assert back.loc["one_step", "estimate"] == 1  # where no feedback acts
     assert back.loc["intact", "estimate"] < 0.1
     assert (back.loc[["one_step", "intact", "untrained"], "n_stimuli"] == 30).all()
+
+
+def test_every_network_has_an_untrained_one_of_its_own():
+    """Untrained networks of one seed would be one network that counts as many."""
+    config = inhibition_of_return.Config(n_stimuli=20, n_control_stimuli=20, controls=("untrained",))
+    shown = inhibition_of_return.stimuli(config)
+    gates = []
+    for name in ("digits-0", "digits-1", "digits-0"):
+        tree = inhibition_of_return.recording(config, load_model(name), shown)
+        gates.append(tree["controls/untrained"]["gate"].values)
+    assert_array_equal(gates[0], gates[2])
+    assert not (gates[0] == gates[1]).all()
+
+
+def test_the_order_in_which_a_store_lists_groups_and_variables_does_not_matter(finished):
+    config = inhibition_of_return.Config(n_stimuli=60, n_control_stimuli=30, n_resamples=100)
+    with xr.open_datatree(finished / "recording.zarr", engine="zarr", consolidated=False) as tree:
+        paths = [node.path for node in tree.subtree if node.has_data]
+        recorded = {path: tree[path].to_dataset().load() for path in paths}
+    found = set()
+    for seed in range(3):
+        random = np.random.default_rng(seed)
+        listed = {
+            path: recorded[path][list(random.permutation(list(recorded[path].data_vars)))]
+            for path in random.permutation(paths)
+        }
+        tables = inhibition_of_return.analysis(config, xr.DataTree.from_dict(listed))
+        found.add((tables.statistics.to_csv(), tables.units.to_csv(), tables.findings))
+    assert len(found) == 1
 
 
 def test_trials_are_a_row_an_object_of_a_run(finished):
