@@ -18,6 +18,7 @@ from typing import Any, NoReturn, TypeVar
 import jsonargparse
 
 from neuroattn.options import allowed, printable, shortened, shown, suggestion
+from neuroattn.output_file import WriteError
 from neuroattn.yaml_file import read_yaml
 
 if typing.TYPE_CHECKING:
@@ -31,7 +32,8 @@ READER_LEFT = 141  # as a shell tells of programs that the closed pipe ended
 LONGEST_LINE = 2000  # characters of an error; lists of names may be long
 # What torch says in a RuntimeError, and NumPy in a ValueError, of more than there can be.
 _TOO_LARGE = re.compile(
-    r"can't allocate memory|out of memory|size calculation overflowed|array is too big|Maximum allowed dimension",
+    r"can't allocate memory|out of memory|bad_alloc|can't start new thread|size calculation overflowed|"
+    r"array is too big|Maximum allowed dimension",
     re.IGNORECASE,
 )
 
@@ -118,18 +120,18 @@ def run_command(command: Callable[[], None], *, interrupted: Callable[[], str]) 
     command
         What to do.
     interrupted
-        Says, after an interrupt, what was kept and how to go on.
+        Says, after an interrupt, a full disk or a lack of memory, what was kept and how to go on.
     """
     # No figure needs a window: what Jupyter exports for its own may not even be installed here.
     os.environ["MPLBACKEND"] = "agg"
     try:
         command()
-    except MemoryError as error:
-        stop(_no_memory(error))
-    except RuntimeError as error:
-        if not _TOO_LARGE.search(str(error)):
+    except WriteError as error:
+        stop(f"{error}; {interrupted()}")
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not _TOO_LARGE.search(str(error)):
             raise
-        stop(_no_memory(error))
+        stop(f"{_no_memory(error)}; {interrupted()}")
     except USER_ERRORS as error:
         stop(_no_memory(error) if _TOO_LARGE.search(str(error)) else str(error))
     except KeyboardInterrupt:

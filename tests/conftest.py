@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -28,3 +30,21 @@ def reference() -> Path:
 def mnist(reference: Path) -> Path:
     """The folder with the four IDX files of MNIST."""
     return reference / "data" / "mnist"
+
+
+@pytest.fixture
+def disk(tmp_path: Path):
+    """Mount a file system of a size (``512k``), or give the one that was mounted another size; return its folder."""
+    mount, umount, place = shutil.which("mount"), shutil.which("umount"), tmp_path / "disk"
+
+    def sized(size: str) -> Path:
+        options = f"size={size}" if not place.exists() else f"remount,size={size}"
+        place.mkdir(exist_ok=True)
+        command = [str(mount), "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
+        if mount is None or subprocess.run(command, check=False, capture_output=True).returncode:
+            pytest.skip("a file system can be mounted by an administrator only")
+        return place
+
+    yield sized
+    if place.is_mount():
+        subprocess.run([str(umount), str(place)], check=True)

@@ -16,7 +16,7 @@ from neuroattn.models.checkpoint import checkpoint_path, is_of_scenes, load_mode
 from neuroattn.models.config import n_digits
 from neuroattn.models.metadata import says
 from neuroattn.options import printable
-from neuroattn.output_file import require_folder, require_new, write_csv
+from neuroattn.output_file import replacing, require_folder, require_new, write_csv
 from neuroattn.stimuli.digits import sample_composites
 from neuroattn.stimuli.mnist import load
 
@@ -76,7 +76,8 @@ def write_card(config: CardConfig, tell: Callable[[str], None]) -> None:
     if config.out is None:
         tell(text)
     else:
-        Path(config.out).write_text(text, encoding="utf-8")
+        with replacing(Path(config.out)) as file:
+            file.write_text(text, encoding="utf-8")
 
 
 def _evaluated(models: Sequence[GatedNetwork], digits: Digits, number: int, noise: float, seed: int) -> pd.DataFrame:

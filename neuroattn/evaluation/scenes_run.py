@@ -23,7 +23,7 @@ from neuroattn.models.checkpoint import (
 )
 from neuroattn.models.metadata import says
 from neuroattn.options import printable
-from neuroattn.output_file import require_folder, require_new, require_picture, write_csv
+from neuroattn.output_file import replacing, require_folder, require_new, require_picture, write_csv
 from neuroattn.stimuli.scenes import tell_notes
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ def evaluate_on_scenes(config: ScenesConfig, tell: Callable[[str], None]) -> Non
         tables.append(found.table)
         by_class.append(class_rows(found))
         if config.export_coco is not None:
-            Path(config.export_coco).write_text(json.dumps(found.results.detections), encoding="utf-8")
+            with replacing(Path(config.export_coco)) as out:
+                out.write_text(json.dumps(found.results.detections), encoding="utf-8")
         if config.figure is not None:
             _draw(found.confusion, scenes, model.name, config.figure)
     table = pd.concat(tables, ignore_index=True)
@@ -156,7 +157,8 @@ def write_scenes_card(config: ScenesCardConfig, tell: Callable[[str], None]) -> 
     if config.out is None:
         tell(text)
     else:
-        Path(config.out).write_text(text, encoding="utf-8")
+        with replacing(Path(config.out)) as file:
+            file.write_text(text, encoding="utf-8")
 
 
 def _described(file: Path) -> dict[str, Any]:
@@ -182,4 +184,6 @@ def _require_files(config: ScenesConfig) -> None:
 def _draw(confusion: NDArray[np.int64], scenes: Scenes, name: str, file: str) -> None:
     from neuroattn.figures.scenes import confusion_figure
 
-    confusion_figure(confusion, scenes.classes, f"{name}, {len(scenes):,} scenes").savefig(file, dpi=300)
+    figure = confusion_figure(confusion, scenes.classes, f"{name}, {len(scenes):,} scenes")
+    with replacing(Path(file)) as unfinished:
+        figure.savefig(unfinished, dpi=300)

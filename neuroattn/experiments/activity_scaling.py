@@ -124,6 +124,26 @@ def stimuli(config: Config) -> StimulusSet:
     return whole
 
 
+def check(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> None:
+    """Raise unless there are units to record, and enough stimuli in which attention is confirmed."""
+    from neuroattn.recording.attended import presentations
+    from neuroattn.statistics.scaling_units import FEWEST_STIMULI
+
+    few = stimuli.select(np.arange(min(config.n_control_stimuli, len(stimuli))))
+    variables = [f"stage{number}/response" for number in range(1, len(model.config.channels) + 1)]
+    if not any(len(_sample(config, model, name, _own(config, model, name, few))) for name in variables):
+        raise ValueError(
+            f"n_control_stimuli must leave units that see one object alone in {FEWEST_STIMULI} stimuli of each half, "
+            f"got {len(few)} stimuli, in which there is none; show more, or lower alone"
+        )
+    order, halves = np.arange(len(stimuli)), np.zeros(2, np.int64)
+    for shown in presentations(model, stimuli, order, config.design, config.batch_size):
+        halves += np.bincount(shown["half"][shown[labels.CONFIRMED]], minlength=2) // len(OBJECTS)
+        if halves.min() >= FEWEST_STIMULI:
+            return
+    raise _too_few_confirmed(halves, model.name)
+
+
 def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.DataTree:
     """Return a sample of units' responses at every step in both states, and which object they see alone (``own``).
 
@@ -135,7 +155,6 @@ def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.D
     from neuroattn.recording.object_drive import object_drive
     from neuroattn.recording.record import record
     from neuroattn.recording.units import Units
-    from neuroattn.statistics.scaling_units import FEWEST_STIMULI
 
     variables = [f"stage{number}/response" for number in range(1, len(model.config.channels) + 1)]
     settings = {key: value for key, value in dataclasses.asdict(config).items() if key != "out"}
@@ -143,11 +162,6 @@ def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.D
     few = stimuli.select(np.arange(min(config.n_control_stimuli, len(stimuli))))
     numbers = {variable: _sample(config, model, variable, own[variable][: len(few)]) for variable in variables}
     variables = [variable for variable in variables if len(numbers[variable])]
-    if not variables:
-        raise ValueError(
-            f"n_control_stimuli must leave units that see one object alone in {FEWEST_STIMULI} stimuli of each half, "
-            f"got {len(few)} stimuli, in which there is none; show more, or lower alone"
-        )
     options: dict[str, Any] = {
         "design": config.design,
         "configuration": settings,
@@ -374,12 +388,18 @@ def _confirmed(dataset: xr.Dataset) -> xr.Dataset:
     confirmed = dataset[labels.CONFIRMED].values
     halves = np.bincount(dataset["half"].values[confirmed], minlength=2) // 2
     if halves.min() < FEWEST_STIMULI:
-        raise ValueError(
-            f"attention was confirmed in both states of {halves[0]} stimuli that select and {halves[1]} that measure, "
-            f"and must be of {FEWEST_STIMULI}; show more stimuli (--n_stimuli), or take another model than "
-            f"{dataset[labels.MODEL].values[0]}, one that attends them"
-        )
+        raise _too_few_confirmed(halves, str(dataset[labels.MODEL].values[0]))
     return dataset.isel({labels.PRESENTATION: confirmed})
+
+
+def _too_few_confirmed(halves: np.ndarray, model: str) -> ValueError:
+    from neuroattn.statistics.scaling_units import FEWEST_STIMULI
+
+    return ValueError(
+        f"attention was confirmed in both states of {halves[0]} stimuli that select and {halves[1]} that measure, "
+        f"and must be of {FEWEST_STIMULI}; show more stimuli (--n_stimuli), or take another model than {model}, one "
+        "that attends them"
+    )
 
 
 def _responses(config: Config, dataset: xr.Dataset) -> tuple[Responses, np.ndarray, pd.DataFrame]:
@@ -447,6 +467,7 @@ PROTOCOL = Protocol(
     "gain, form, onset, dose-response over gate strength, feature similarity, with controls. Offline.",
     config=Config,
     stimuli=stimuli,
+    check=check,
     recording=recording,
     analysis=analysis,
     figure=figure,

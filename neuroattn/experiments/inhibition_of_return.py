@@ -103,6 +103,16 @@ def stimuli(config: Config) -> StimulusSet:
     )
 
 
+def check(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> None:
+    """Raise if no choice of the network is defined."""
+    del config, stimuli
+    if model.config.strength == 0:
+        raise ValueError(
+            f"models must have a gate strength above 0, got {model.name} of 0, which attends no object; take another "
+            "network"
+        )
+
+
 def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.DataTree:
     """Return what became of every object in free trials and in second phases under other masks; controls apart."""
     import torch
@@ -155,10 +165,6 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
         return pd.concat(tables, ignore_index=True)
 
     whole = trials("trials")
-    if whole.groupby(labels.MODEL).ngroups < len(recording.children):
-        raise ValueError(
-            "models must have a gate strength above 0, got one of 0, which attends no object; take another network"
-        )
     parts = [
         summarise(whole, config.seed, config.n_resamples),
         *(
@@ -200,6 +206,7 @@ PROTOCOL = Protocol(
     "imposed, ablated, swapped, or carried to a scene whose objects changed places, with controls. Offline.",
     config=Config,
     stimuli=stimuli,
+    check=check,
     recording=recording,
     analysis=analysis,
     figure=figure,

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from neuroattn.command_line import read_options, run_command, tell
+from neuroattn.experiments.run_file import RUN, earlier_sessions, write_run
 from neuroattn.options import option
-from neuroattn.output_file import write_csv
-from neuroattn.run_folder import is_free, run_folder, unwritable
+from neuroattn.output_file import replacing, write_csv
+from neuroattn.run_folder import alone, run_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,7 +75,7 @@ SOFTWARE = {
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol(Generic[C]):
-    """A protocol: a name, its options, and four functions that know nothing of one another.
+    """A protocol: a name, its options, and functions that know nothing of one another.
 
     Attributes
     ----------
@@ -84,9 +85,10 @@ class Protocol(Generic[C]):
         For ``--help``.
     config
         Dataclass of its options.
-    stimuli, recording, analysis, figure
-        Options → stimuli; options, network, stimuli → recording of that network; options, recordings of all networks
-        (a group each) → tables; options, tables → figure.
+    stimuli, check, recording, analysis, figure
+        Options → stimuli; options, network, stimuli → ValueError if this network cannot be analysed on them, which must
+        take little time; options, network, stimuli → recording of that network; options, recordings of all networks (a
+        group each) → tables; options, tables → figure.
     methods
         Options → a paragraph for a paper: what was shown, recorded and tested, with its sources.
     """
@@ -95,6 +97,7 @@ class Protocol(Generic[C]):
     description: str
     config: type[C]
     stimuli: Callable[[C], StimulusSet]
+    check: Callable[[C, GatedNetwork, StimulusSet], None]
     recording: Callable[[C, GatedNetwork, StimulusSet], xr.DataTree]
     analysis: Callable[[C, xr.DataTree], Tables]
     figure: Callable[[C, Tables], Figure]
@@ -106,14 +109,21 @@ def main(protocol: Protocol[C], argv: Sequence[str] | None = None) -> None:
     prog = f"python -m neuroattn.experiments.{protocol.name}"
     config = read_options(protocol.config, argv, prog=prog, description=protocol.description)
     folder = run_folder(config.out, protocol.name)
-    again = f"; the same command with --out {folder} goes on from there"
 
     def command() -> None:
         tables = run(protocol, config, folder)
         for line in (*tables.findings, "", f"results in {folder}"):
             tell(line)
 
-    run_command(command, interrupted=lambda: f"the recordings of whole networks are kept in {folder}{again}")
+    def kept() -> str:
+        if not (folder / RUN).exists():
+            return "nothing was recorded"
+        return (
+            f"the recordings of whole networks are kept in {folder}; the same command with --out {folder} goes on from "
+            "there"
+        )
+
+    run_command(command, interrupted=kept)
 
 
 def run(protocol: Protocol[C], config: C, folder: Path) -> Tables:
@@ -125,58 +135,51 @@ def run(protocol: Protocol[C], config: C, folder: Path) -> Tables:
     Raises
     ------
     ValueError
-        If `folder` holds anything but a run of the same configuration and the same weights.
+        If `folder` holds anything but a run of the same configuration and the same weights, or another process works
+        in it; or a network cannot be recorded or analysed on these stimuli.
+    WriteError
+        If something cannot be written. What was recorded of whole networks is kept.
     """
-    import xarray as xr
+    with alone(folder):
+        return _run(protocol, config, folder)
 
+
+def _run(protocol: Protocol[C], config: C, folder: Path) -> Tables:
     from neuroattn.device import choose_device
-    from neuroattn.experiments.comparability import comparability_warnings
     from neuroattn.experiments.report import report
     from neuroattn.models.checkpoint import load_models, weights_hash
     from neuroattn.recording.attributes import SCHEMA_VERSION
     from neuroattn.recording.gated_subject import require_size
-    from neuroattn.recording.store import open_recording, recorded_models, write_attributes, write_model
+    from neuroattn.recording.store import recorded_models, write_attributes, write_model
 
     started, start = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
     device = choose_device(config.device)
     models = load_models(config.models, device=device)
     hashes = {model.name: weights_hash(model) for model in models}
     about = _about(protocol, config, hashes, {model.name: model.seed for model in models})
-    _require_free(folder, about)  # before the stimuli, which take their time
+    earlier_sessions(folder, about)  # before the stimuli, which take their time
     stimuli = protocol.stimuli(config)
     for model in models:
         require_size(model, stimuli)
     about |= {"stimuli_sha256": stimuli.identity(), "synthetic_stimuli": config.synthetic}
-    sessions = _require_free(folder, about)
-    _claim(folder, {**about, "sessions": sessions})
+    sessions = earlier_sessions(folder, about)
     store = folder / "recording.zarr"
     recorded = recorded_models(store)
     missing = [model for model in models if model.name not in recorded]
+    for model in missing:  # all of them before the first is recorded, which takes its time
+        protocol.check(config, model, stimuli)
+    write_run(folder, {**about, "sessions": sessions, "state": "running"})
     for model in missing:
         try:
             write_model(protocol.recording(config, model, stimuli), store, model.name)
         except ValueError:
             if not recorded and model is missing[0] and not store.exists():
-                _release(folder)  # these stimuli cannot be recorded: nothing is left behind
+                (folder / RUN).unlink()  # these stimuli cannot be recorded: nothing is left behind
             raise
     attributes = {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()}
     write_attributes(store, {"schema_version": SCHEMA_VERSION, **attributes})
-    with open_recording(store) as recordings:
-        # As they were asked for: a store lists its groups in any order, and numbers must not depend on it.
-        ordered = xr.DataTree(children={model.name: recordings.children[model.name] for model in models})
-        tables = protocol.analysis(config, ordered)
-    notes = tuple(f"NOTE: {note}." for note in stimuli.notes)
-    notes += comparability_warnings(config.models)
-    tables = dataclasses.replace(tables, findings=(*notes, *tables.findings))
-    # A table or a figure may be looked at without its report.
-    made = {"stimuli": "synthetic scenes"} if config.synthetic else {}
-    tables.units.assign(**made).to_parquet(folder / "units.parquet", index=False)
-    write_csv(tables.statistics.assign(**made), folder / "statistics.csv")
-    figure = protocol.figure(config, tables)
-    if config.synthetic:
-        figure.supxlabel("synthetic scenes", fontsize=7)  # legends are above
-    for suffix in ("png", "svg"):
-        figure.savefig(folder / f"figure.{suffix}", dpi=300)
+    tables = _analysed(protocol, config, store, [model.name for model in models], stimuli.notes)
+    figure = _write_tables(protocol, config, tables, folder)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
     session = {
         "started": started,
@@ -195,9 +198,41 @@ def run(protocol: Protocol[C], config: C, folder: Path) -> Tables:
         methods=f"{protocol.methods(config)} {_software(about['versions'])}",
         about={**about, **outcome},
     )
-    (folder / "report.html").write_text(text, encoding="utf-8")
-    _write_json(folder / "run.json", {**about, "state": "done", **outcome})
+    with replacing(folder / "report.html") as file:
+        file.write_text(text, encoding="utf-8")
+    write_run(folder, {**about, "state": "done", **outcome})
     return tables
+
+
+def _analysed(protocol: Protocol[C], config: C, store: Path, models: list[str], notes: tuple[str, ...]) -> Tables:
+    """Return the tables of a recording, with what must be said first on top of the findings."""
+    import xarray as xr
+
+    from neuroattn.experiments.comparability import comparability_warnings
+    from neuroattn.recording.store import open_recording
+
+    with open_recording(store) as recordings:
+        # As they were asked for: a store lists its groups in any order, and numbers must not depend on it.
+        ordered = xr.DataTree(children={name: recordings.children[name] for name in models})
+        tables = protocol.analysis(config, ordered)
+    first = (*(f"NOTE: {note}." for note in notes), *comparability_warnings(config.models))
+    return dataclasses.replace(tables, findings=(*first, *tables.findings))
+
+
+def _write_tables(protocol: Protocol[C], config: C, tables: Tables, folder: Path) -> Figure:
+    """Write the tables and the figure; return the figure."""
+    # A table or a figure may be looked at without its report.
+    made = {"stimuli": "synthetic scenes"} if config.synthetic else {}
+    with replacing(folder / "units.parquet") as file:
+        tables.units.assign(**made).to_parquet(file, index=False)
+    write_csv(tables.statistics.assign(**made), folder / "statistics.csv")
+    figure = protocol.figure(config, tables)
+    if config.synthetic:
+        figure.supxlabel("synthetic scenes", fontsize=7)  # legends are above
+    for suffix in ("png", "svg"):
+        with replacing(folder / f"figure.{suffix}") as file:
+            figure.savefig(file, dpi=300)
+    return figure
 
 
 def _software(installed: dict[str, str]) -> str:
@@ -218,65 +253,3 @@ def _about(protocol: Protocol[C], config: C, hashes: dict[str, str], seeds: dict
         "weights_sha256": hashes,
         "versions": versions(),
     }
-
-
-def _require_free(folder: Path, about: dict[str, Any]) -> list[dict[str, Any]]:
-    """Raise unless a folder is free or holds this very run; return the sessions that worked on it so far."""
-    path = folder / "run.json"
-    if not path.is_file():
-        if not is_free(folder):
-            raise ValueError(
-                f"out must be a folder that is empty or does not exist, got {str(folder)!r}; choose another folder"
-            )
-        return []
-    try:
-        before = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"out holds a damaged run.json ({error}), got {str(folder)!r}; choose another folder"
-        ) from error
-    # The code is part of it: what an older version recorded must not meet the analysis of a newer one.
-    code = {key: about["versions"][key] for key in ("neuroattn", "git_commit")}
-    then = {key: before.get("versions", {}).get(key) for key in code}
-    for key in ("protocol", "configuration", "weights_sha256", "stimuli_sha256"):
-        if key in about and before.get(key) != about[key]:
-            raise _another(folder, _difference(before.get(key), about[key], key))
-    if then != code:
-        raise _another(folder, _difference(then, code, "versions"))
-    return list(before.get("sessions", []))
-
-
-def _another(folder: Path, difference: str) -> ValueError:
-    return ValueError(
-        f"out must not hold a run with another configuration, got {str(folder)!r}, which differs in {difference}; "
-        "choose another folder"
-    )
-
-
-def _claim(folder: Path, about: dict[str, Any]) -> None:
-    """Make the folder of a run, and note in it whose it is."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_json(folder / "run.json", {**about, "state": "running"})
-    except OSError as error:
-        raise unwritable(folder, error) from error
-
-
-def _release(folder: Path) -> None:
-    """Undo a claim on a folder in which nothing was recorded."""
-    (folder / "run.json").unlink()
-    if not any(folder.iterdir()):
-        folder.rmdir()
-
-
-def _difference(before: Any, now: Any, name: str) -> str:
-    if isinstance(before, dict) and isinstance(now, dict):
-        differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-        return ", ".join(f"{name}.{key} ({before.get(key)} there, {now.get(key)} now)" for key in differing)
-    return f"{name} ({before} there, {now} now)"
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    unfinished = path.with_name(f"{path.name}.part")
-    unfinished.write_text(json.dumps(content, indent=2) + "\n")
-    unfinished.replace(path)

@@ -16,8 +16,8 @@ from neuroattn import labels
 from neuroattn.command_line import read_options, run_command, tell
 from neuroattn.experiments.protocol import ProtocolConfig
 from neuroattn.options import check_options, option, shown
-from neuroattn.output_file import write_csv
-from neuroattn.run_folder import is_free, occupied, run_folder, unwritable
+from neuroattn.output_file import replacing, write_csv
+from neuroattn.run_folder import alone, is_free, occupied, run_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -124,6 +124,18 @@ def reproduce(config: Config, folder: Path, tell: Callable[[str], None]) -> pd.D
     ValueError
         If the folder is not free, or a network, the digits or the sweep's table cannot be had.
     """
+    with alone(folder):
+        if not is_free(folder):
+            raise occupied(folder)
+        table, about = _recomputed(config, tell)
+        write_csv(table, folder / "reproduction.csv")
+        with replacing(folder / "run.json") as file:
+            file.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    return table
+
+
+def _recomputed(config: Config, tell: Callable[[str], None]) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return the table, and how it came about."""
     import yaml
 
     from neuroattn.device import choose_device
@@ -132,8 +144,6 @@ def reproduce(config: Config, folder: Path, tell: Callable[[str], None]) -> pd.D
     from neuroattn.statistics.reproduction import compare
     from neuroattn.stimuli.mnist import load
 
-    if not is_free(folder):
-        raise occupied(folder)
     numbers = yaml.safe_load((_RECIPES / "published.yaml").read_text(encoding="utf-8"))
     sweep = _sweep(config)
     digits = load(config.data, "test") if config.data else load(None, "embedded")
@@ -186,8 +196,7 @@ def reproduce(config: Config, folder: Path, tell: Callable[[str], None]) -> pd.D
         "notes": notes,
         "versions": versions(),
     }
-    _write(folder, table, about)
-    return table
+    return table, about
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,15 +251,6 @@ def _is_fraction(entry: Mapping[str, Any]) -> bool:
 
     evaluated = entry["of"] in {"evaluation", "scenes"} and entry.get("column", "estimate") == "estimate"
     return entry["of"] == "sweep" or (evaluated and is_fraction(entry["what"]))
-
-
-def _write(folder: Path, table: pd.DataFrame, about: Mapping[str, Any]) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_csv(table, folder / "reproduction.csv")
-        (folder / "run.json").write_text(json.dumps(about, indent=2) + "\n")
-    except OSError as error:
-        raise unwritable(folder, error) from error
 
 
 def _require_fitting(config: Config, models: Sequence[GatedNetwork], to_tune: Sequence[GatedNetwork]) -> None:

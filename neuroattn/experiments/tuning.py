@@ -44,6 +44,7 @@ BAR, DISTRACTOR = 0, 1  # the objects of every stimulus
 REDUCTIONS = ("maximum", "mean")
 CONDITIONS = ("orientation", "half")  # and the attended object
 WITH_BAR, WITHOUT_BAR = "selection/with_bar", "selection/without_bar"  # groups of a recording before any feedback
+FEWEST_ORIENTATIONS = 6  # that a tuning curve is fitted to
 UNIT_COLUMNS = (
     *(labels.MODEL, labels.NEUROID_ID, labels.LAYER, labels.AREA),
     *(labels.CHANNEL, labels.CHANNEL_Y, labels.CHANNEL_X, "distractor_in_field"),
@@ -202,6 +203,23 @@ def _require_room(config: Config, n_values: int) -> None:
         )
 
 
+def check(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> None:
+    """Raise unless attention is confirmed at enough orientations, in a bar of either half."""
+    from neuroattn.recording.attended import presentations
+
+    found: set[tuple[float, int]] = set()
+    number = 0
+    bars = stimuli.select(stimuli.table["bar"].to_numpy())
+    order = np.random.default_rng(config.seed).permutation(len(bars))  # they are listed by their orientation
+    for shown in presentations(model, bars, order, config.design, config.batch_size):
+        confirmed = shown[shown[labels.CONFIRMED]]
+        found |= set(zip(confirmed["orientation"], confirmed["half"], strict=True))
+        number = sum((orientation, MEASUREMENT) in found for orientation, half in found if half == SELECTION)
+        if number >= FEWEST_ORIENTATIONS:
+            return
+    raise _too_few_orientations(number, model.name)
+
+
 def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.DataTree:
     """Return mean and maximum over bars of every unit's last step, by orientation, half and attended object.
 
@@ -294,6 +312,13 @@ def _controls(
             trees[f"{at}/{WITH_BAR}"] = _before_feedback(subject, with_bar, variables, options)
             trees[f"{at}/{WITHOUT_BAR}"] = _before_feedback(subject, without, variables, options)
     return trees
+
+
+def _too_few_orientations(number: int, model: str) -> ValueError:
+    return ValueError(
+        f"attention was confirmed in both states at {number} orientations only, and must be at {FEWEST_ORIENTATIONS}; "
+        f"{model} does not attend these stimuli: use another model, or --design free"
+    )
 
 
 def _with_fields(dataset: xr.Dataset, model: GatedNetwork, ink: np.ndarray) -> xr.Dataset:
@@ -394,11 +419,8 @@ def _units(config: Config, tree: xr.DataTree, stage: str, control: str) -> tuple
     units = dataset[list(UNIT_COLUMNS)].to_dataframe()[[*UNIT_COLUMNS, labels.TIME_STEP]]
     whole = dataset["count"].groupby("orientation").min() > 0
     orientation = whole["orientation"].values[whole.values]
-    if len(orientation) < 6:
-        raise ValueError(
-            f"attention was confirmed in both states at {len(orientation)} orientations only; the model does not "
-            "attend these stimuli: use another model, or --design free"
-        )
+    if len(orientation) < FEWEST_ORIENTATIONS:
+        raise _too_few_orientations(len(orientation), str(dataset[labels.MODEL].values[0]))
 
     def curves(half: int, reduction: str) -> Curves:
         states = []
@@ -490,6 +512,7 @@ PROTOCOL = Protocol(
     "shift and bandwidth of every driven unit, with controls. Default: the paper's grid of 14,520 bars, offline.",
     config=Config,
     stimuli=stimuli,
+    check=check,
     recording=recording,
     analysis=analysis,
     figure=figure,

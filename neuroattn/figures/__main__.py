@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from neuroattn.command_line import read_options, run_command, stop, tell
 from neuroattn.local_path import local_path
 from neuroattn.options import check_options, option
+from neuroattn.output_file import replacing
 from neuroattn.run_folder import unwritable
 
 if TYPE_CHECKING:
@@ -114,7 +115,8 @@ def draw_training(runs: list[Path], config: TrainingConfig) -> None:
         raise unwritable(folder, error) from error
     for name, figure in figures.items():
         for kind in ("png", "svg"):
-            figure.savefig(folder / f"{name}.{kind}", dpi=300)
+            with replacing(folder / f"{name}.{kind}") as file:
+                figure.savefig(file, dpi=300)
     number = f"{len(weights)} network{'s' if len(weights) > 1 else ''}"
     tell(f"{number}; {', '.join(figures)} (.png, .svg) in {folder}{missing}")
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +21,7 @@ from neuroattn.models.name import require_name
 from neuroattn.models.published import read_published
 from neuroattn.models.state_hash import state_hash
 from neuroattn.options import shortened, shown
+from neuroattn.output_file import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -128,6 +127,8 @@ def save_model(
     ------
     ValueError
         If the network has a name under which it could not be loaded again.
+    OSError
+        If the file cannot be written; one that was there is as it was.
     """
     require_name(network.name)
     metadata = {
@@ -139,15 +140,8 @@ def save_model(
         "provenance": json.dumps(dict(provenance)),
     }
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    os.close(descriptor)
-    try:
-        save_file(state, temporary, metadata)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(path) as file:
+        save_file(state, file, metadata)
 
 
 def read_metadata(name: str | Path) -> dict[str, Any]:

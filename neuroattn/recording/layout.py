@@ -23,6 +23,7 @@ from neuroattn import labels
 from neuroattn.recording.constant import constant_variables
 from neuroattn.recording.neuroids import neuroids
 from neuroattn.recording.seal import CHECKED, seal
+from neuroattn.recording.store import new_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,9 +63,8 @@ def block_size(plan: Plan) -> int:
 def lay_out(plan: Plan, store: Path, attributes: dict[str, Any]) -> None:
     """Make a store with everything but the values, whole or not at all."""
     unfinished = store.with_name(f"{store.name}.part")
-    shutil.rmtree(unfinished, ignore_errors=True)  # what a killed process left
-    store.parent.mkdir(parents=True, exist_ok=True)
     try:
+        new_folder(unfinished)
         root = zarr.open_group(unfinished, mode="w", zarr_format=3)
         root.attrs.update(attributes)
         size = int(attributes["block_size"])

@@ -10,6 +10,7 @@ import zarr
 
 from neuroattn.local_path import local_path
 from neuroattn.models.name import require_name
+from neuroattn.output_file import refused_at
 from neuroattn.recording.damage import require_whole
 from neuroattn.recording.seal import CHECKED, seal
 
@@ -34,31 +35,43 @@ def write_model(tree: xr.DataTree, store: Path, model: str) -> None:
     ------
     ValueError
         If the name cannot be a group's, or the store holds a recording of that name.
+    OSError
+        If it cannot be written.
     """
     require_name(model)
     if (store / model).exists():
         raise ValueError(f"store {str(store)!r} holds a recording of {model!r} already; write to another store")
     unfinished = store.with_name(f"{store.name}.{model}.part")
-    shutil.rmtree(unfinished, ignore_errors=True)
     try:
-        checked = {
-            node.path: {name: {"compressors": CHECKED} for name in node.to_dataset(inherit=False).variables}
-            for node in tree.subtree
-        }
-        every: dict[str, Any] = {"write_empty_chunks": True}
-        tree.to_zarr(unfinished, mode="w", encoding=checked, consolidated=False, zarr_format=3, **every)
-        seal(unfinished, {})
-        if not _is_store(store):
-            zarr.create_group(store, zarr_format=3)
-        unfinished.rename(store / model)
+        with refused_at(store):
+            new_folder(unfinished)
+            checked = {
+                node.path: {name: {"compressors": CHECKED} for name in node.to_dataset(inherit=False).variables}
+                for node in tree.subtree
+            }
+            every: dict[str, Any] = {"write_empty_chunks": True}
+            tree.to_zarr(unfinished, mode="w", encoding=checked, consolidated=False, zarr_format=3, **every)
+            seal(unfinished, {})
+            if not _is_store(store):
+                zarr.create_group(store, zarr_format=3)
+            unfinished.rename(store / model)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
 
 
+def new_folder(path: Path) -> None:
+    """Make an empty folder in place of what a killed process left; a link there is removed, not followed."""
+    if path.is_symlink():
+        path.unlink()
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+
+
 def write_attributes(store: Path, attributes: Mapping[str, Any]) -> None:
     """Set attributes of a store's root: scalars and JSON."""
-    zarr.open_group(store, mode="r+").attrs.update(attributes)
+    with refused_at(store):
+        zarr.open_group(store, mode="r+").attrs.update(attributes)
 
 
 def recorded_models(store: Path) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuroattn.command_line import read_options, run_command, stop, tell
-from neuroattn.output_file import require_new, require_picture, write_csv
+from neuroattn.output_file import replacing, require_new, require_picture, write_csv
 from neuroattn.stimuli.coco_download import SETS, download
 from neuroattn.stimuli.config import CacheConfig, DownloadConfig, IndexConfig, ShowConfig
 
@@ -99,7 +99,9 @@ def _show(config: ShowConfig) -> None:
     part = scenes.select(chosen)
     names = [[part.classes[label] for label in labels] for labels in part.labels]
     titles = [Path(name).stem.lstrip("0") or "0" for name in part.table["file_name"]]
-    scenes_sheet(part.images[part.rows], part.objects[part.rows], names, titles).savefig(config.out, dpi=300)
+    sheet = scenes_sheet(part.images[part.rows], part.objects[part.rows], names, titles)
+    with replacing(Path(config.out)) as file:
+        sheet.savefig(file, dpi=300)
     tell(f"{number} of {len(scenes):,} scenes in {config.out}")
 
 

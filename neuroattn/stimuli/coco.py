@@ -19,6 +19,7 @@ import pandas as pd
 from pycocotools import mask as outlines
 from tqdm import tqdm
 
+from neuroattn.output_file import replacing
 from neuroattn.stimuli.outlines import OutlineError, decode_outline, usable_size
 
 if TYPE_CHECKING:
@@ -415,10 +416,8 @@ def write_index(index: SceneIndex, path: Path) -> None:
     }
     table = pa.Table.from_pandas(index.objects, preserve_index=False)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), _ABOUT: json.dumps(about).encode()})
-    part = path.with_name(f"{path.name}.part")
-    part.unlink(missing_ok=True)  # what a link leads to would be written
-    parquet.write_table(table, part)
-    part.replace(path)
+    with replacing(path) as file:
+        parquet.write_table(table, file)
 
 
 def read_index(path: Path) -> SceneIndex:

@@ -77,14 +77,20 @@ def _scenes(argv: list[str]) -> None:
 def _train(config: TrainingConfig, train: Callable[[Path], None]) -> NoReturn:
     folder = run_folder(config.out, f"training-{config.name}")
 
+    def command() -> None:
+        try:
+            train(folder)
+        except KeyboardInterrupt:
+            if os.environ.get("RANK", "0") != "0":
+                raise SystemExit(130) from None  # the first of torchrun's processes keeps the state, and speaks for all
+            raise
+
     def interrupted() -> str:
         from neuroattn.training.run import kept
 
-        if os.environ.get("RANK", "0") != "0":
-            raise SystemExit(130)  # the first of torchrun's processes keeps the state, and speaks for all
         return kept(folder, config.name)
 
-    run_command(lambda: train(folder), interrupted=interrupted)
+    run_command(command, interrupted=interrupted)
 
 
 def _sweep(argv: list[str]) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from neuroattn.output_file import replacing
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 SUFFIX = ".resume.pt"
 
@@ -21,25 +21,10 @@ def resume_file(folder: Path, name: str) -> Path:
     return folder / f"{name}{SUFFIX}"
 
 
-def leftover(path: Path, name: str) -> bool:
-    """Return whether a file is what a killed run leaves beside its state: half a state, half the weights, the lock."""
-    halves = (resume_file(path.parent, name).stem, f"{name}.safetensors")
-    return path.name == f"{name}.lock" or (path.name.startswith(halves) and path.suffix == ".part")
-
-
 def save_state(state: Mapping[str, Any], path: Path) -> None:
-    """Write a state, whole or not at all."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            torch.save(dict(state), file)
-            # A machine that goes down, too, leaves either this state or the one before it.
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    """Write a state, whole or not at all: a machine that goes down leaves this one or the one before."""
+    with replacing(path) as unfinished, unfinished.open("wb") as file:  # given a path, torch hides why it failed
+        torch.save(dict(state), file)
 
 
 def load_state(path: Path, of: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 import tensorboardX
 import torch
-from filelock import FileLock, Timeout
 
 from neuroattn.models.checkpoint import (
     checkpoint_path,
@@ -21,8 +19,9 @@ from neuroattn.models.checkpoint import (
     save_model,
     weights_hash,
 )
+from neuroattn.output_file import replacing
 from neuroattn.provenance import versions
-from neuroattn.run_folder import is_free, occupied, unwritable
+from neuroattn.run_folder import alone, is_free, occupied
 from neuroattn.stimuli.cutouts import load_cutouts
 from neuroattn.stimuli.mnist import load, without_embedded
 from neuroattn.stimuli.scenes import load_scenes, tell_notes
@@ -30,7 +29,7 @@ from neuroattn.training.interrupt import interrupts
 from neuroattn.training.launch import choose_precision, launched
 from neuroattn.training.loop import train
 from neuroattn.training.memory import require_room_for_weights
-from neuroattn.training.resume import leftover, load_state, resume_file, save_state
+from neuroattn.training.resume import load_state, resume_file, save_state
 from neuroattn.training.source import DigitsSource, ScenesSource
 
 if TYPE_CHECKING:
@@ -160,25 +159,23 @@ def run_training(config: TrainingConfig, see: Callable[[Tell], Seen], folder: Pa
     """
     fabric = launched(config.device, config.precision)
     folder = fabric.broadcast(folder)  # its name may hold the time
-    resume = resume_file(folder, config.name)
-    if not resume.is_file() and fabric.is_global_zero:
-        # Pictures may take a download; a run that cannot be kept must not wait for it.
-        _require_writable(folder, config.name)
-    begun = _start(config)
-    seen = see(tell if fabric.is_global_zero else lambda _: None)  # one process speaks
-    _require_alike(config, begun, seen)
-    require_room_for_weights(seen.source.network_config, fabric.device)
-    about = _about(config, seen, fabric)
-    if begun is not None:
-        about["start"] = {"name": begun.name, "weights_sha256": weights_hash(begun)}
-    # Where it is computed does not make it another training, though then its bits may differ.
-    of = {**about["options"], "pictures": seen.identity, "start": about.get("start")}
-    del of["device"]
-    weights = weights_file(folder, config.name)
+    resume, weights = resume_file(folder, config.name), weights_file(folder, config.name)
     with contextlib.ExitStack() as stack:
         if fabric.is_global_zero:
-            stack.enter_context(_removed_if_refused(folder))
-            stack.enter_context(_alone(folder, config.name))
+            # Pictures may take a download; a run that cannot be kept must not wait for it.
+            stack.enter_context(alone(folder))
+            if not resume.is_file() and not is_free(folder):
+                raise occupied(folder)
+        begun = _start(config)
+        seen = see(tell if fabric.is_global_zero else lambda _: None)  # one process speaks
+        _require_alike(config, begun, seen)
+        require_room_for_weights(seen.source.network_config, fabric.device)
+        about = _about(config, seen, fabric)
+        if begun is not None:
+            about["start"] = {"name": begun.name, "weights_sha256": weights_hash(begun)}
+        # Where it is computed does not make it another training, though then its bits may differ.
+        of = {**about["options"], "pictures": seen.identity, "start": about.get("start")}
+        del of["device"]
         # Other machines may not see the folder.
         state = fabric.broadcast(load_state(resume, of) if fabric.is_global_zero else None)
         epochs: list[dict[str, float]] = [] if state is None else state["epochs"]
@@ -204,7 +201,8 @@ def run_training(config: TrainingConfig, see: Callable[[Tell], Seen], folder: Pa
                 training={**about, **split.about, "epochs": epochs},
                 provenance=versions(),
             )
-            pd.DataFrame(epochs).to_csv(folder / METRICS, index=False)
+            with replacing(folder / METRICS) as file:
+                pd.DataFrame(epochs).to_csv(file, index=False)
             if events is None:
                 events = _event_writer(folder, int(metrics["epoch"]))
                 stack.callback(events.close)
@@ -220,7 +218,7 @@ def run_training(config: TrainingConfig, see: Callable[[Tell], Seen], folder: Pa
                     "lower learning_rate or phi, or begin with a network that was trained at one step (--start)"
                 )
         if fabric.is_global_zero:
-            _clear(folder, config.name)
+            resume.unlink(missing_ok=True)
             tell(f"weights in {weights}, metrics in {folder / METRICS}")
 
 
@@ -274,42 +272,6 @@ def kept(folder: Path, name: str) -> str:
     return "no batch was complete, so nothing was kept"
 
 
-@contextlib.contextmanager
-def _removed_if_refused(folder: Path) -> Iterator[None]:
-    """Leave no empty folder behind where the training cannot begin."""
-    try:
-        yield
-    except Exception:  # memory that does not suffice is no ValueError
-        with contextlib.suppress(OSError):  # there is something in it
-            folder.rmdir()
-        raise
-
-
-def _clear(folder: Path, name: str) -> None:
-    """Remove what only an unfinished run needs."""
-    resume_file(folder, name).unlink(missing_ok=True)
-    for path in folder.iterdir():
-        if leftover(path, name):
-            path.unlink()
-
-
-@contextlib.contextmanager
-def _alone(folder: Path, name: str) -> Iterator[None]:
-    """Keep other processes out of a run's folder."""
-    _make(folder)
-    file = folder / f"{name}.lock"
-    try:
-        with FileLock(file, blocking=False):
-            try:
-                yield
-            finally:
-                file.unlink(missing_ok=True)
-    except Timeout as error:
-        raise ValueError(
-            f"out must be a folder that no other process trains in, got {str(folder)!r}; let that one finish"
-        ) from error
-
-
 def _event_writer(folder: Path, epoch: int) -> tensorboardX.SummaryWriter:
     """Return a writer of TensorBoard's events from an epoch on; what was written of it and later ones is void."""
     return tensorboardX.SummaryWriter(logdir=str(folder), purge_step=epoch, filename_suffix=f".{epoch}")
@@ -329,28 +291,3 @@ def _naming_last_good(weights: Path, epochs: list[dict[str, float]]) -> Iterator
     except FloatingPointError as error:
         good = f"the weights of epoch {epochs[-1]['epoch']:.0f} are in {weights}" if epochs else "no epoch was complete"
         raise FloatingPointError(f"{error} ({good})") from error
-
-
-def _require_writable(folder: Path, name: str) -> None:
-    """Raise unless a folder is empty or can be made, and can be written; leave everything as it was."""
-    missing: list[Path] = []
-    try:
-        if not is_free(folder) and not (folder.is_dir() and all(leftover(path, name) for path in folder.iterdir())):
-            raise occupied(folder)
-        missing += [path for path in (folder, *folder.parents) if not path.exists()]
-        # Nothing short of writing says whether one may write: permissions are not all there is.
-        _make(folder)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise unwritable(folder, error) from error
-    finally:
-        for path in missing:
-            with contextlib.suppress(OSError):  # it was not made, or something else has come into it
-                path.rmdir()
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(folder, error) from error

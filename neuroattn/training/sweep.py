@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from neuroattn.options import check_options, option, shown
-from neuroattn.output_file import write_csv
+from neuroattn.output_file import replacing, write_csv
 from neuroattn.training.config import DigitsConfig, ScenesConfig
 from neuroattn.yaml_file import read_yaml
 
@@ -205,15 +205,32 @@ def run_sweep(
         If the folder holds something else, networks of another recipe among it, or the pictures cannot be had; and,
         when all are over, if one failed for another reason than its own numbers.
     """
-    from distributed import as_completed
+    from neuroattn.run_folder import alone
 
     pictures = _require_pictures(sweep, data, tell)  # what is wrong with them is said before anything is made
     folder = folder.absolute()  # workers may be started elsewhere
-    _claim(sweep, folder)
-    done = {name for name in sweep.trainings if _is_done(folder / name, sweep.trainings[name], pictures.get(name))}
+    with alone(folder):
+        _claim(sweep, folder)
+        done = {name for name in sweep.trainings if _is_done(folder / name, sweep.trainings[name], pictures.get(name))}
+        if done:
+            tell(f"{len(done)} of {len(sweep.trainings)} trainings are done")
+        table, failures = _run(sweep, folder, client, data, tell, done)
+    if failures:
+        name, error = next(iter(failures.items()))
+        raise ValueError(
+            f"{len(failures)} of {len(sweep.trainings)} trainings failed, the first of them {name} ({error}); the same "
+            "command goes on with them"
+        )
+    return table
+
+
+def _run(
+    sweep: Sweep, folder: Path, client: Client, data: str | None, tell: Callable[[str], None], done: set[str]
+) -> tuple[pd.DataFrame, dict[str, BaseException]]:
+    """Run the trainings that are not done; return the table, and why those failed that others may not know of."""
+    from distributed import as_completed
+
     outcomes = dict.fromkeys(done, "done")
-    if done:
-        tell(f"{len(done)} of {len(sweep.trainings)} trainings are done")
     submit: Any = client.submit
     futures = {
         submit(_train, _anywhere(config, data), folder / name, pure=False): name
@@ -232,13 +249,7 @@ def run_sweep(
         tell(f"{len(outcomes)}/{len(sweep.trainings)}  {name}: {outcome}")
     table = sweep_table(sweep, folder, outcomes)
     write_csv(table, folder / TABLE)
-    if failures:
-        name, error = next(iter(failures.items()))
-        raise ValueError(
-            f"{len(failures)} of {len(sweep.trainings)} trainings failed, the first of them {name} ({error}); the same "
-            "command goes on with them"
-        )
-    return table
+    return table, failures
 
 
 def sweep_table(sweep: Sweep, folder: Path, outcomes: Mapping[str, str]) -> pd.DataFrame:
@@ -372,21 +383,17 @@ def _is_done(folder: Path, config: Config, scenes: str | None) -> bool:
 
 
 def _claim(sweep: Sweep, folder: Path) -> None:
-    """Make the folder this sweep's, unless it is another's."""
-    from neuroattn.run_folder import is_free, occupied, unwritable
+    """Note in the folder which sweep it is of, unless it is of another one."""
+    from neuroattn.run_folder import is_free, occupied
 
     text = yaml.safe_dump({"base": dict(sweep.base), "grid": dict(sweep.grid)}, sort_keys=False)
-    try:
-        if (folder / RECIPE).is_file():
-            if (folder / RECIPE).read_text() != text:
-                raise ValueError(
-                    f"out must be a folder of the same recipe, got {str(folder)!r}, whose {RECIPE} differs; choose "
-                    "another folder, or the same recipe"
-                )
-            return
+    if not (folder / RECIPE).is_file():
         if not is_free(folder):
             raise occupied(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / RECIPE).write_text(text)
-    except OSError as error:
-        raise unwritable(folder, error) from error
+        with replacing(folder / RECIPE) as file:
+            file.write_text(text, encoding="utf-8")
+    elif (folder / RECIPE).read_text(encoding="utf-8", errors="replace") != text:
+        raise ValueError(
+            f"out must be a folder of the same recipe, got {str(folder)!r}, whose {RECIPE} differs; choose another "
+            "folder, or the same recipe"
+        )

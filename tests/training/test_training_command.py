@@ -247,7 +247,7 @@ def test_a_training_that_diverges(capsys, folder, tmp_path):
         "(no epoch was complete)\n"
     )
     assert run_here(capsys, *arguments) == (2, "", text)
-    assert list((tmp_path / "run").iterdir()) == []
+    assert not (tmp_path / "run").exists()
 
 
 def test_no_or_general_help(capsys):
@@ -283,7 +283,7 @@ def test_an_interrupt_before_the_first_epoch_is_over(capsys, folder, tmp_path, m
     arguments = ["digits", "--data", folder, "--out", tmp_path / "run"]
     text = "interrupted: no batch was complete, so nothing was kept\n"
     assert run_here(capsys, *arguments) == (130, "", text)
-    assert list((tmp_path / "run").iterdir()) == []
+    assert not (tmp_path / "run").exists()
     monkeypatch.setenv("RANK", "1")  # one of torchrun's processes, which keeps nothing and leaves the word to the first
     assert run_here(capsys, *arguments) == (130, "", "")
 
@@ -296,7 +296,7 @@ def test_a_kill_while_weights_are_written(capsys, folder, tmp_path, monkeypatch)
     )
     command = [sys.executable, "-c", code, *map(str, arguments)]
     assert subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, check=False).returncode == 9
-    assert [path.suffix for path in (tmp_path / "run").iterdir() if path.suffix == ".part"] == [".part"]
+    assert len([*(tmp_path / "run").glob(".part-*.safetensors")]) == 1
     # Whether there was a state already or not, the same command goes on and leaves nothing else behind.
     for state in (tmp_path / "run").glob("*.resume.pt"):
         state.unlink()

@@ -62,6 +62,7 @@ def to_netcdf(recording: xr.DataTree, path: str | Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f"{target.name}.part")
     try:
+        unfinished.unlink(missing_ok=True)  # what a killed process left, or a link, which is not followed
         _write(groups, unfinished)
         _require_free(target)
         unfinished.rename(target)
@@ -74,7 +75,7 @@ def to_netcdf(recording: xr.DataTree, path: str | Path) -> None:
 
 def _write(groups: dict[str, xr.Dataset], path: Path) -> None:
     # In a thread of its own, where no interrupt can reach into the middle of HDF5.
-    with _Unfailing(path, "w+b") as file, ThreadPoolExecutor(1) as thread:
+    with _Unfailing(path, "x+b") as file, ThreadPoolExecutor(1) as thread:
         try:
             thread.submit(_fill, file, groups).result()
         except BaseException as failure:

@@ -1,0 +1,190 @@
+"""What becomes of a run when its networks, the disk, another process or its own file is against it."""
+
+from __future__ import annotations
+
+import random
+import shutil
+
+import pytest
+
+from neuroattn.experiments import activity_scaling, inhibition_of_return, tuning
+from neuroattn.experiments.protocol import main
+from neuroattn.models.checkpoint import load_model, save_model
+from neuroattn.recording import attended, record
+from neuroattn.run_folder import alone
+
+FEW = ["--n_stimuli", "20", "--n_control_stimuli", "20", "--n_resamples", "100", "--controls", "none"]
+TABLES = ("units.parquet", "statistics.csv")
+
+
+def failure(capsys, protocol, *arguments):
+    """Return the one line of a command that must fail with status 2."""
+    with pytest.raises(SystemExit) as left:
+        main(protocol, [str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    assert (left.value.code, out) == (2, "")
+    assert err.count("\n") == 1
+    return err.strip()
+
+
+def saved(network, folder, name):
+    network.name = name
+    save_model(network, folder / f"{name}.safetensors", training={}, provenance={})
+    return str(folder / f"{name}.safetensors")
+
+
+@pytest.fixture
+def nowhere(tmp_path):
+    """Return the file of a network whose gates are shut whatever it sees."""
+    network = load_model("digits-0")
+    for name, parameter in network.named_parameters():
+        parameter.data.fill_(10.0 if name.endswith("top_down.deconv.bias") else 0.0)
+    return saved(network, tmp_path, "nowhere")
+
+
+@pytest.mark.parametrize("existing", [False, True])
+@pytest.mark.parametrize(
+    ("protocol", "options", "text"),
+    [
+        (
+            activity_scaling.PROTOCOL,
+            FEW,
+            (
+                "attention was confirmed in both states of 0 stimuli that select and 0 that measure, and must be of 8; "
+                "show more stimuli (--n_stimuli), or take another model than nowhere, one that attends them"
+            ),
+        ),
+        (
+            tuning.PROTOCOL,
+            ["--n_orientations", "6", "--n_widths", "1", "--n_x", "2", "--n_y", "2"],
+            (
+                "attention was confirmed in both states at 0 orientations only, and must be at 6; nowhere does not "
+                "attend these stimuli: use another model, or --design free"
+            ),
+        ),
+    ],
+)
+def test_networks_that_cannot_be_analysed_are_refused_before_any_is_recorded(
+    protocol, options, text, existing, nowhere, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(record, "record", None)
+    out = tmp_path / "runs" / "run"
+    if existing:
+        out.mkdir(parents=True)
+    assert failure(capsys, protocol, "--models", "digits-0", nowhere, *options, "--out", out) == f"error: {text}"
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == (["runs"] if existing else [])
+    if existing:
+        assert [*out.iterdir()] == []
+
+
+def test_a_network_without_choices_is_refused_before_any_is_recorded(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(inhibition_of_return, "recording", None)
+    never = saved(load_model("digits-0").with_strength(0.0), tmp_path, "never")
+    out = tmp_path / "run"
+    assert failure(capsys, inhibition_of_return.PROTOCOL, "--models", "digits-0", never, *FEW, "--out", out) == (
+        "error: models must have a gate strength above 0, got never of 0, which attends no object; take another network"
+    )
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("protocol", "config"),
+    [
+        (activity_scaling, activity_scaling.Config(n_stimuli=500, batch_size=50)),
+        (tuning, tuning.Config(n_widths=3, n_x=4, n_y=4, batch_size=50)),
+    ],
+)
+def test_a_network_that_attends_is_known_after_a_few_batches(protocol, config, monkeypatch):
+    shown, plan = [], attended.make_plan
+
+    def counted(model, stimuli, *rest, **options):
+        shown.append(len(stimuli))
+        return plan(model, stimuli, *rest, **options)
+
+    monkeypatch.setattr(attended, "make_plan", counted)
+    stimuli = protocol.stimuli(config)
+    protocol.check(config, load_model("digits-0"), stimuli)
+    assert 0 < sum(shown) <= 150 < len(stimuli)
+
+
+def test_two_protocols_do_not_share_a_folder(tmp_path, capsys):
+    with alone(tmp_path):
+        assert failure(capsys, inhibition_of_return.PROTOCOL, *FEW, "--out", tmp_path) == (
+            f"error: out must be a folder that no other process works in, got '{tmp_path}'; let that one finish, or "
+            "choose another folder"
+        )
+    assert [*tmp_path.iterdir()] == []
+
+
+DAMAGED = {
+    "no text": b"\xff\xfe\x00run",
+    "cut off": b'{"protocol": "tun',
+    "a list": b"[1, 2]",
+    "empty": b"",
+    "no keys": b"{}",
+    "versions of another kind": b'{"versions": [1], "sessions": []}',
+    "a version of another kind": b'{"versions": {"neuroattn": 1}, "sessions": []}',
+    "sessions of another kind": b'{"versions": {}, "sessions": 7}',
+    "a session of another kind": b'{"versions": {}, "sessions": [null]}',
+    "a session without keys": b'{"versions": {}, "sessions": [{"started": "now"}]}',
+    "very deep": b"[" * 100_000,
+    **{f"random bytes {seed}": random.Random(seed).randbytes(200) for seed in range(5)},  # noqa: S311
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_a_damaged_run_file_is_one_line(kind, tmp_path, capsys):
+    (tmp_path / "run.json").write_bytes(DAMAGED[kind])
+    line = failure(capsys, inhibition_of_return.PROTOCOL, *FEW, "--out", tmp_path)
+    assert line.startswith("error: out holds a damaged run.json (")
+    assert line.endswith(f"), got '{tmp_path}'; choose another folder")
+    assert len(line) < 400
+    assert (tmp_path / "run.json").read_bytes() == DAMAGED[kind]
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_what_another_run_says_is_never_shown_in_full_nor_obeyed_by_a_terminal(tmp_path, capsys):
+    settings = ", ".join(f'"\\u001b[2J{number}": "{"x" * 1000}"' for number in range(100))
+    text = f'{{"versions": {{}}, "sessions": [], "protocol": "inhibition_of_return", "configuration": {{{settings}}}}}'
+    (tmp_path / "run.json").write_text(text)
+    line = failure(capsys, inhibition_of_return.PROTOCOL, *FEW, "--out", tmp_path)
+    assert line.startswith("error: out must not hold a run with another configuration, got ")
+    assert len(line) < 3000
+    assert "\x1b" not in line
+
+
+@pytest.fixture
+def finished(disk):
+    """Return a finished run on a disk that has room for it, and no more than 30 MB."""
+    out = disk("30m") / "run"
+    with pytest.raises(SystemExit) as left:
+        main(inhibition_of_return.PROTOCOL, [*FEW, "--out", str(out)])
+    assert left.value.code == 0
+    return out
+
+
+def test_a_full_disk_leaves_every_file_of_a_finished_run(finished, capsys):
+    capsys.readouterr()
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    filler = finished.parent / "filler"
+    with filler.open("wb", buffering=0) as file:
+        for size in (2**16, 2**12):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError:
+                continue
+    assert shutil.disk_usage(finished).free < 2**12
+    line = failure(capsys, inhibition_of_return.PROTOCOL, *FEW, "--out", finished)
+    assert line == (
+        f"error: '{finished / 'run.json'}' could not be written (No space left on device) and is as it was before; the "
+        f"recordings of whole networks are kept in {finished}; the same command with --out {finished} goes on from "
+        "there"
+    )
+    assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
+    filler.unlink()
+    with pytest.raises(SystemExit) as left:
+        main(inhibition_of_return.PROTOCOL, [*FEW, "--out", str(finished)])
+    assert left.value.code == 0
+    for name in TABLES:
+        assert (finished / name).read_bytes() == before[finished / name]
