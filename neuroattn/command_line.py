@@ -30,10 +30,11 @@ Config = TypeVar("Config")
 USER_ERRORS = (ValueError, OSError, FloatingPointError)
 READER_LEFT = 141  # as a shell tells of programs that the closed pipe ended
 LONGEST_LINE = 2000  # characters of an error; lists of names may be long
-# What torch says in a RuntimeError, and NumPy in a ValueError, of more than there can be.
+# What torch says in a RuntimeError, NumPy in a ValueError, and the loader of libraries in an ImportError, of more than
+# there can be.
 _TOO_LARGE = re.compile(
-    r"can't allocate memory|out of memory|bad_alloc|can't start new thread|size calculation overflowed|"
-    r"array is too big|Maximum allowed dimension",
+    r"can(no|')t allocate memory|failed to map segment|out of memory|bad_alloc|can't start new thread|"
+    r"size calculation overflowed|array is too big|Maximum allowed dimension",
     re.IGNORECASE,
 )
 
@@ -128,7 +129,7 @@ def run_command(command: Callable[[], None], *, interrupted: Callable[[], str]) 
         command()
     except WriteError as error:
         stop(f"{error}; {interrupted()}")
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, ImportError) as error:
         if not isinstance(error, MemoryError) and not _TOO_LARGE.search(str(error)):
             raise
         stop(f"{_no_memory(error)}; {interrupted()}")

@@ -150,7 +150,7 @@ def _run(protocol: Protocol[C], config: C, folder: Path) -> Tables:
     from neuroattn.models.checkpoint import load_models, weights_hash
     from neuroattn.recording.attributes import SCHEMA_VERSION
     from neuroattn.recording.gated_subject import require_size
-    from neuroattn.recording.store import recorded_models, write_attributes, write_model
+    from neuroattn.recording.store import recorded_models, require_recording, write_attributes, write_model
 
     started, start = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
     device = choose_device(config.device)
@@ -166,6 +166,9 @@ def _run(protocol: Protocol[C], config: C, folder: Path) -> Tables:
     store = folder / "recording.zarr"
     recorded = recorded_models(store)
     missing = [model for model in models if model.name not in recorded]
+    for model in models:
+        if model.name in recorded:
+            require_recording(store, model.name, hashes[model.name])
     for model in missing:  # all of them before the first is recorded, which takes its time
         protocol.check(config, model, stimuli)
     write_run(folder, {**about, "sessions": sessions, "state": "running"})

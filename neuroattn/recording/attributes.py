@@ -13,6 +13,7 @@ from neuroattn.recording.subject import device_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from neuroattn.recording.plan import Plan
 
@@ -56,3 +57,34 @@ def attributes(plan: Plan, kept: dict[str, Any], configuration: Mapping[str, Any
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
         "precision": plan.work.precision,
     }
+
+
+def stored_identity(store: Path, there: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the identity that a streamed store has among its attributes.
+
+    Parameters
+    ----------
+    store
+        For the error.
+    there
+        Attributes of its root.
+
+    Raises
+    ------
+    ValueError
+        If it, or another attribute that a store cannot be read without, is missing or damaged.
+    """
+    try:
+        identity = json.loads(there["identity_of"])
+        whole = isinstance(identity, dict) and all(isinstance(name, str) for name in list(identity["variables"]))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        identity, whole = {}, False
+    sizes = {name: there.get(name) for name in ("schema_version", "block_size")}
+    damaged = [name for name, value in sizes.items() if type(value) is not int or value < 1]
+    damaged += [] if whole else ["identity_of"]
+    if damaged:
+        raise ValueError(
+            f"store {str(store)!r} is damaged, its attribute {damaged[0]} is missing or of another kind; make the "
+            "recording anew at another path"
+        )
+    return dict(identity)

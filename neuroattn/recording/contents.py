@@ -9,6 +9,7 @@ import numpy as np
 import zarr
 
 from neuroattn import labels
+from neuroattn.recording.attributes import stored_identity
 from neuroattn.recording.layout import DONE, array_at, variables_of
 
 if TYPE_CHECKING:
@@ -101,4 +102,5 @@ def streamed_root(store: Path) -> zarr.Group:
         ) from error
     if not streamed:
         raise ValueError(f"store must be a streamed recording, got {str(store)!r}; it has no flags of what is done")
+    stored_identity(store, dict(root.attrs))
     return root

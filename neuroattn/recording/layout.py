@@ -260,18 +260,20 @@ def variables_of(root: zarr.Group) -> list[str]:
 
 
 def group_at(group: zarr.Group, path: str) -> zarr.Group:
-    """Return a group of a store, or raise ValueError if there is an array in its place."""
-    found = group[path]
+    """Return a group of a store, or raise ValueError if there is an array or nothing in its place."""
+    found = group.get(path)
     if not isinstance(found, zarr.Group):
-        raise ValueError(f"{path} must be a group of the store, got an array; the store is damaged")
+        there = "nothing" if found is None else "an array"
+        raise ValueError(f"{path} must be a group of the store, got {there}; the store is damaged")
     return found
 
 
 def array_at(group: zarr.Group, path: str) -> zarr.Array[Any]:
-    """Return an array of a store, or raise ValueError if there is a group in its place."""
-    array = group[path]
+    """Return an array of a store, or raise ValueError if there is a group or nothing in its place."""
+    array = group.get(path)
     if not isinstance(array, zarr.Array):
-        raise ValueError(f"{path} must be an array of the store, got a group; the store is damaged")
+        found = "nothing" if array is None else "a group"
+        raise ValueError(f"{path} must be an array of the store, got {found}; the store is damaged")
     return array
 
 

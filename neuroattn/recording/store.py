@@ -76,7 +76,25 @@ def write_attributes(store: Path, attributes: Mapping[str, Any]) -> None:
 
 def recorded_models(store: Path) -> list[str]:
     """Return the names of the networks that a store holds whole recordings of; none where there is no store."""
-    return sorted(zarr.open_group(store, mode="r").group_keys()) if _is_store(store) else []
+    if not _is_store(store):
+        return []
+    try:
+        return sorted(zarr.open_group(store, mode="r").group_keys())
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"store {str(store)!r} is damaged, its zarr.json cannot be understood; remove it") from error
+
+
+def require_recording(store: Path, model: str, weights: str) -> None:
+    """Raise unless a store's recording of a network says that it is of these weights."""
+    try:
+        attributes = dict(zarr.open_group(store, path=model, mode="r").attrs)
+    except (ValueError, KeyError, TypeError):
+        attributes = {}
+    if attributes.get("weights_sha256") != weights or not isinstance(attributes.get("model_config"), str):
+        raise ValueError(
+            f"store {str(store)!r} must hold a recording of {model} as it is, got one that is damaged or of other "
+            f"weights; remove {model} from it"
+        )
 
 
 def open_recording(store: str | Path) -> xr.DataTree:

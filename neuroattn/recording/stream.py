@@ -22,7 +22,7 @@ import pandas as pd
 import zarr
 from filelock import FileLock, Timeout
 
-from neuroattn.recording.attributes import SCHEMA_VERSION
+from neuroattn.recording.attributes import SCHEMA_VERSION, stored_identity
 from neuroattn.recording.constant import constant_warning, varying
 from neuroattn.recording.layout import (
     DONE,
@@ -249,6 +249,7 @@ def require_same(store: Path, there: dict[str, Any], now: dict[str, Any]) -> Non
     version = there.get("schema_version")
     if version is None or "identity_of" not in there:
         raise ValueError(f"store {str(store)!r} is no recording of this package; choose another path")
+    before = stored_identity(store, there)
     if version > SCHEMA_VERSION:
         raise ValueError(
             f"store {str(store)!r} has schema version {version}, this package reads up to {SCHEMA_VERSION}; update it"
@@ -258,7 +259,7 @@ def require_same(store: Path, there: dict[str, Any], now: dict[str, Any]) -> Non
             f"store {str(store)!r} has schema version {version}, this package continues only {SCHEMA_VERSION}; "
             "choose another path"
         )
-    before, wanted = (json.loads(attributes["identity_of"]) for attributes in (there, now))
+    wanted = json.loads(now["identity_of"])
     before["batch_size"], wanted["batch_size"] = there.get("batch_size"), now["batch_size"]
     differing = [key for key in {**before, **wanted} if before.get(key) != wanted.get(key)]
     if differing:

@@ -14,8 +14,15 @@ from numpy.testing import assert_array_equal
 
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.models.probe import probes
+from neuroattn.recording.contents import summary
 from neuroattn.recording.record import record
-from neuroattn.recording.store import open_recording, recorded_models, write_attributes, write_model
+from neuroattn.recording.store import (
+    open_recording,
+    recorded_models,
+    require_recording,
+    write_attributes,
+    write_model,
+)
 
 
 @pytest.fixture
@@ -149,3 +156,65 @@ def test_a_name_that_cannot_be_a_group(tree, store, name, text):
     with refused(text):
         write_model(tree, store, name)
     assert list(store.parent.iterdir()) == []
+
+
+DAMAGED = [
+    *((name, value) for name in ("schema_version", "block_size") for value in ("x", None, [], {}, 1.5, True, 0)),
+    *(("identity_of", value) for value in ("x", "[]", "{}", '{"variables": 3}', '{"variables": [1]}', 7, None, [])),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), DAMAGED)
+def test_damaged_attributes_are_one_line_that_names_the_store(network, stimuli, store, name, value):
+    record(network, stimuli, ["stage1/gate"], store=store)
+    described = json.loads((store / "zarr.json").read_text())
+    described["attributes"][name] = value
+    (store / "zarr.json").write_text(json.dumps(described))
+    text = (
+        f"store {str(store)!r} is damaged, its attribute {name} is missing or of another kind; make the recording anew "
+        "at another path"
+    )
+    with refused(text):
+        summary(store)
+    if (name, value) != ("schema_version", None):
+        with refused(text):
+            record(network, stimuli, ["stage1/gate"], store=store)
+
+
+def test_a_store_without_its_trials_is_one_line(network, stimuli, store):
+    record(network, stimuli, ["stage1/gate"], store=store)
+    described = json.loads((store / "zarr.json").read_text())
+    del described["attributes"]["complete"]
+    (store / "zarr.json").write_text(json.dumps(described))
+    with refused("trials must be an array of the store, got nothing; the store is damaged"):
+        record(network, stimuli, ["stage1/gate"], store=store)
+
+
+def test_a_damaged_store_of_a_protocol_is_one_line(tree, store):
+    write_model(tree, store, "small")
+    weights = tree.attrs["weights_sha256"]
+    require_recording(store, "small", weights)
+    text = (
+        f"store {str(store)!r} must hold a recording of small as it is, got one that is damaged or of other weights; "
+        "remove small from it"
+    )
+    with refused(text):
+        require_recording(store, "small", "0" * 64)
+    (store / "small" / "zarr.json").write_text("{")
+    with refused(text):
+        require_recording(store, "small", weights)
+    (store / "zarr.json").write_bytes(b"\xff")
+    with refused(f"store {str(store)!r} is damaged, its zarr.json cannot be understood; remove it"):
+        recorded_models(store)
+
+
+def test_a_link_where_a_recording_is_to_be_made_is_not_followed(network, stimuli, tree, store):
+    precious = store.with_name("precious")
+    precious.mkdir()
+    (precious / "thesis.tex").touch()
+    for part in ("recording.zarr.small.part", "streamed.zarr.part"):
+        store.with_name(part).symlink_to(precious)
+    write_model(tree, store, "small")
+    record(network, stimuli, ["stage1/gate"], store=store.with_name("streamed.zarr"))
+    assert [path.name for path in precious.iterdir()] == ["thesis.tex"]
+    assert recorded_models(store) == ["small"]
