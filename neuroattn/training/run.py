@@ -19,7 +19,7 @@ from neuroattn.models.checkpoint import (
     save_model,
     weights_hash,
 )
-from neuroattn.output_file import replacing
+from neuroattn.output_file import refused_at, replacing
 from neuroattn.provenance import versions
 from neuroattn.run_folder import alone, is_free, occupied
 from neuroattn.stimuli.cutouts import load_cutouts
@@ -205,7 +205,7 @@ def run_training(config: TrainingConfig, see: Callable[[Tell], Seen], folder: Pa
                 pd.DataFrame(epochs).to_csv(file, index=False)
             if events is None:
                 events = _event_writer(folder, int(metrics["epoch"]))
-                stack.callback(events.close)
+                stack.callback(_close, events)
             _add(events, metrics)
             tell(
                 f"epoch {metrics['epoch']:3d}/{config.epochs}  validation accuracy "
@@ -278,9 +278,15 @@ def _event_writer(folder: Path, epoch: int) -> tensorboardX.SummaryWriter:
 
 
 def _add(events: tensorboardX.SummaryWriter, metrics: dict[str, float]) -> None:
-    for name, value in metrics.items():
-        events.add_scalar(name, value, int(metrics["epoch"]))
-    events.flush()
+    with refused_at(Path(events.logdir)):
+        for name, value in metrics.items():
+            events.add_scalar(name, value, int(metrics["epoch"]))
+        events.flush()
+
+
+def _close(events: tensorboardX.SummaryWriter) -> None:
+    with refused_at(Path(events.logdir)):  # what could not be written is written then
+        events.close()
 
 
 @contextlib.contextmanager
