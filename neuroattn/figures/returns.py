@@ -49,7 +49,7 @@ def returns_figure(statistics: pd.DataFrame) -> Figure:
     ]
     above = [(draw, rows) for draw, rows in above if len(rows)]
     with house_style():
-        figure = Figure(figsize=(2 * COLUMN_WIDTH, 4.6), layout="constrained")
+        figure = Figure(figsize=(2 * COLUMN_WIDTH, 5.2), layout="constrained")
         upper, lower = np.ravel(figure.subfigures(2, 1, squeeze=False))
         panels = list(upper.subplots(1, len(above), squeeze=False)[0])
         for axes, (draw, rows) in zip(panels, above, strict=True):
@@ -89,7 +89,7 @@ def _draw_returns(axes: Axes, rows: pd.DataFrame) -> None:
     """Draw how often the second phase goes back to the first object, by its mask."""
     _points(axes, rows, [_name(row) for row in rows["condition"]], STATE_COLOURS["attended"])
     _mark_chance(axes, rows)
-    axes.set_ylabel("second phase chooses the object\nthat the first attended (fraction)")
+    axes.set_ylabel("second phase chooses the\nobject attended first (fraction)")
     axes.set_xlabel(
         f"mask of the second phase; carried, moved: objects changed places\n({_number(rows)}; open: by construction)"
     )
@@ -119,7 +119,7 @@ def _draw_controls(axes: Axes, rows: pd.DataFrame) -> None:
     rows = rows.set_index("control").loc[order].reset_index()
     _points(axes, rows, [CONTROL_NAMES[name] for name in order], LAYER_COLOURS[3])
     _mark_chance(axes, rows)
-    axes.set_ylabel("second phase chooses the object\nthat the first attended (fraction)")
+    axes.set_ylabel("second phase chooses the\nobject attended first (fraction)")
     axes.set_xlabel(f"controls, mask imposed;\nT = 1 checks the code\n({_number(rows)})")
 
 

@@ -61,7 +61,7 @@ def test_every_number_of_stimuli_is_told(statistics):
 
 def test_what_is_counted_is_said_of_each_axis(statistics):
     _, _, returns, to_place = returns_figure(statistics).axes
-    assert returns.get_ylabel() == "second phase chooses the object\nthat the first attended (fraction)"
+    assert returns.get_ylabel() == "second phase chooses the\nobject attended first (fraction)"
     assert to_place.get_ylabel() == "second phase chooses what\nstands where it stood (fraction)"
 
 
