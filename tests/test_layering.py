@@ -17,10 +17,10 @@ ALLOWED = {
     "stimuli": set(),
     "models": set(),
     "statistics": set(),
-    "figures": set(),
+    "figures": {"statistics"},
     "recording": {"stimuli", "models"},
     "training": {"stimuli", "models"},
-    "evaluation": {"stimuli", "models"},
+    "evaluation": {"stimuli", "models", "statistics"},
     "experiments": {"stimuli", "models", "statistics", "figures", "recording", "training", "evaluation"},
 }
 # The command that draws runs shows what their networks do, and those for scenes draw a sheet of them and a confusion

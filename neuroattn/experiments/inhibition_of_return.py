@@ -120,7 +120,6 @@ def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.D
 
     from neuroattn.models.controls import control
     from neuroattn.recording.returns import record_returns
-    from neuroattn.statistics.resampling import named_generator
 
     def returns(subject: GatedNetwork, shown: StimulusSet) -> xr.Dataset:
         # No batch of a single stimulus: its mask could not be that of another one.
@@ -134,9 +133,7 @@ def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.D
     trees = {"/trials": returns(model, stimuli)}
     few = stimuli.select(np.arange(min(config.n_control_stimuli, len(stimuli))))
     for name in config.chosen_controls:
-        # Untrained networks of one seed would be one network, however many are shown.
-        seed = int(named_generator(config.seed, model.name).integers(2**32))
-        subject = _one_step(model) if name == "one_step" else control(name, model, seed)
+        subject = _one_step(model) if name == "one_step" else control(name, model, config.seed)
         trees[f"/controls/{name}"] = returns(subject, few)
     tree = xr.DataTree.from_dict(trees)
     tree.attrs = trees["/trials"].attrs

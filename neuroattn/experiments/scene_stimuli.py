@@ -170,7 +170,8 @@ def _drawn(
         known = class_names(given) or SUPERCATEGORIES  # the paper's files do not tell theirs
         require_classes(classes, config.labels, known, model.config.classes, model.name, annotations)
     scenes = load_scenes(images, annotations, size=size, n_objects=n_objects, labels=config.labels, cache=cache)
-    scenes = alike_for_all(scenes, config.models)
+    if not config.synthetic:
+        scenes = alike_for_all(scenes, config.models)
     if len(scenes) < min(number, 2):
         raise ValueError(f"annotations must have 2 scenes of {n_objects} objects or more, got {len(scenes)}; take more")
     return scenes.select(np.random.default_rng(config.seed).permutation(len(scenes))[:number])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import torch
 
 from neuroattn.labels import CONTROLS
@@ -21,7 +22,7 @@ def control(name: str, model: GatedNetwork, seed: int) -> GatedNetwork:
     model
         The network under study.
     seed
-        Draws the weights of the untrained network.
+        With the network's name, draws the weights of the untrained network.
 
     Raises
     ------
@@ -35,7 +36,9 @@ def control(name: str, model: GatedNetwork, seed: int) -> GatedNetwork:
     if name == "shuffled_gates":
         return with_gates_of_others(model)
     if name == "untrained":
-        generator = torch.Generator().manual_seed(seed)
+        # Untrained networks of one seed would be one network, however many are shown.
+        of_network = np.random.default_rng([seed, *model.name.encode()]).integers(2**32)
+        generator = torch.Generator().manual_seed(int(of_network))
         twin = GatedNetwork(model.config, generator, initial=model.initial, name=model.name, seed=model.seed)
         return twin.to(model.readout.weight).eval()
     return model

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+
+import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_array_equal
@@ -16,6 +19,13 @@ from neuroattn.models.trial import run_phase
 @pytest.mark.parametrize("name", ["intact", "one_step"])
 def test_controls_that_are_the_network_itself(tiny, name):
     assert control(name, tiny, 0) is tiny
+
+
+def test_untrained_twins_of_two_networks_are_two_networks(tiny):
+    other = copy.copy(tiny)
+    other.name = "other"
+    one, two = (control("untrained", network, 0).state_dict() for network in (tiny, other))
+    assert not any(torch.equal(one[name], two[name]) for name in one)
 
 
 def test_without_strength(tiny):
@@ -83,6 +93,7 @@ def test_the_untrained_control_is_drawn_as_the_network_was(tmp_path):
         trained = GatedNetwork(config, torch.Generator().manual_seed(1))
         save_model(trained, tmp_path / "a.safetensors", training={"options": options}, provenance={})
         found = control("untrained", load_model(tmp_path / "a.safetensors"), 7)
-        expected = GatedNetwork(config, torch.Generator().manual_seed(7), initial=initial)
+        seed = int(np.random.default_rng([7, *b"gated"]).integers(2**32))
+        expected = GatedNetwork(config, torch.Generator().manual_seed(seed), initial=initial)
         for name, value in expected.state_dict().items():
             assert torch.equal(found.state_dict()[name], value)
