@@ -59,13 +59,13 @@ def write_card(config: CardConfig, tell: Callable[[str], None]) -> None:
         If a file does not say how it was trained, the digits cannot be had, or the card's folder does not exist.
     """
     require_folder("out", config.out)
-    digits = load(config.data, "test")
     names = config.model or tuple(name for name in shipped_models() if not is_of_scenes(name))
     files = [checkpoint_path(name) for name in names]
     about = [read_metadata(file) for file in files]
     for file, one in zip(files, about, strict=True):
         if not says(one, *NEEDED, "training.digits.what", "training.digits.n"):
             raise ValueError(f"model must say how it was trained, got {str(file)!r}, whose metadata does not")
+    digits = load(config.data, "test")
     models = load_models(names, device=choose_device(config.device), strength=None)
     for model in models:
         n_digits(model.config, model.name)  # a network of scenes is refused before the others are evaluated

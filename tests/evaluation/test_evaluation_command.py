@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from neuroattn.evaluation import __main__ as evaluation_command
-from neuroattn.evaluation import run
+from neuroattn.evaluation import run, scenes_run
 from neuroattn.evaluation.__main__ import main
 from neuroattn.models.checkpoint import save_model, shipped_models
 from neuroattn.models.config import digits_config
@@ -152,11 +152,17 @@ def test_official_digits_need_a_folder(capsys, untrained, monkeypatch):
 def test_digits_are_missed_before_a_network_is_loaded(capsys, monkeypatch, command):
     monkeypatch.delenv("NEUROATTN_DATA", raising=False)
     monkeypatch.setattr(run, "load_models", None)
-    monkeypatch.setattr(run, "read_metadata", None)
     with pytest.raises(SystemExit) as left:
         main(command)
     assert left.value.code == 2
     assert capsys.readouterr().err.startswith("error: split 'test' needs a source of digits, got none: name a folder")
+
+
+def test_held_out_scenes_of_a_network_that_is_not_there(capsys, monkeypatch):
+    monkeypatch.setattr(scenes_run, "load_models", None)
+    with pytest.raises(SystemExit):
+        main(["scenes", "--model", "scenes-0", "--images", ".", "--annotations", "a", "--held_out_of", "no.pt"])
+    assert capsys.readouterr() == ("", "error: held_out_of must be a file that exists, got 'no.pt'; check the path\n")
 
 
 def test_a_card_of_a_network_of_scenes(capsys, monkeypatch, mnist):

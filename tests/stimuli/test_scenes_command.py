@@ -238,7 +238,7 @@ SHOW = ["scenes", "show", "--images", ".", "--annotations", "a"]
         (["scenes", "cache", "--images", "."], f"annotations {NAMED} --annotations PATH"),
         (["scenes", "cache", "--images", "absent", "--annotations", "a"], "images must be a folder, got 'absent'"),
         (["scenes", "cache", "--images", ".", "--annotations", "a", "--size", "24"], "size must be two numbers"),
-        (["scenes", "cache", "--images", ".", "--annotations", "a", "--size", "0", "9"], "size must be at least 1"),
+        (["scenes", "cache", "--images", ".", "--annotations", "a", "--size", "0", "9"], "size must be in [1, 4096]"),
         (["scenes", "cache", "--images", ".", "--annotations", "a", "--labels", "name"], "labels must be one of"),
         (["scenes", "show", "--images", ".", "--annotations", "a", "--number", "0"], "number must be in [1, 200]"),
         # The annotations do not exist either: the file that is asked for is looked at before any work.

@@ -149,7 +149,8 @@ def test_options_reach_the_network_and_the_seed_decides(folder, tmp_path, capsys
         ),
         (["digits", "--schedule", "step"], "schedule must be one of constant, one-cycle, cosine, got step"),
         (["digits", "--gradient_steps", "1"], "gradient_steps must be at least 2, got 1"),
-        (["digits", "--hidden", "0"], "hidden must be at least 1, got 0"),
+        (["digits", "--start", "no.pt"], "start must be a file that exists, got 'no.pt'; check the path"),
+        (["digits", "--hidden", "0"], "hidden must be in [1, 10000], got 0"),
         (["digits", "--steps", "3"], "unrecognized arguments: --steps 3 (see --help)"),
         (
             ["digits", "--strength", "much"],
