@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import secrets
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,14 @@ def refused_at(path: Path) -> Iterator[None]:
         if reason is None or isinstance(error, WriteError):
             raise
         raise WriteError(f"{str(path)!r} could not be written ({reason}) and is as it was before") from error
+
+
+def new_folder(path: Path) -> None:
+    """Make an empty folder in place of what a killed process left; a link there is removed, not followed."""
+    if path.is_symlink():
+        path.unlink()
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
 
 
 def _refusal(error: BaseException | None) -> str | None:

@@ -20,10 +20,10 @@ import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from neuroattn import labels
+from neuroattn.output_file import new_folder
 from neuroattn.recording.constant import constant_variables
 from neuroattn.recording.neuroids import neuroids
 from neuroattn.recording.seal import CHECKED, seal
-from neuroattn.recording.store import new_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

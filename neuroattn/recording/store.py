@@ -10,7 +10,7 @@ import zarr
 
 from neuroattn.local_path import local_path
 from neuroattn.models.name import require_name
-from neuroattn.output_file import refused_at
+from neuroattn.output_file import new_folder, refused_at
 from neuroattn.recording.damage import require_whole
 from neuroattn.recording.seal import CHECKED, seal
 
@@ -58,14 +58,6 @@ def write_model(tree: xr.DataTree, store: Path, model: str) -> None:
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
-
-
-def new_folder(path: Path) -> None:
-    """Make an empty folder in place of what a killed process left; a link there is removed, not followed."""
-    if path.is_symlink():
-        path.unlink()
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(parents=True)
 
 
 def write_attributes(store: Path, attributes: Mapping[str, Any]) -> None:
