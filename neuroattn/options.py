@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 import reprlib
 from typing import TYPE_CHECKING, Any
 
@@ -98,7 +97,7 @@ def _holds(value: Any, field: dataclasses.Field[Any]) -> bool:
     if low is None and high is None:
         return True
     # A NaN is in no range, and must not slip through a comparison that it makes false.
-    return not math.isnan(value) and (low is None or value >= low) and (high is None or value <= high)
+    return value == value and (low is None or value >= low) and (high is None or value <= high)  # noqa: PLR0124
 
 
 def printable(text: str) -> str:

@@ -184,7 +184,8 @@ def test_a_recipe_without_a_file(capsys, argv):
     assert refused(capsys, *argv) == "error: argument --config: expected one argument (see --help)\n"
 
 
-NO_MEMORY = "error: memory does not hold what was asked for{}; lower the options that say how many or how large\n"
+NO_MEMORY = "error: memory does not hold what was asked for{}; lower the options that say how many or how large"
+KEPT = f"{NO_MEMORY}; half is kept\n"
 
 
 @pytest.mark.parametrize(
@@ -198,15 +199,15 @@ NO_MEMORY = "error: memory does not hold what was asked for{}; lower the options
         ),
         (FloatingPointError("the loss is not finite"), 2, "error: the loss is not finite\n"),
         (ConnectionError("no mirror"), 2, "error: no mirror\n"),
-        (MemoryError("Unable to allocate 745. GiB"), 2, NO_MEMORY.format(" (Unable to allocate 745. GiB)")),
-        (MemoryError(), 2, NO_MEMORY.format("")),
+        (MemoryError("Unable to allocate 745. GiB"), 2, KEPT.format(" (Unable to allocate 745. GiB)")),
+        (MemoryError(), 2, KEPT.format("")),
         (
             RuntimeError("[enforce fail]: can't allocate memory"),
             2,
-            NO_MEMORY.format(" ([enforce fail]: can't allocate memory)"),
+            KEPT.format(" ([enforce fail]: can't allocate memory)"),
         ),
-        (RuntimeError("CUDA out of memory. Tried"), 2, NO_MEMORY.format(" (CUDA out of memory. Tried)")),
-        (ValueError("Maximum allowed dimension"), 2, NO_MEMORY.format(" (Maximum allowed dimension)")),
+        (RuntimeError("CUDA out of memory. Tried"), 2, KEPT.format(" (CUDA out of memory. Tried)")),
+        (ValueError("Maximum allowed dimension"), 2, f"{NO_MEMORY.format(' (Maximum allowed dimension)')}\n"),
         (ValueError("a\x1b[2Jb\u202e"), 2, "error: a\\x1b[2Jb\\u202e\n"),
         (ValueError("x" * 10**7), 2, f"error: {'x' * 1333}…{'x' * 666}\n"),
         (KeyboardInterrupt(), 130, "interrupted: half is kept\n"),

@@ -29,7 +29,6 @@ from neuroattn.experiments.scene_stimuli import (
     scene_stimuli,
 )
 from neuroattn.options import MOST_AT_ONCE, MOST_RESAMPLES, check_options, option
-from neuroattn.stimuli.beside import MEASUREMENT, SELECTION, in_one, shared_out
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from neuroattn.stimuli.stimulus_set import StimulusSet
 
 BAR, DISTRACTOR = 0, 1  # the objects of every stimulus
+SELECTION, MEASUREMENT = 0, 1  # the halves of the bars
 REDUCTIONS = ("maximum", "mean")
 CONDITIONS = ("orientation", "half")  # and the attended object
 WITH_BAR, WITHOUT_BAR = "selection/with_bar", "selection/without_bar"  # groups of a recording before any feedback
@@ -149,6 +149,7 @@ def stimuli(config: Config) -> StimulusSet:
     import torch
 
     from neuroattn.stimuli.bars import bar_and_digit, tuning_grid
+    from neuroattn.stimuli.beside import in_one, shared_out
     from neuroattn.stimuli.digits import SHIFT
     from neuroattn.stimuli.mnist import SIDE, embedded
 
@@ -168,6 +169,7 @@ def stimuli(config: Config) -> StimulusSet:
 
 def _beside_objects(config: Config) -> StimulusSet:
     """Return the bars beside the larger objects of scenes that are drawn at random."""
+    from neuroattn.stimuli.beside import in_one, shared_out
     from neuroattn.stimuli.scene_bars import bar_and_object, on_the_right, scene_tuning_grid
 
     height, width = config.size
