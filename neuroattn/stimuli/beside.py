@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-SELECTION, MEASUREMENT = 0, 1  # the halves of the bars
+SELECTION = 0  # the half of the bars that selects units; the other one measures them
 CONTROL_BARS = 9  # of each half at each orientation
 
 
