@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import xarray as xr
+import numpy as np
 
 from neuroattn import labels
 from neuroattn.recording.reduce import COUNT, MAXIMUM, MEAN, PRESENTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import xarray as xr
 
 N_CONFIRMED = "n_confirmed"
 
@@ -30,20 +32,23 @@ def over_confirmed(dataset: xr.Dataset, by: Sequence[str]) -> xr.Dataset:
     xarray.Dataset
         As reduced by `by` alone, and ``n_confirmed`` (condition).
     """
-    conditions = dataset[list(by)].to_dataframe()[list(by)]
-    confirmed, joined = dataset[labels.CONFIRMED].values, []
-    for _, rows in sorted(conditions.groupby(list(by)).indices.items()):
-        part, counts = dataset.isel({labels.CONDITION: rows}), dataset[COUNT].values[rows]
-        one = part.isel({labels.CONDITION: [0]}).drop_vars(labels.CONFIRMED)
-        kept = part.isel({labels.CONDITION: counts > 0}) if counts.any() else part  # all NaN if nothing was kept
-        arrays = {
-            MEAN: kept[MEAN].weighted(kept[COUNT]).mean(labels.CONDITION),
-            MAXIMUM: kept[MAXIMUM].max(labels.CONDITION),
-            COUNT: counts.sum(),
-            PRESENTED: part[PRESENTED].sum(),
-            N_CONFIRMED: counts[confirmed[rows]].sum(),
-        }
-        joined.append(
-            one.assign({name: xr.DataArray(value).expand_dims(labels.CONDITION) for name, value in arrays.items()})
-        )
-    return xr.concat(joined, labels.CONDITION).transpose(*dataset.dims)
+    conditions = dataset[list(by)].to_dataframe()[list(by)].groupby(list(by)).indices
+    rows_of_each = [rows for _, rows in sorted(conditions.items())]
+    counts, presented = dataset[COUNT].values, dataset[PRESENTED].values
+    confirmed = np.where(dataset[labels.CONFIRMED].values, counts, 0)
+    values = {name: dataset[name].transpose(labels.CONDITION, ...).values for name in (MEAN, MAXIMUM)}
+    joined: dict[str, list[Any]] = {name: [] for name in (MEAN, MAXIMUM, COUNT, PRESENTED, N_CONFIRMED)}
+    for rows in rows_of_each:
+        kept = rows[counts[rows] > 0] if counts[rows].any() else rows[:1]  # all are NaN where nothing was kept
+        weights = counts[kept] if counts[kept].any() else None
+        joined[MEAN].append(np.average(values[MEAN][kept], axis=0, weights=weights))
+        joined[MAXIMUM].append(values[MAXIMUM][kept].max(0))
+        for name, numbers in ((COUNT, counts), (PRESENTED, presented), (N_CONFIRMED, confirmed)):
+            joined[name].append(numbers[rows].sum())
+    first = dataset.isel({labels.CONDITION: [rows[0] for rows in rows_of_each]}).drop_vars(labels.CONFIRMED)
+    dims = (labels.CONDITION, *(dim for dim in dataset[MEAN].dims if dim != labels.CONDITION))
+    arrays = {name: np.stack(of_each).astype(np.float32) for name, of_each in joined.items() if name in values}
+    return first.assign(
+        {name: (dims, array) for name, array in arrays.items()}
+        | {name: (labels.CONDITION, np.array(joined[name])) for name in (COUNT, PRESENTED, N_CONFIRMED)}
+    )
