@@ -235,7 +235,7 @@ def test_more_bars_than_memory_holds(
 ) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda: 20_000_000)
     assert failure(capsys, "--out", str(tmp_path / "run"), "--n_x", "7", "--n_y", "11") == (
-        "error: n_orientations × n_widths × n_x × n_y must fit in memory, got 9,240 pictures of 0.1 GB with their "
+        "error: n_orientations × n_widths × n_x × n_y must fit in memory, got 9,240 pictures of 0.3 GB with their "
         "objects, and 0.0 GB are free for them; show fewer"
     )
     assert not (tmp_path / "run").exists()

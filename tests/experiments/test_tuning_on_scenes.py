@@ -83,7 +83,11 @@ def test_the_distractors_are_the_larger_objects(tmp_path):
             ["--n_x", "1000", "--n_y", "1000"],
             "n_orientations × n_widths × n_x × n_y must fit in memory, got 12,000,000 ",
         ),
-        (["--stimuli", "digits"], "images must be (channel, y, x) = (3, 40, 60) for small, got (1, 28, 42)"),
+        (
+            ["--stimuli", "digits"],
+            "stimuli must be scenes for small, which takes pictures of (channel, y, x) = (3, 40, 60), got 'digits'; "
+            "add --stimuli scenes",
+        ),
     ],
 )
 def test_wrong_options(network, tmp_path, capsys, more, text):

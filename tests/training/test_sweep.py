@@ -163,7 +163,7 @@ def test_a_cluster_whose_workers_were_started_elsewhere(folder, tmp_path, monkey
         command = started("r.yaml", *options, "--out", "out", "--dask", address, cwd=tmp_path)
         out, err = command.communicate(timeout=240)
     assert (command.returncode, err) == (0, "")
-    assert out == "1/1  seed-0: done\ntable in out/table.csv, networks in out\n"
+    assert out.splitlines() == [noted("digits"), "1/1  seed-0: done", "table in out/table.csv, networks in out"]
     assert (tmp_path / "out" / "seed-0" / "seed-0.safetensors").is_file()
 
 
@@ -244,7 +244,7 @@ def test_a_training_that_fails_does_not_keep_the_others_from_being_run(folder, t
     expected = f"1 of 3 trainings failed, the first of them seed-0 ({reason}); the same command goes on with them"
     assert (command.returncode, err) == (2, f"error: {expected}\n")
     told = ["1 of 3 trainings are done", f"2/3  seed-0: {reason}", "3/3  seed-2: done"]
-    assert out.splitlines() == told
+    assert out.splitlines() == [noted(folder), *told]
     table = pd.read_csv(tmp_path / "out" / "table.csv").set_index("network")
     assert table["outcome"].to_dict() == {"seed-0": reason, "seed-1": "done", "seed-2": "done"}
 
@@ -292,7 +292,7 @@ def test_a_training_that_the_scheduler_runs_again(folder, tmp_path):
     told = []
     with dask_client(1, None) as client:
         run_sweep(read_sweep(recipe), tmp_path / "out", Cluster(client, run_twice), str(folder), told.append)
-    assert told == ["1/1  seed-0: done"]
+    assert told == [noted(folder), "1/1  seed-0: done"]
 
 
 def test_a_training_that_kills_its_workers(folder, tmp_path):
@@ -306,7 +306,8 @@ def test_a_training_that_kills_its_workers(folder, tmp_path):
     ):
         run_sweep(read_sweep(recipe), tmp_path / "out", Cluster(client, kill_worker), str(folder), told.append)
     reason = "2 workers in turn died with it; did they run out of memory?"
-    assert sorted(line.partition("  ")[2] for line in told) == ["seed-0: done", f"seed-1: {reason}"]
+    assert told[0] == noted(folder)
+    assert sorted(line.partition("  ")[2] for line in told[1:]) == ["seed-0: done", f"seed-1: {reason}"]
     table = pd.read_csv(tmp_path / "out" / "table.csv").set_index("network")
     assert table["outcome"].to_dict() == {"seed-0": "done", "seed-1": reason}
 
