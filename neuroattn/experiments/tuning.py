@@ -381,7 +381,7 @@ def _stages(tree: xr.DataTree) -> list[str]:
 
 def _with_shares(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Add to the units of the networks themselves what gates of other stimuli leave of their difference."""
-    from neuroattn.statistics.tuning_units import share_of
+    from neuroattn.statistics.control_share import share_of
 
     units = tables[""]
     if not {"intact", "shuffled_gates"} <= set(tables):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from neuroattn.statistics.control_share import AS_MUCH, compared
 from neuroattn.statistics.tuning_units import NARROW_INCLUDED, TOO_NARROW
 
 if TYPE_CHECKING:
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
 # McAdams & Maunsell (1999), J. Neurosci. 19:431: median gain of 262 V4 and 135 V1 cells; bandwidth did not change.
 BIOLOGY = {"V4": 1.26, "V1": 1.08}
 SHAPE = {"shift": "shift", "bandwidth_change": "bandwidth change"}
-AS_MUCH = (0.8, 1.25)  # shares of the intact difference that count as equal to it
 CHECKS = {"zero_strength": "s = 0", "one_step": "T = 1"}  # attention cannot act: they check the code
 
 
@@ -40,23 +40,6 @@ def _decided(statistics: pd.DataFrame, layer: str, reduction: str, suffix: str) 
     if any(row["cluster_mean_low"] > bound for row, bound in zip(crossvalidated, bounds, strict=True)):
         return "contradicted"
     return "undecided"
-
-
-def compared(row: pd.Series[Any]) -> str:
-    """Return how a share of the intact difference compares with 1: as much, less, more or undecided.
-
-    Parameters
-    ----------
-    row
-        With the interval of the share, ``interval_low`` and ``interval_high``; it must lie within the bounds `AS_MUCH`
-        for as much, and wholly beyond them for less or more.
-    """
-    low, high = AS_MUCH
-    if row["interval_low"] >= low and row["interval_high"] <= high:
-        return "as much"
-    if row["interval_high"] < low:
-        return "less"
-    return "more" if row["interval_low"] > high else "undecided"
 
 
 def findings(statistics: pd.DataFrame) -> list[str]:

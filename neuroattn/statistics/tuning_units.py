@@ -26,7 +26,6 @@ TOO_NARROW = "too narrow to resolve"
 # Why a tuned unit has no shape to compare, the first reason that holds; "" of those that have one.
 CLASSES = ("", "silent in both states", "silent when attended", "silent when unattended", "poor fit", TOO_NARROW)
 _AT = 1e-6  # a fitted κ this near a limit, relatively, is at it
-_ROUNDING = 1e-5  # differences below this fraction of a response are rounding of float32
 
 
 class Curves(NamedTuple):
@@ -155,22 +154,6 @@ def tuning_units(
             columns.append(_fitted(orientation, selection[name].of(tuned), curves.of(tuned), tuned, criteria))
         table = table.join(pd.concat(columns, axis=1).add_suffix(f"_{name}"))
     return table
-
-
-def share_of(intact: pd.Series[float], other: pd.Series[float], size: pd.Series[float]) -> NDArray[np.float64]:
-    """Return each unit's difference between the states in a control as a share of the intact one.
-
-    Parameters
-    ----------
-    intact, other
-        (unit,) A − N of the network itself and of the control, on the same stimuli.
-    size
-        (unit,) A + N of the network itself; a difference that is rounding beside it has no share (NaN).
-    """
-    difference = intact.to_numpy(np.float64)
-    known = np.abs(difference) > _ROUNDING * size.to_numpy(np.float64)
-    share: NDArray[np.float64] = np.full(len(difference), np.nan)
-    return np.divide(other.to_numpy(np.float64), difference, out=share, where=known)
 
 
 def _compared(curves: Curves, units: NDArray[np.bool_]) -> pd.DataFrame:

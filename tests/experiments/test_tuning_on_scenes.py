@@ -85,8 +85,7 @@ def test_the_distractors_are_the_larger_objects(tmp_path):
         ),
         (
             ["--stimuli", "digits"],
-            "stimuli must be scenes for small, which takes pictures of (channel, y, x) = (3, 40, 60), got 'digits'; "
-            "add --stimuli scenes",
+            "stimuli must be scenes for small, which takes pictures of (channel, y, x) = (3, 40, 60), got 'digits'",
         ),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuroattn.statistics.tuning_findings import compared, findings, verdict
+from neuroattn.statistics.tuning_findings import findings, verdict
 from neuroattn.statistics.tuning_units import SHAPE_MEASURES
 
 MEASURES = (
@@ -67,22 +67,6 @@ def test_units_too_narrow_to_resolve_must_not_decide_by_being_left_out() -> None
     alike, other = (3.0, 3.0, 0.2, 0.2), (9.0, 9.0, 5.1, 0.2)
     table = statistics(sizes(*alike) | sizes(*other, "_narrow_included"))
     assert verdict(of_all(table), "stage1/response", "maximum") == "undecided"
-
-
-@pytest.mark.parametrize(
-    ("interval", "expected"),
-    [
-        ((0.8, 1.25), "as much"),
-        ((0.79, 1.1), "undecided"),
-        ((0.3, 0.79), "less"),
-        ((1.2, 1.4), "undecided"),
-        ((1.26, 9.0), "more"),
-        ((0.5, 1.5), "undecided"),
-        ((np.nan, np.nan), "undecided"),
-    ],
-)
-def test_gates_of_others_do_as_much_only_where_the_interval_says_so(interval, expected) -> None:
-    assert compared(pd.Series(dict(zip(("interval_low", "interval_high"), interval, strict=True)))) == expected
 
 
 def test_findings_say_estimates_intervals_and_numbers() -> None:

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from neuroattn.statistics.tuning import half_width, von_mises
 from neuroattn.statistics.tuning_examples import example_curves
 from neuroattn.statistics.tuning_summary import COLUMNS, adjusted, summarise
-from neuroattn.statistics.tuning_units import CLASSES, Criteria, Curves, Ungated, share_of, tuning_units
+from neuroattn.statistics.tuning_units import CLASSES, Criteria, Curves, Ungated, tuning_units
 
 ORIENTATION = np.arange(0, 180, 9.0)
 
@@ -105,11 +105,6 @@ def test_units_too_narrow_to_resolve_have_their_limit_values_apart() -> None:
     change = table["bandwidth_change_narrow_included_maximum"]
     assert_allclose(change.iloc[1], table["half_width_attended_maximum"].iloc[1] - half_width(2.0), atol=0.1)
     assert change.iloc[1] < -15
-
-
-def test_the_share_of_a_difference_that_is_rounding_is_not_known() -> None:
-    intact, other = pd.Series([2.0, -1.0, 1e-7, 0.0, 0.5]), pd.Series([1.0, -2.0, 5.0, 0.0, -0.5])
-    assert_allclose(share_of(intact, other, pd.Series([3.0, 3.0, 3.0, 0.0, 0.5])), [0.5, 2, np.nan, np.nan, -1])
 
 
 def test_widths_at_the_broad_limit_in_both_states_are_not_compared_but_gain_is() -> None:

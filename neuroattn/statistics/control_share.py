@@ -1,0 +1,51 @@
+"""What a control leaves of each unit's difference between the states, as a share of the intact one.
+
+Indices of the network itself and of a control cannot be compared where one is at its ceiling, and two intervals that
+overlap say nothing of equality. The share of each unit can: it is 1 where the control does as much.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+AS_MUCH = (0.8, 1.25)  # shares of the intact difference that count as equal to it
+_ROUNDING = 1e-5  # differences below this fraction of a response are rounding of float32
+
+
+def share_of(intact: pd.Series[float], other: pd.Series[float], size: pd.Series[float]) -> NDArray[np.float64]:
+    """Return each unit's difference between the states in a control as a share of the intact one.
+
+    Parameters
+    ----------
+    intact, other
+        (unit,) A − N of the network itself and of the control, on the same stimuli.
+    size
+        (unit,) A + N of the network itself; a difference that is rounding beside it has no share (NaN).
+    """
+    difference = intact.to_numpy(np.float64)
+    known = np.abs(difference) > _ROUNDING * size.to_numpy(np.float64)
+    share: NDArray[np.float64] = np.full(len(difference), np.nan)
+    return np.divide(other.to_numpy(np.float64), difference, out=share, where=known)
+
+
+def compared(row: pd.Series[Any]) -> str:
+    """Return how a share of the intact difference compares with 1: as much, less, more or undecided.
+
+    Parameters
+    ----------
+    row
+        With the interval of the share, ``interval_low`` and ``interval_high``; it must lie within the bounds `AS_MUCH`
+        for as much, and wholly beyond them for less or more.
+    """
+    low, high = AS_MUCH
+    if row["interval_low"] >= low and row["interval_high"] <= high:
+        return "as much"
+    if row["interval_high"] < low:
+        return "less"
+    return "more" if row["interval_low"] > high else "undecided"
