@@ -28,7 +28,7 @@ from neuroattn.experiments.scene_stimuli import (
 from neuroattn.options import MOST_AT_ONCE, MOST_RESAMPLES, check_options, option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
 
     import pandas as pd
     import xarray as xr
@@ -257,7 +257,7 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
     import pandas as pd
 
     from neuroattn.statistics.scaling_findings import findings
-    from neuroattn.statistics.scaling_summary import adjusted, summarise, summarise_similarity
+    from neuroattn.statistics.scaling_summary import adjusted, summarise, summarise_index, summarise_similarity
     from neuroattn.statistics.scaling_units import scaling_units
 
     units, counts, strengths = [], [], []
@@ -275,7 +275,8 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
             taking_part = (table["excluded_by"] == "").to_numpy()
             if config.stimuli != SCENES:
                 shown.setdefault(f"{stage}/response", []).append((responses.last(), stimulus_id, taking_part))
-    whole = pd.concat(units, ignore_index=True)
+    others = _others(config, recording)
+    whole = _with_shares(pd.concat(units, ignore_index=True), others)
     parts = [summarise(whole, config.seed, config.n_resamples)]
     if config.stimuli != SCENES:  # of which too few share their classes
         similarity = {layer: _similarities(config, networks) for layer, networks in shown.items()}
@@ -287,9 +288,15 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
         "n_stimuli_selection": selected,
         "n_stimuli_dropped": n_shown - np.sum(counts, axis=1).min(),
     }
-    statistics = adjusted(
-        pd.concat([*(part.assign(**numbers) for part in parts), *_others(config, recording)], ignore_index=True)
-    )
+    parts = [part.assign(**numbers) for part in parts]
+    for at, table in others.items():
+        about = (
+            {"strength": float(at.rpartition("/")[2])}
+            if at.startswith("strength/")
+            else {"control": at.rpartition("/")[2]}
+        )
+        parts.append(summarise_index(table, about, config.seed, config.n_resamples))
+    statistics = adjusted(pd.concat(parts, ignore_index=True))
     n_stages = max(len(json.loads(tree.attrs["model_config"])["channels"]) for tree in recording.children.values())
     lines = (*_notes(config, whole, n_stages), *_confound(config), *findings(statistics, strengths))
     return Tables(units=whole, statistics=statistics, findings=lines)
@@ -301,27 +308,41 @@ def _stages(tree: xr.DataTree) -> list[str]:
     return sorted(stages, key=lambda stage: int(stage.removeprefix("stage")))
 
 
-def _others(config: Config, recording: xr.DataTree) -> Iterator[pd.DataFrame]:
-    """Yield the statistics of every gate strength and every control, over all networks."""
+def _others(config: Config, recording: xr.DataTree) -> dict[str, pd.DataFrame]:
+    """Return the units of every gate strength and every control, of all networks, by their group."""
     import pandas as pd
 
-    from neuroattn.statistics.scaling_summary import summarise_index
     from neuroattn.statistics.scaling_units import scaling_index
 
-    asked: list[tuple[str, dict[str, Any]]] = [(f"strength/{s:g}", {"strength": s}) for s in config.strengths]
-    asked += [(f"controls/{name}", {"control": name}) for name in config.chosen_controls]
-    for at, about in asked:
-        tables, n_few = [], 0
+    found = {}
+    asked = [f"strength/{s:g}" for s in config.strengths] + [f"controls/{name}" for name in config.chosen_controls]
+    for at in asked:
+        tables = []
         for tree in recording.children.values():
             for stage in _stages(tree):
                 # All stimuli, by the intended object, because attention may fail there.
                 dataset = tree[f"{at}/{stage}/response"].to_dataset().load()
                 responses, _, of_units = _responses(config, dataset)
-                n_few = len(responses.half)
+                numbers = dict(zip(("n_stimuli_selection", "n_stimuli"), np.bincount(responses.half), strict=True))
+                confirmed = _share_confirmed(config, dataset)
                 index = scaling_index(of_units, responses, config.driven)
-                tables.append(index.assign(confirmed=_share_confirmed(config, dataset)))
-        part = summarise_index(pd.concat(tables, ignore_index=True), about, config.seed, config.n_resamples)
-        yield part.assign(n_stimuli=n_few // 2, n_stimuli_selection=n_few - n_few // 2)
+                tables.append(index.assign(confirmed=confirmed, **numbers))
+        found[at] = pd.concat(tables, ignore_index=True)
+    return found
+
+
+def _with_shares(units: pd.DataFrame, others: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Add what gates of other stimuli leave of each unit's difference between the states."""
+    from neuroattn.statistics.control_share import share_of
+    from neuroattn.statistics.scaling_summary import SHARE
+
+    names = ("controls/intact", "controls/shuffled_gates")
+    if not set(names) <= set(others):
+        return units
+    intact, shuffled = (
+        others[name].set_index(labels.NEUROID_ID).loc[units[labels.NEUROID_ID]].reset_index() for name in names
+    )
+    return units.assign(**{SHARE: share_of(intact["difference"], shuffled["difference"], intact["total"])})
 
 
 def _share_confirmed(config: Config, dataset: xr.Dataset) -> float:

@@ -6,6 +6,7 @@ training, so that neither is a replicate of the experiment: a population p value
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -30,6 +31,8 @@ Summary: TypeAlias = dict[str, Any]
 
 NAN = float("nan")
 # Rows of one network stand beside those of all: nothing is tested in them, and no family of tests holds them.
+# What is said of an estimate that is a median over networks, with its confidence.
+INTERVAL_OF_MEDIANS = re.compile(r"smallest and the largest, an interval of ([\d.]+) %")
 _P_VALUES = ("p", "p_within_network", "p_equivalence", "p_equivalence_within_network")
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from neuroattn.statistics.scaling_summary import NOTHING, RECORDED, RESPONDING
+from neuroattn.statistics.control_share import AS_MUCH, compared
+from neuroattn.statistics.population import INTERVAL_OF_MEDIANS
+from neuroattn.statistics.scaling_summary import NOTHING, RECORDED, RESPONDING, SHARE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +19,7 @@ BIOLOGY = {"V4": 0.115, "V1": 0.038}
 NO_GAIN, NO_OFFSET = (1 / 1.04, 1.04), (-0.04, 0.04)
 # Of the index: half the least of the biology.
 NO_EFFECT = (-0.019, 0.019)
+FEWEST_FOR_CLUSTERS = 6  # networks whose sign patterns allow p < .05
 # Checks of the code: no gate acts in them.
 CHECKS = {"zero_strength": "s = 0", "one_step": "T = 1"}
 
@@ -50,19 +53,22 @@ def form(statistics: pd.DataFrame, layer: str) -> str:
     proportion to the response: there is a gain where the interval of the slope excludes 1, none where it lies within
     `NO_GAIN`, and likewise an offset. Where one of them cannot be told, or the two lines disagree, it is undecided.
     """
-    forms = set()
-    for kind in ("", "_proportional"):
-        slope, offset = (_row(statistics, f"{what}{kind}", layer) for what in ("slope", "offset_share"))
-        forms.add((_there(slope, 1.0, NO_GAIN), _there(offset, 0.0, NO_OFFSET)))
-    if len(forms) > 1:
-        return "undecided: it depends on which state's responses scatter more"
+    found = []
+    for what, null, nothing in (("slope", 1.0, NO_GAIN), ("offset_share", 0.0, NO_OFFSET)):
+        equal, proportional = (
+            _there(_row(statistics, f"{what}{kind}", layer), null, nothing) for kind in ("", "_proportional")
+        )
+        if {equal, proportional} == {True, False}:
+            return "undecided: it depends on which state's responses scatter more"
+        found.append(equal if equal == proportional else None)
+    gain, offset = found
     names: dict[tuple[bool | None, bool | None], str] = {
         (True, False): "multiplicative",
         (False, True): "additive",
         (True, True): "multiplicative and additive",
         (False, False): "neither multiplicative nor additive",
     }
-    return names.get(forms.pop(), "undecided")
+    return names.get((gain, offset), "undecided")
 
 
 def _there(row: pd.Series[Any], null: float, nothing: tuple[float, float]) -> bool | None:
@@ -98,8 +104,8 @@ def findings(statistics: pd.DataFrame, strengths: Sequence[float]) -> list[str]:
             f"Activity scaling, {first['scope']}, {shown:,} stimuli in both states measure and {selecting:,} others "
             f"select ({dropped:,} dropped: attention not confirmed in both).{caveat if one else ''}"
         ),
-        "Medians over units that their own object drives, of stimuli in which they see it alone "
-        + ("[95 % bootstrap interval]." if one else "; means of the networks' medians [95 % t interval]."),
+        "Medians over units that their own object drives, of stimuli in which they see it alone"
+        + (" [95 % bootstrap interval]." if one else "; means of the networks' medians [95 % t interval]."),
     ]
     for layer in measured["layer"]:
         lines += _layer(main, statistics, layer)
@@ -154,8 +160,14 @@ def _layer(main: pd.DataFrame, statistics: pd.DataFrame, layer: str) -> list[str
         names = [(row, CHECKS.get(str(row.control))) for row in controls.itertuples()]
         texts = [f"{row.control} {row.estimate:.3f} {_confirmed(row)}" for row, check in names if check is None]
         checks = [f"{check} {row.estimate:.3f}" for row, check in names if check]
-        lines += [f"    controls: {', '.join(texts)}"] if texts else []
+        lines += [f"    controls (share of presentations confirmed): {', '.join(texts)}"] if texts else []
         lines += [f"    checks of the code, which must give 0: {', '.join(checks)}"] if checks else []
+    lines += [
+        f"    under gates of other stimuli {_interval(row)} of each unit's difference is left "
+        f"(n = {int(row['n_units']):,}; as much: {AS_MUCH[0]:g} to {AS_MUCH[1]:g}): "
+        f"{compared(row)}"
+        for _, row in main[(main["layer"] == layer) & (main["what"] == SHARE)].iterrows()
+    ]
     over = f"{int(index['n_models'])} networks" if index["n_models"] > 1 else f"{int(index['n_channels'])} channels"
     lines.append(
         f"    'Attention to its object increases a unit's activity': {verdict(main, layer)} (mean index over {over} "
@@ -192,6 +204,9 @@ def _order(main: pd.DataFrame) -> str:
         found = found[found["estimate"].abs() > NOTHING].sort_values("time_step")
         spans = [f"{int(row.time_step)} to {int(row.last_step)}" for row in found.itertuples()]
         texts.append(f"{layer} {' and '.join(spans) or 'none shown'}")
+    few = int(main.loc[main["what"] == "modulation_index", "n_models"].max())
+    if 1 < few < FEWEST_FOR_CLUSTERS:
+        texts.append(f"{few} networks cannot give p below {2 / 2**few:g}")
     return (
         f"Time steps whose index differs from 0 (cluster permutation): {'; '.join(texts)}. Gates act from step 1 on, "
         "so that a difference from there follows from the architecture and says nothing of latency."
@@ -212,8 +227,12 @@ def _control_warnings(statistics: pd.DataFrame) -> list[str]:
 
 
 def _interval(row: pd.Series[Any]) -> str:
-    text = f"{row['estimate']:.3f} [{row['interval_low']:.3f}, {row['interval_high']:.3f}]"
-    return text.replace("inf", "∞")
+    names = ("estimate", "interval_low", "interval_high")
+    estimate, low, high = (f"{row[name]:.3f}".replace("inf", "∞") for name in names)
+    if low == high == estimate:
+        return f"{estimate} (all alike)"
+    between = INTERVAL_OF_MEDIANS.search(str(row["warnings"]))
+    return f"{estimate} [{low}, {high}{f'; smallest to largest network, {between[1]} %' if between else ''}]"
 
 
 def _row(statistics: pd.DataFrame, what: str, layer: str) -> pd.Series[Any]:

@@ -15,7 +15,7 @@ from neuroattn.statistics.resampling import named_generator
 from neuroattn.statistics.sign_flip import sign_flip_test
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -54,6 +54,7 @@ MEASURES = {
     "offset_share_proportional": _Measure("1"),
 }
 INDEX = "modulation_index"
+SHARE = "share_of_shuffled_gates"
 RECORDED, RESPONDING = "n_recorded", "n_responding in both states"
 # An effect this small may be the rounding of equal responses.
 NOTHING = 1e-3
@@ -95,6 +96,8 @@ def summarise(units: pd.DataFrame, seed: int, n_resamples: int) -> pd.DataFrame:
                 {**about, "unit": measure.unit, "test": row.pop("difference_test"), **row}
                 for row in by_network(of_layer, what, log=measure.log, limits=measure.limits)
             ]
+        if SHARE in of_layer:
+            rows += [{"what": SHARE, "layer": layer, **row} for row in _share(of_layer, seed, n_resamples)]
         steps = [name for name in map(str, of_layer.columns) if name.startswith(f"{INDEX}_step_")]
         for step, column in enumerate(steps):
             row = _estimate(of_layer, column, MEASURES[INDEX], seed, n_resamples)
@@ -108,6 +111,16 @@ def summarise(units: pd.DataFrame, seed: int, n_resamples: int) -> pd.DataFrame:
     of_unit = taking_part.groupby(LAYER)["n_stimuli"].median()
     table = pd.DataFrame(rows).reindex(columns=COLUMNS)
     return table.assign(n_stimuli_of_unit=table["layer"].map(of_unit), model=table["model"].fillna(""))
+
+
+def _share(units: pd.DataFrame, seed: int, n_resamples: int) -> Iterator[dict[str, Any]]:
+    """Yield what gates of other stimuli leave of a unit's difference, of all networks and of each, without a test."""
+    generator = named_generator(seed, units[LAYER].iloc[0], SHARE)
+    whole = estimate(units, SHARE, null=1.0, bounds=None, generator=generator, n_resamples=n_resamples)
+    untested = {"test": "none", "effect_size": np.nan, "p": np.nan, "p_within_network": np.nan, "unit": "1"}
+    for row in (whole, *by_network(units, SHARE)):
+        del row["difference_test"]
+        yield row | untested
 
 
 def _counts(units: pd.DataFrame) -> list[dict[str, Any]]:
@@ -131,13 +144,14 @@ def summarise_index(units: pd.DataFrame, about: dict[str, Any], seed: int, n_res
     """Return the modulation index of each layer in a control, or at another strength; `about` names which.
 
     The column ``confirmed`` of the units, the share of presentations in which the intended object is attended, is
-    averaged over networks.
+    averaged over networks; of ``n_stimuli`` and ``n_stimuli_selection`` the network with the fewest counts.
     """
     name = "/".join(f"{key}={value}" for key, value in about.items())
     rows = []
     for layer, of_layer in units[units["excluded_by"] == ""].groupby(LAYER, sort=False):
         confirmed = float(of_layer.groupby(MODEL)["confirmed"].first().mean())
-        row = {"what": INDEX, "layer": layer, "model": "", "confirmed": confirmed, **about}
+        numbers: dict[str, Any] = {name: int(of_layer[name].min()) for name in ("n_stimuli", "n_stimuli_selection")}
+        row = {"what": INDEX, "layer": layer, "model": "", "confirmed": confirmed, **numbers, **about}
         measure = MEASURES[INDEX]
         rows.append({**row, **_estimate(of_layer, INDEX, measure, seed, n_resamples, name)})
         for of_network in by_network(of_layer, INDEX, limits=measure.limits):

@@ -155,11 +155,18 @@ def _silent(measures: pd.DataFrame) -> NDArray[np.object_]:
 
 
 def scaling_index(units: pd.DataFrame, responses: Responses, threshold: float) -> pd.DataFrame:
-    """Return of `scaling_units` the selection and the index alone, for a control or another gate strength."""
+    """Return of `scaling_units` the selection and the index alone, for a control or another gate strength.
+
+    With ``difference`` and ``total`` of the mean responses in both states, from which the index is made.
+    """
     excluded = _excluded(units, responses, threshold)
-    index = modulation_index(responses.means(1))[-1]
+    means = responses.means(1)
+    attended, unattended = (state[-1] for state in means)
     return units.reset_index(drop=True).assign(
-        excluded_by=excluded, modulation_index=np.where(excluded == "", index, np.nan)
+        excluded_by=excluded,
+        modulation_index=np.where(excluded == "", modulation_index(means)[-1], np.nan),
+        difference=attended - unattended,
+        total=attended + unattended,
     )
 
 

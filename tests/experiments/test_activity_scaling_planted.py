@@ -105,7 +105,12 @@ def test_gates_of_stimuli_with_the_same_side_attended_leave_an_effect_of_the_sid
     controls = tables.statistics[tables.statistics["control"].notna()].set_index("control")
     assert_allclose(controls.loc["shuffled_gates", "estimate"], controls.loc["intact", "estimate"], rtol=1e-6)
     assert (controls["confirmed"] == 1).all()
-    assert told(tables, "    controls: intact 0.200 (1.00), shuffled_gates 0.200 (1.00)")
+    assert told(
+        tables, "    controls (share of presentations confirmed): intact 0.200 (1.00), shuffled_gates 0.200 (1.00)"
+    )
+    assert_allclose(tables.units["share_of_shuffled_gates"].dropna(), 1, rtol=1e-5)
+    assert told(tables, "of each unit's difference is left (n = ")
+    assert told(tables, "as much: 0.8 to 1.25): as much")
 
 
 def test_several_networks_are_the_sample():

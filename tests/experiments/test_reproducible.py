@@ -57,5 +57,5 @@ def test_the_same_command_gives_the_same_tables_on_one_core_and_on_two(tmp_path)
             [*command, "--out", folder], check=True, capture_output=True,
             preexec_fn=lambda cores=cores: os.sched_setaffinity(0, cores),
         )  # fmt: skip
-        found.add((folder / "statistics.csv").read_bytes())
+        found.add(tuple((folder / name).read_bytes() for name in ("statistics.csv", "units.parquet")))
     assert len(found) == 1
