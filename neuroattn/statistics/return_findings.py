@@ -24,6 +24,10 @@ AVOIDANCE = {
     "carried": "of the first object where it now stands, by its mask carried along",
     "carried to place": "of what now stands at its place, by that mask",
 }
+UNALIGNED = (
+    "whether it needs the object's own pixels cannot be told of photographs, in which the object of another stimulus "
+    "has the same rank from the left and lies elsewhere"
+)
 # Within it of 0, avoidance counts as none; beyond it, as there.
 BOUND = 0.1
 PLACE, OBJECT, BOTH, NEITHER, UNDECIDED = (
@@ -106,7 +110,7 @@ def findings(
         *_of_gates(main, n_objects, shown),
         *_of_choices(main, n_objects),
         *_of_controls(together),
-        *_verdict(main, n_objects, bound),
+        *_verdict(main, n_objects, bound, aligned=shown[1] == "digits"),
     ]
 
 
@@ -162,16 +166,21 @@ def _of_controls(together: pd.DataFrame) -> Iterator[str]:
         yield f"  checks of the code, which follow from the architecture: return {', '.join(checks)}"
 
 
-def _verdict(main: pd.DataFrame, n_objects: int, bound: float) -> Iterator[str]:
+def _verdict(main: pd.DataFrame, n_objects: int, bound: float, *, aligned: bool) -> Iterator[str]:
+    """Yield the verdict with what it rests on; `aligned` if objects of one place lie at the same pixels."""
     whose = verdict(main, bound)
     text = f"Verdict: avoidance of the attended object is {whose}"
     if whose not in {"absent", UNDECIDED}:
         text += f"; what the mask inhibits is {inhibited(main, bound)}; "
-        text += {
-            "part": "part of the avoidance needs the object's own pixels",
-            "none": "the object's own pixels are not needed",
-            UNDECIDED: "whether it needs the object's own pixels is undecided",
-        }[own_pixels(main, bound)]
+        text += (
+            {
+                "part": "part of the avoidance needs the object's own pixels",
+                "none": "the object's own pixels are not needed",
+                UNDECIDED: "whether it needs the object's own pixels is undecided",
+            }[own_pixels(main, bound)]
+            if aligned
+            else UNALIGNED
+        )
     yield f"{text}."
     yield (
         "It rests on avoidance: how much less often a mask lets an object be chosen than no mask, on the same "
@@ -197,8 +206,8 @@ def _control_warnings(together: pd.DataFrame, bound: float) -> list[str]:
     """Return a line for every control, but the network itself, that avoids the object it attended."""
     rows = _rows(together[together["control"].notna()], "avoidance")
     return [
-        f"WARNING: the control {row['control']} avoids the first object: with its mask it returns on {_interval(row)} "
-        "fewer trials than without."
+        f"WARNING: the control {row['control']} avoids the first object: with its mask it returns on a fraction of "
+        f"trials that is lower by {_interval(row)} than without."
         for row in rows
         if row["control"] != "intact" and _acts(row, bound)
     ]
