@@ -28,13 +28,14 @@ Config = TypeVar("Config")
 
 # What a user can get wrong: a value, a file, a place to write, a download, options under which training diverges.
 USER_ERRORS = (ValueError, OSError, FloatingPointError)
+TOO_LONG = "numbers must be of a size that a computer has, got one of hundreds of digits; write a smaller one"
 READER_LEFT = 141  # as a shell tells of programs that the closed pipe ended
 LONGEST_LINE = 2000  # characters of an error; lists of names may be long
 # What torch says in a RuntimeError, NumPy in a ValueError, and the loader of libraries in an ImportError, of more than
 # there can be.
 _TOO_LARGE = re.compile(
     r"can(no|')t allocate memory|failed to map segment|out of memory|bad_alloc|can't start new thread|"
-    r"size calculation overflowed|array is too big|Maximum allowed dimension",
+    r"not enough memory|size calculation overflowed|array is too big|Maximum allowed dimension",
     re.IGNORECASE,
 )
 
@@ -45,6 +46,8 @@ class _Parser(jsonargparse.ArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print the error in one line and leave with status 2."""
         del ex
+        if "set_int_max_str_digits" in message:
+            stop(TOO_LONG)
         options = [option[2:] for action in self._actions for option in action.option_strings if option[:2] == "--"]
         stop(f"{message}{_meant(message, options)} (see --help)")
 
@@ -105,7 +108,7 @@ def read_options(config_class: type[Config], argv: Sequence[str] | None, *, prog
             sys.stdout.flush()  # the help
             raise
         except OverflowError:
-            stop("numbers must be of a size that a computer has, got one of hundreds of digits; write a smaller one")
+            stop(TOO_LONG)
     given = {name: values[name] for name in fields}
     try:
         return config_class(**{key: tuple(v) if isinstance(v, list) else v for key, v in given.items()})

@@ -63,8 +63,8 @@ def allowed(field: dataclasses.Field[Any]) -> str:
 
 
 def _plain(limit: float) -> str:
-    # Whole numbers up to a million as they are typed.
-    return str(int(limit)) if float(limit).is_integer() and abs(limit) <= 10**6 else f"{limit:g}"
+    # Whole numbers as they are typed.
+    return str(int(limit)) if float(limit).is_integer() and abs(limit) < 10**15 else f"{limit:g}"
 
 
 def check_options(config: Any) -> None:

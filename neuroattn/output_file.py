@@ -88,7 +88,8 @@ def _refusal(error: BaseException | None) -> str | None:
             return os.strerror(error.errno) if error.errno else str(error)
         if number := re.search(r"\(os error (\d+)\)", str(error)):
             return os.strerror(int(number[1]))
-        error = error.__cause__ or error.__context__
+        # A ValueError is about what was given, whatever was being handled when it was raised.
+        error = error.__cause__ or (None if isinstance(error, ValueError) else error.__context__)
     return None
 
 

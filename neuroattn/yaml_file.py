@@ -19,7 +19,7 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-            raise ComposerError(None, None, "found an alias (*), which is not taken", event.start_mark)
+            raise ComposerError(None, None, "an alias (*) is not allowed", event.start_mark)
         return super().compose_node(parent, index)
 
 
@@ -40,8 +40,8 @@ def read_yaml(path: Path) -> Any:
     try:
         return yaml.load(content.decode("utf-8"), _Loader)  # noqa: S506 -- a safe loader's child
     except yaml.MarkedYAMLError as error:
-        line = "" if error.problem_mark is None else f" in line {error.problem_mark.line + 1}"
-        raise ValueError(f" ({error.problem}{line})") from error
+        line = "" if error.problem_mark is None else f"line {error.problem_mark.line + 1}: "
+        raise ValueError(f" ({line}{error.problem})") from error
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
         # Bytes that are no text, or a tag such as !!int before what is no integer.
         raise ValueError(", which cannot be understood") from error

@@ -79,6 +79,17 @@ def test_an_error_that_is_not_the_systems_stays_what_it_is(tmp_path, error):
     assert [*tmp_path.iterdir()] == []
 
 
+def test_what_was_given_is_not_taken_for_the_disk(tmp_path):
+    def fail():
+        try:
+            (tmp_path / "missing").read_text()
+        except OSError:
+            raise ValueError("a column is missing")  # noqa: B904 -- as libraries do
+
+    with pytest.raises(ValueError, match=r"^a column is missing$"), replacing(tmp_path / "goal"):
+        fail()
+
+
 def test_a_number_of_the_system_in_a_text_is_understood(tmp_path):
     goal = tmp_path / "goal"
     text = f"{str(goal)!r} could not be written (Disk quota exceeded) and is as it was before"

@@ -157,7 +157,6 @@ def _recomputed(config: Config, tell: Callable[[str], None]) -> tuple[pd.DataFra
     _require_fitting(config, models, to_tune)
     scenes_networks = _scenes_networks(config) if config.images else []
     scenes_models = dict(zip(scenes_networks, load_models(scenes_networks, device=device), strict=True))
-    digits = load(config.data, "test") if config.data else load(None, "embedded")
     notes = list(digits.notes)
     of_scenes = {name: _on_scenes(config, name, model, notes) for name, model in scenes_models.items()}
     for note in notes:

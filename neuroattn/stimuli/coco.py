@@ -313,8 +313,8 @@ def _no_scene(name: str, rule: Rule, notes: Sequence[str], overlapping: Sequence
     reasons = list(notes)
     if overlapping:
         reasons.append(
-            f"{len(overlapping):,} images left out: more than {rule.most_overlap:.0%} covered twice (the first has id "
-            f"{overlapping[0]})"
+            f"{len(overlapping):,} {'image' if len(overlapping) == 1 else 'images'} left out: more than "
+            f"{rule.most_overlap:.0%} covered twice (the first has id {overlapping[0]})"
         )
     because = f" ({'; '.join(reasons)})" if reasons else ""
     return ValueError(

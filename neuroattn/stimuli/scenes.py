@@ -322,7 +322,7 @@ def lost_images(file_names: pd.Series[str], state: NDArray[np.uint8]) -> list[st
     """Return a line for each reason why images were left out, from what has become of each."""
     lost = {reason: file_names[state == code].tolist() for code, reason in _REASONS.items()}
     return [
-        f"{len(names):,} images left out: {why} (the first is {_shown(names[0])})"
+        f"{len(names):,} {'image' if len(names) == 1 else 'images'} left out: {why} (the first is {_shown(names[0])})"
         for why, names in lost.items()
         if names
     ]

@@ -207,9 +207,9 @@ def run_sweep(
     """
     from neuroattn.run_folder import alone
 
-    pictures = _require_pictures(sweep, data, tell)  # what is wrong with them is said before anything is made
     folder = folder.absolute()  # workers may be started elsewhere
     with alone(folder):
+        pictures = _require_pictures(sweep, data, tell)  # what is wrong with them is said before anything is made
         _claim(sweep, folder)
         done = {name for name in sweep.trainings if _is_done(folder / name, sweep.trainings[name], pictures.get(name))}
         if done:

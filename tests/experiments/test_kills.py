@@ -119,4 +119,4 @@ def test_memory_that_runs_out_is_one_line(megabytes, tmp_path):
     done = subprocess.run([sys.executable, "-c", code, *arguments], check=False, capture_output=True, text=True)
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith("error: memory ran out")
+    assert done.stderr.startswith("error: memory does not hold what was asked for")

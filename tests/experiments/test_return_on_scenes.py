@@ -90,7 +90,7 @@ def test_what_was_left_out_is_told(network, tmp_path, capsys):
     files = ["--images", images, "--annotations", annotations, "--cache", tmp_path / "cache"]
     status, out, err = run(capsys, *SMALL, "--models", network, *files, "--controls", "none", "--out", tmp_path / "run")
     assert (status, err) == (0, "")
-    assert "NOTE: 1 images left out: " in out.splitlines()[0]
+    assert "NOTE: 1 image left out: " in out.splitlines()[0]
     assert "000000000003.png" in out.splitlines()[0]
     assert "23 scenes of 2 objects" in out
     assert json.loads((tmp_path / "run" / "run.json").read_text())["findings"][0] == out.splitlines()[0]

@@ -110,8 +110,8 @@ def damage(files):
 UNCUT = (
     "1 left out: crowd regions (the first has id 1)",
     "1 left out: objects without a usable outline, as none is given (the first has id 11)",
-    "1 images left out: missing (the first is 000000000003.png)",
-    "1 images left out: damaged, or not readable (the first is 000000000005.png)",
+    "1 image left out: missing (the first is 000000000003.png)",
+    "1 image left out: damaged, or not readable (the first is 000000000005.png)",
 )
 
 

@@ -170,7 +170,7 @@ def test_values_whose_range_is_unknown_are_no_photograph(world, kind, value):
     Image.fromarray(np.full(SHAPES[1], value, kind)).save(world.images / "001.tif")
     found = world.load()
     assert found.table["file_name"].tolist() == ["000.png", "002.png", "003.png"]
-    assert found.notes == (f"1 images left out: {DAMAGED} (the first is 001.tif)",)
+    assert found.notes == (f"1 image left out: {DAMAGED} (the first is 001.tif)",)
 
 
 # How a camera's sensor lay, for each number of EXIF: what undoes it.
@@ -299,7 +299,7 @@ def test_names_that_lead_out_of_the_folder(world, name):
     annotated(world.images.parent, SHAPES, file_names=["000.png", "001.png", name, "003.png"])
     found = world.load()
     assert found.table["file_name"].tolist() == ["000.png", "001.png", "003.png"]
-    assert found.notes == (f"1 images left out: with names that lead out of the folder (the first is {name})",)
+    assert found.notes == (f"1 image left out: with names that lead out of the folder (the first is {name})",)
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "link to a pipe", "device"])
@@ -315,7 +315,7 @@ def test_what_is_no_regular_file_is_not_opened(world, kind):
         os.mkfifo(pipe)
         if kind != "pipe":
             path.symlink_to(pipe)
-    assert world.load().notes == ("1 images left out: not regular files (the first is 002.png)",)
+    assert world.load().notes == ("1 image left out: not regular files (the first is 002.png)",)
 
 
 def test_links_in_the_folder_are_followed(world, tmp_path):
@@ -339,7 +339,7 @@ def test_a_changed_image_with_a_name_of_windows(world):
 )
 def test_names_are_shown_as_a_terminal_may_show_them(world, name, shown):
     annotated(world.images.parent, SHAPES, file_names=["000.png", "001.png", name, "003.png"])
-    assert world.load().notes == (f"1 images left out: missing (the first is {shown})",)
+    assert world.load().notes == (f"1 image left out: missing (the first is {shown})",)
 
 
 def test_why_no_image_can_be_read(tmp_path):
@@ -348,7 +348,7 @@ def test_why_no_image_can_be_read(tmp_path):
     noise((21, 41)).save(world.images / "000.png")
     with refused(
         f"images must be a folder with the images of instances.json, got {str(world.images)!r}, in which none of 2 can "
-        f"be read (1 images left out: missing (the first is 001.png); 1 images left out: {OTHER_SIZE} (the first is "
+        f"be read (1 image left out: missing (the first is 001.png); 1 image left out: {OTHER_SIZE} (the first is "
         "000.png)); check the folder"
     ):
         world.load()
@@ -359,14 +359,14 @@ def test_a_file_that_another_program_would_read_is_no_photograph(world):
     (world.images / "002.png").write_bytes(page)
     with Image.open(world.images / "002.png") as file:
         assert file.format == "EPS"
-    assert world.load().notes == (f"1 images left out: {DAMAGED} (the first is 002.png)",)
+    assert world.load().notes == (f"1 image left out: {DAMAGED} (the first is 002.png)",)
 
 
 @pytest.mark.parametrize("most", [900, 1000])
 def test_images_that_pillow_takes_for_bombs(world, monkeypatch, most):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", most)  # of more, it warns; of twice as many, it refuses them
     noise((50, 50)).save(world.images / "002.png")
-    assert world.load().notes == (f"1 images left out: {DAMAGED} (the first is 002.png)",)
+    assert world.load().notes == (f"1 image left out: {DAMAGED} (the first is 002.png)",)
 
 
 @given(st.tuples(*[st.integers(1, 700)] * 2), st.tuples(*[st.integers(1, 300)] * 2))
@@ -534,9 +534,9 @@ def test_images_that_cannot_be_used_are_left_out_with_a_note_for_each_reason(wor
     found = world.load()
     assert found.table["file_name"].tolist() == ["000.png"]
     notes = (
-        "1 images left out: missing (the first is 001.png)",
-        f"1 images left out: {DAMAGED} (the first is 002.png)",
-        f"1 images left out: {OTHER_SIZE} (the first is 003.png)",
+        "1 image left out: missing (the first is 001.png)",
+        f"1 image left out: {DAMAGED} (the first is 002.png)",
+        f"1 image left out: {OTHER_SIZE} (the first is 003.png)",
     )
     assert found.notes == notes
     assert_plain(found, 0, noise(SHAPES[0]), masks_of(SHAPES[0]))
@@ -560,7 +560,7 @@ def test_images_left_out_are_counted_by_reason(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"no image", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM"])
 def test_files_that_are_no_images(world, content):
     (world.images / "002.png").write_bytes(content)
-    assert world.load().notes == (f"1 images left out: {DAMAGED} (the first is 002.png)",)
+    assert world.load().notes == (f"1 image left out: {DAMAGED} (the first is 002.png)",)
 
 
 def test_scenes_after_one_that_is_left_out_keep_their_pictures(world):
@@ -593,7 +593,7 @@ def test_notes_of_the_annotations_come_first(world):
         assert world.load().notes == (
             "1 left out: crowd regions (the first has id 0)",
             "1 left out: objects without a usable outline, as none is given (the first has id 100)",
-            "1 images left out: missing (the first is 003.png)",
+            "1 image left out: missing (the first is 003.png)",
         )
 
 

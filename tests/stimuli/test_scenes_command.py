@@ -109,7 +109,7 @@ def test_cache(paths):
     notes, counts = printed.splitlines()[:3], printed.splitlines()[3:]
     assert notes == [
         "note: 1 left out: crowd regions (the first has id 99)",
-        "note: 1 images left out: missing (the first is 002.png)",
+        "note: 1 image left out: missing (the first is 002.png)",
         "3 scenes of 24 × 32 px, 2 objects each:",
     ]
     assert {line.split()[0]: int(line.split()[1]) for line in counts}.items() >= {"animal": 3, "vehicle": 3}.items()

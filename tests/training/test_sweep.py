@@ -211,7 +211,7 @@ def test_a_sweep_of_scenes(tmp_path, capsys, monkeypatch):
         main(["sweep", "r.yaml", "--out", "third", "--workers", "1"])
     told = [line for line in capsys.readouterr().out.splitlines() if "left out" in line]
     assert told == [
-        "note: 1 images left out: missing (the first is 000000000006.png)",
+        "note: 1 image left out: missing (the first is 000000000006.png)",
         "note: for cutouts, 2 images left out: missing (the first is 000000000006.png)",
     ]
 
