@@ -43,7 +43,9 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         with refused_at(path):
             unfinished.touch(exist_ok=False)
+            mode = unfinished.stat().st_mode
             yield unfinished
+            unfinished.chmod(mode)  # some libraries make the file anew, for nobody else to read
             with unfinished.open("r+b") as file:
                 os.fsync(file.fileno())
             unfinished.replace(path)

@@ -77,7 +77,7 @@ def _curves(axes: Axes, table: pd.DataFrame, metric: str, colours: dict[float, A
         )
     if 0 < table[metric].min() < table[metric].max():
         axes.set_yscale("log")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def accuracy_figure(table: pd.DataFrame) -> Figure:

@@ -152,7 +152,8 @@ def test_an_interval_is_drawn_where_accuracies_lie(table):
     figure = accuracy_figure(wide)
     ends = [bars.get_segments()[0] for axes in figure.axes for bars in axes.collections]
     assert len(ends) == 6
-    assert_allclose(np.array(ends)[:, :, 1], [[0, 1]] * 6, atol=1e-12)
+    low, high = np.array(ends)[:, :, 1].T
+    assert ((low > 0) & (low < 1 / 3) & (high > 1 / 3) & (high < 1)).all()
 
 
 def run(capsys, *arguments):
