@@ -61,7 +61,7 @@ def tuning_figure(
     examples
         Curves of example units, tidy (``layer, example, gain, state, kind, orientation, response``).
     units
-        Unit table with the measures' columns.
+        Unit table with the measures' columns; layers are drawn in its order.
     statistics
         Estimates, for the medians, their intervals and the equivalence bounds; controls included.
     reduction
@@ -70,7 +70,7 @@ def tuning_figure(
         Area → median gain of its neurons, drawn as reference lines; a shift or change of 0 is the biology's own. A
         model's gain follows its gate strength, which the label says.
     """
-    layers = sorted(units[LAYER].unique())
+    layers = units[LAYER].unique().tolist()
     with house_style():
         figure = Figure(figsize=(COLUMN_WIDTH, 1.15 * len(layers) + 5.0), layout="constrained")
         parts: Any = figure.subfigures(3, 1, height_ratios=[1.15 * len(layers), 3.7, 1.3])
@@ -141,10 +141,8 @@ def _draw_distribution(
         beyond += int(((values < panel.span[0]) | (values > panel.span[1])).sum())
         weights = np.full(len(values), 1 / len(values))
         axes.hist(values.clip(*panel.span), edges, weights=weights, histtype="step", color=colour, label=_stage(layer))
-        low, high, median = row[["interval_low", "interval_high", "estimate"]].iloc[0].clip(*panel.span)
         at = 1.04 + 0.07 * list(layers).index(layer)
-        axes.plot([low, high], [at, at], color=colour, transform=axes.get_xaxis_transform(), clip_on=False)
-        axes.plot(median, at, "o", ms=2.5, color=colour, transform=axes.get_xaxis_transform(), clip_on=False)
+        _draw_median(axes, row.iloc[0], panel.span, at, colour)
     axes.axvline(panel.null, color="black", lw=0.6)
     if ratio:
         axes.set_xscale("log", base=2)
@@ -171,6 +169,18 @@ def _draw_distribution(
     notes += ["(a match is a choice of s)"] if ratio and biology else []
     axes.set_xlabel("\n".join([panel.label, *notes]))
     axes.set_ylabel("fraction of units")
+
+
+def _draw_median(axes: Axes, row: pd.Series[Any], span: tuple[float, float], at: float, colour: str) -> None:
+    """Draw an estimate with its interval above the axes; an arrow marks an end that lies beyond them."""
+    style: Any = {"color": colour, "transform": axes.get_xaxis_transform(), "clip_on": False}
+    low, high, middle = row[["interval_low", "interval_high", "estimate"]].clip(*span)
+    axes.plot([low, high], [at, at], **style)
+    axes.plot(middle, at, "o", ms=2.5, **style)
+    if row["interval_low"] < span[0]:
+        axes.plot(low, at, "<", ms=3.5, **style)
+    if row["interval_high"] > span[1]:
+        axes.plot(high, at, ">", ms=3.5, **style)
 
 
 def _draw_controls(axes: Axes, statistics: pd.DataFrame, layers: Sequence[str]) -> None:

@@ -85,6 +85,26 @@ def test_rows_of_one_network_are_not_drawn_as_those_of_all() -> None:
     assert 0.3 not in drawn
 
 
+def test_an_interval_that_leaves_the_axis_is_cut_and_marked() -> None:
+    examples, units, statistics = tables(("stage1/response",))
+
+    def marks(**columns: float) -> list[tuple[str, float]]:
+        table = statistics.assign(**columns).where(statistics["what"] == "shift", statistics)
+        figure = tuning_figure(examples, units, table, "maximum", BIOLOGY)
+        (axes,) = (axes for axes in figure.axes if "shift" in axes.get_xlabel())
+        lines = [line for line in axes.lines if line.get_marker() in ("<", ">")]
+        return [(line.get_marker(), float(line.get_xdata()[0])) for line in lines]
+
+    assert marks() == []
+    assert marks(interval_low=-322.0, interval_high=338.0) == [("<", -30.0), (">", 30.0)]
+    assert marks(interval_low=-3.0, interval_high=338.0) == [(">", 30.0)]
+
+
+def test_layers_are_drawn_in_the_order_of_the_units() -> None:
+    shown = texts(tuning_figure(*tables(("stage2/response", "stage10/response")), "maximum", BIOLOGY))
+    assert shown.index("stage 2") < shown.index("stage 10")
+
+
 def test_no_dot_is_cut_off_at_a_limit() -> None:
     examples, units, statistics = tables()
     figure = tuning_figure(examples, units, statistics, "maximum", BIOLOGY)
