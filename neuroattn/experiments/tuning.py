@@ -59,13 +59,13 @@ tuned if a von Mises curve fitted it with R² of at least {config.tuned:g} and i
 On the other half, beside {measuring}, baseline + amplitude · exp(κ(cos 2(θ − θ₀) − 1))
 was fitted to each state, and nested models were compared by AICc where both states had a curve. Of one network,
 medians over units have intervals from a hierarchical bootstrap ({config.n_resamples:,} resamples of feature channels
-and units; Saravanan et al. 2020); of several, intervals are t intervals over networks. Tests are t tests over network
-means (over feature channels where there is one network), p values are adjusted after Benjamini & Hochberg (1995). That
-preferred orientation and bandwidth do not change on average over units is taken to be shown where the 95 % t intervals
-of their mean sizes lie within ±{config.shift_bound:g}° and ±{config.bandwidth_bound:g}° (equivalence; Schuirmann
-1987). Gates of other stimuli were compared with a stimulus's own by the share that they leave of each unit's
-difference between the states. The paradigm is that of Lei, Benjamin & Kording (2021, arXiv:2106.04540); the biology
-that of McAdams & Maunsell (1999)."""
+and units; Saravanan et al. 2020); of several, intervals are t intervals over networks, on logits where a measure has
+limits. Tests are t tests over network means (over feature channels where there is one network), p values are adjusted
+after Benjamini & Hochberg (1995). That preferred orientation and bandwidth do not change on average over units is
+taken to be shown where the 95 % t intervals of their mean sizes lie within ±{config.shift_bound:g}° and
+±{config.bandwidth_bound:g}° (equivalence; Schuirmann 1987). Gates of other stimuli were compared with a stimulus's own
+by the share that they leave of each unit's difference between the states. The paradigm is that of Lei, Benjamin &
+Kording (2021, arXiv:2106.04540); the biology that of McAdams & Maunsell (1999)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -376,11 +376,16 @@ class _Shown(NamedTuple):
 
 
 def _stages(tree: xr.DataTree) -> list[str]:
-    return sorted(str(child) for child in tree.children if str(child).startswith("stage"))
+    stages = [str(child) for child in tree.children if str(child).startswith("stage")]
+    return sorted(stages, key=lambda stage: int(stage.removeprefix("stage")))
 
 
 def _with_shares(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Add to the units of the networks themselves what gates of other stimuli leave of their difference."""
+    """Add to the units of the networks themselves what gates of other stimuli leave of their difference.
+
+    Stimuli for which a batch held no other with the same side attended are left out of the control alone: the share
+    compares means over all of the controls' stimuli with means over those whose gates were swapped.
+    """
     from neuroattn.statistics.control_share import share_of
 
     units = tables[""]

@@ -202,6 +202,38 @@ def test_the_share_that_gates_of_others_leave_is_found() -> None:
     assert line.endswith("n = 48 (10 without a difference): gates of other stimuli do less (as much: 0.8 to 1.25)")
 
 
+def test_gates_of_others_do_as_much_where_attention_is_spatial_alone() -> None:
+    """What the subject's gates do depends on the side that is attended and not on the stimulus."""
+    rng = np.random.default_rng(31)
+    plain = curves(rng, 29)
+    gain = 1 + rng.uniform(0.2, 1, 29)
+    changed = plain | {"baseline": plain["baseline"] * gain, "amplitude": plain["amplitude"] * gain}
+    subject = PlantedSubject(
+        PlantedCurves(**changed), PlantedCurves(**plain), noise=0.05, generator=torch.Generator().manual_seed(0)
+    )
+    config = dataclasses.replace(CONFIG, controls=("intact", "shuffled_gates"))
+    tree = tuning.recording(config, subject, coded_bars(N_ORIENTATIONS, 2))
+    tables = tuning.analysis(config, xr.DataTree.from_dict({"/planted": tree}))
+    for reduction in ("maximum", "mean"):
+        shares = tables.units.loc[tables.units["excluded_by"] == "", f"share_of_shuffled_gates_{reduction}"]
+        assert len(shares) == 2 * 29
+        assert_allclose(shares, 1, atol=0.5)
+    lines = [text for text in tables.findings if "gates of other stimuli" in text]
+    assert len(lines) == 2
+    for line in lines:
+        assert line.endswith(
+            "n = 58 (0 without a difference): gates of other stimuli do as much (as much: 0.8 to 1.25)"
+        )
+
+
+def test_stages_come_by_their_number() -> None:
+    dataset = xr.Dataset()
+    tree = xr.DataTree.from_dict(
+        {f"/stage{number}/response": dataset for number in (10, 2, 1)} | {"/controls": dataset}
+    )
+    assert tuning._stages(tree) == ["stage1", "stage2", "stage10"]
+
+
 def test_networks_keep_their_order_and_groups_within_them_may_be_listed_in_any() -> None:
     rng = np.random.default_rng(23)
     names = ("zebra", "ant", "mole")
