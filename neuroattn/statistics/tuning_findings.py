@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from neuroattn.statistics.control_share import AS_MUCH, compared
+from neuroattn.statistics.tuning_summary import MEASURES
 from neuroattn.statistics.tuning_units import NARROW_INCLUDED, TOO_NARROW
 
 if TYPE_CHECKING:
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 # McAdams & Maunsell (1999), J. Neurosci. 19:431: median gain of 262 V4 and 135 V1 cells; bandwidth did not change.
 BIOLOGY = {"V4": 1.26, "V1": 1.08}
 SHAPE = {"shift": "shift", "bandwidth_change": "bandwidth change"}
+ONE_NETWORK = "units of one network"  # a scope
+NO_MEAN = re.compile(r"the median of (\d+) networks between the smallest and the largest, an interval of (\S+) %")
 CHECKS = {"zero_strength": "s = 0", "one_step": "T = 1"}  # attention cannot act: they check the code
 
 
@@ -78,13 +82,13 @@ def findings(statistics: pd.DataFrame) -> list[str]:
 
 
 def _what_is_given(scopes: list[str]) -> str:
-    if scopes == ["units of one network"]:
+    if scopes == [ONE_NETWORK]:
         return "Medians over units [95 % bootstrap interval of feature channels and units]."
     return "Means over networks of the medians over units [95 % t interval]; each network's are in the table."
 
 
 def _caveat(scopes: list[str]) -> str:
-    if scopes == ["units of one network"]:
+    if scopes == [ONE_NETWORK]:
         return " Intervals and tests are about this network, not about networks of its kind: give several seeds."
     return ""
 
@@ -93,7 +97,7 @@ def _layer(main: pd.DataFrame, layer: str, reduction: str) -> list[str]:
     gain = _row(main, "gain", layer, reduction)
     if not gain["n_units"]:
         return [f"  {layer}: no unit is left to measure ({_counts(main, layer, None, 'n_excluded')})"]
-    left_out = _counts(main, layer, reduction, "n_unfitted")
+    left_out, broad = (_counts(main, layer, reduction, kind) for kind in ("n_unfitted", "n_without_width"))
     n_tuned, n_fitted = (_row(main, f"n_{of}_units", layer, reduction)["estimate"] for of in ("tuned", "fitted"))
     shift, change = (_row(main, what, layer, reduction) for what in SHAPE)
     offset, index, correlation = (
@@ -106,7 +110,8 @@ def _layer(main: pd.DataFrame, layer: str, reduction: str) -> list[str]:
             f"    gain {_interval(gain)}, n = {int(gain['n_units']):,} (∞ or 0 if silent in a state); "
             f"offset {_interval(offset)}"
         ),
-        f"    shift {_interval(shift, '°')}; bandwidth change {_interval(change, '°')}, n = {int(change['n_units']):,}",
+        f"    shift {_interval(shift, '°')}; bandwidth change {_interval(change, '°')}, n = {int(change['n_units']):,}"
+        + (f" (not: {broad})" if broad else ""),
         (
             f"    driven units: modulation index {_interval(index)}, n = {int(index['n_units']):,}; "
             f"correlation of the curves {_interval(correlation)}"
@@ -181,7 +186,7 @@ def _controls(statistics: pd.DataFrame, layer: str, reduction: str) -> list[str]
     confirmed = of_controls[of_controls["what"] == "share_confirmed"].set_index("control")["estimate"]
     listed = "; ".join(
         f"{CHECKS.get(row['control'], row['control'].replace('_', ' '))} {_interval(row)} "
-        f"({confirmed[row['control']]:.0%})"
+        f"({'–' if row['control'] == 'zero_strength' else format(confirmed[row['control']], '.0%')})"
         for _, row in rows.iterrows()
     )
     checks = [text for name, text in CHECKS.items() if name in set(rows["control"])]
@@ -209,7 +214,10 @@ def _of_other_gates(row: pd.Series[Any]) -> str:
 
 
 def _cluster(row: pd.Series[Any]) -> str:
-    return f"{row['cluster_mean']:.1f}° [{row['cluster_mean_low']:.1f}, {row['cluster_mean_high']:.1f}]"
+    middle, low, high = (row[name] for name in ("cluster_mean", "cluster_mean_low", "cluster_mean_high"))
+    if low == high:
+        return f"{middle:.1f}° (all {'channels' if row['scope'] == ONE_NETWORK else 'networks'} agree)"
+    return f"{middle:.1f}° [{low:.1f}, {high:.1f}]"
 
 
 def _counts(main: pd.DataFrame, layer: str, reduction: str | None, kind: str) -> str:
@@ -221,7 +229,19 @@ def _counts(main: pd.DataFrame, layer: str, reduction: str | None, kind: str) ->
 
 
 def _interval(row: pd.Series[Any], unit: str = "") -> str:
-    return f"{row['estimate']:.2f}{unit} [{row['interval_low']:.2f}, {row['interval_high']:.2f}]"
+    """Return an estimate with its interval, and what it is where it is no interval of the header's kind."""
+    middle, low, high = (_number(row[name]) for name in ("estimate", "interval_low", "interval_high"))
+    no_mean = NO_MEAN.search(row["warnings"])
+    if no_mean:
+        return f"{middle}{unit} [{low}, {high}] (smallest to largest of {no_mean[1]} networks, {no_mean[2]} %)"
+    if row["interval_low"] == row["interval_high"]:
+        agreed = "at the limit" if row["estimate"] in (MEASURES[row["what"]].limits or ()) else "agree"
+        return f"{middle}{unit} (all {'resamples' if row['scope'] == ONE_NETWORK else 'networks'} {agreed})"
+    return f"{middle}{unit} [{low}, {high}]"
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}".replace("inf", "∞")
 
 
 def _share(row: pd.Series[Any]) -> str:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from neuroattn.labels import LAYER, MODEL
+from neuroattn.labels import LAYER, MODEL, PERIOD_DEGREES
+from neuroattn.statistics.curves import KAPPA_MAXIMUM, KAPPA_MINIMUM
 from neuroattn.statistics.intervals import fraction_interval
 from neuroattn.statistics.nested_models import MODELS
 from neuroattn.statistics.population import adjust, by_network, estimate
 from neuroattn.statistics.shares import numbers, share, shares_by_network
+from neuroattn.statistics.tuning import half_width
 from neuroattn.statistics.tuning_units import CLASSES, NARROW_INCLUDED, SHAPE_MEASURES
 
 if TYPE_CHECKING:
@@ -48,14 +50,22 @@ class _Measure(NamedTuple):
     limits: tuple[float, float] | None = None
 
 
+_WIDEST_CHANGE = float(half_width(KAPPA_MINIMUM) - half_width(KAPPA_MAXIMUM))  # of fitted curves
+
+
+def _of_shape(what: str, kind: str) -> _Measure:
+    largest = PERIOD_DEGREES / 2 if what.endswith("shift") else _WIDEST_CHANGE
+    limits = (0.0 if what.startswith("absolute") else -largest, largest)
+    return _Measure(kind, fitted=True, unit="degree", limits=limits)
+
+
 MEASURES = {
     "gain": _Measure("tested", fitted=True, unit="1", null=1.0, log=True),
     "baseline_difference": _Measure("tested", fitted=True, unit="1"),
     **{
-        what: _Measure("tested" if what in {"shift", "bandwidth_change"} else "sized", fitted=True, unit="degree")
-        for what in SHAPE_MEASURES
+        what: _of_shape(what, "tested" if what in {"shift", "bandwidth_change"} else "sized") for what in SHAPE_MEASURES
     },
-    **{f"{what}{NARROW_INCLUDED}": _Measure("sized", fitted=True, unit="degree") for what in SHAPE_MEASURES},
+    **{f"{what}{NARROW_INCLUDED}": _of_shape(what, "sized") for what in SHAPE_MEASURES},
     "slope": _Measure("described", fitted=False, unit="1"),
     "intercept": _Measure("described", fitted=False, unit="1"),
     "correlation": _Measure("described", fitted=False, unit="1", limits=(-1.0, 1.0)),
@@ -88,7 +98,8 @@ def summarise(
     Parameters
     ----------
     units
-        What `neuroattn.statistics.tuning_units.tuning_units` returned, of one network or more.
+        What `neuroattn.statistics.tuning_units.tuning_units` returned, of one network or more; its layers keep their
+        order.
     reductions
         Suffixes of its measures.
     bounds
@@ -105,7 +116,7 @@ def summarise(
         several networks each has a row of its own beside that of all, whose ``model`` is "".
     """
     rows: list[dict[str, Any]] = []
-    for layer, of_layer in units.groupby(LAYER, sort=True):
+    for layer, of_layer in units.groupby(LAYER, sort=False):
         driven = of_layer[of_layer["driven"] & ~of_layer["distractor_in_field"]]
         tuned = of_layer[of_layer["excluded_by"] == ""]
         for reduction in reductions:

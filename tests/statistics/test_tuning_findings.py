@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from neuroattn.statistics.tuning_findings import findings, verdict
+from neuroattn.statistics.tuning_summary import summarise
 from neuroattn.statistics.tuning_units import SHAPE_MEASURES
 
 MEASURES = (
@@ -21,7 +22,7 @@ def statistics(changes: dict[str, dict[str, float]] | None = None, control: str 
         "n_missing": 3,
         "n_stimuli": 1013, "n_stimuli_dropped": 7, "scope": "units of one network", "estimate": 1.0,
         "interval_low": 0.5, "interval_high": 1.5, "equivalence_high": 5.0, "cluster_mean": 2.0,
-        "cluster_mean_low": 1.0, "cluster_mean_high": 3.0,
+        "cluster_mean_low": 1.0, "cluster_mean_high": 3.0, "warnings": "",
     }  # fmt: skip
     # Rows of one network beside those of all: nothing may be read from them.
     intervals = ("interval_low", "interval_high", "cluster_mean_low", "cluster_mean_high")
@@ -118,13 +119,71 @@ def test_controls_say_how_often_attention_is_confirmed_and_what_gates_of_others_
     lines = findings(pd.concat(tables))
     assert (
         "    controls, modulation index on the same few bars (stimuli on which attention is confirmed): intact 1.00 "
-        "[0.50, 1.50] (100%); s = 0 1.00 [0.50, 1.50] (0%); shuffled gates 1.00 [0.50, 1.50] (91%); s = 0 checks the "
+        "[0.50, 1.50] (100%); s = 0 1.00 [0.50, 1.50] (–); shuffled gates 1.00 [0.50, 1.50] (91%); s = 0 checks the "
         "code"
     ) in lines
     assert (
         "    difference A − N under gates of other stimuli, as a share of each unit's own: 0.40 [0.30, 0.50], n = 29 "
         "(3 without a difference): gates of other stimuli do less (as much: 0.8 to 1.25)"
     ) in lines
+
+
+def line_of(changes: dict[str, dict[str, object]], start: str, **columns: object) -> str:
+    (line,) = (text for text in findings(statistics(changes).assign(**columns)) if text.strip().startswith(start))
+    return line
+
+
+def test_medians_without_a_mean_say_what_stands_in_its_place() -> None:
+    units = pd.DataFrame(
+        {
+            "model": np.repeat(["a", "b", "c"], 3), "layer": "stage1/response", "channel": np.tile(range(3), 3),
+            "driven": True, "distractor_in_field": False, "excluded_by": "", "converged_maximum": True,
+            "gain_maximum": [1.2, 1.3, 1.4, np.inf, np.inf, np.inf, 3, np.inf, np.inf],
+        }
+    )  # fmt: skip
+    table = summarise(units, ("maximum",), bounds={}, seed=0, n_resamples=100)
+    gain = table[(table["what"] == "gain") & (table["model"] == "")].iloc[0]
+    columns = ["estimate", "interval_low", "interval_high", "warnings"]
+    line = line_of({"gain": gain[columns].to_dict()}, "gain", scope="3 networks")
+    assert line == (
+        "    gain ∞ [1.30, ∞] (smallest to largest of 3 networks, 75 %), n = 29 (∞ or 0 if silent in a state); offset "
+        "1.00 [0.50, 1.50]"
+    )
+
+
+def test_infinity_of_one_network_is_a_sign() -> None:
+    infinite = {"estimate": np.inf, "interval_low": 2.0, "interval_high": np.inf}
+    assert line_of({"gain": infinite}, "gain").startswith("    gain ∞ [2.00, ∞], n = 29 ")
+
+
+@pytest.mark.parametrize(
+    ("value", "scope", "expected"),
+    [
+        (1.0, "units of one network", "1.00 (all resamples at the limit)"),
+        (1.0, "3 networks", "1.00 (all networks at the limit)"),
+        (0.25, "3 networks", "0.25 (all networks agree)"),
+    ],
+)
+def test_an_interval_without_width_is_put_in_words(value: float, scope: str, expected: str) -> None:
+    agreed = {
+        **dict.fromkeys(("estimate", "interval_low", "interval_high"), value),
+        **dict.fromkeys(("cluster_mean", "cluster_mean_low", "cluster_mean_high"), value),
+    }
+    line = line_of({"modulation_index": agreed}, "driven units", scope=scope)
+    assert line.startswith(f"    driven units: modulation index {expected}, n = 29; ")
+    clusters = "channels" if scope == "units of one network" else "networks"
+    line = line_of({"absolute_shift": agreed}, "'Attention leaves the shape'", scope=scope)
+    assert f": shift {value:.1f}° (all {clusters} agree) absolute, 2.0° [1.0, 3.0] cross-validated" in line
+
+
+def test_units_without_a_width_are_counted_with_their_reason() -> None:
+    table = statistics()
+    count = table[(table["what"] == "n_fitted_units") & (table["model"] == "")]
+    broad = count.assign(what="n_without_width: at the broad limit in both states", estimate=7)
+    assert (
+        "    shift 1.00° [0.50, 1.50]; bandwidth change 1.00° [0.50, 1.50], n = 29 (not: 7 at the broad limit in both "
+        "states)"
+    ) in findings(pd.concat([table, broad]))
 
 
 def test_a_control_with_an_effect_comes_first() -> None:

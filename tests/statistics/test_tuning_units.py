@@ -245,3 +245,28 @@ def test_every_network_has_rows_of_its_own() -> None:
         assert table.loc[table["what"] == what, "model"].tolist() == ["", "b", "a"], what
     share = table[table["what"] == "share_within_shift"].iloc[0]
     assert_allclose(share[["estimate", "interval_low", "interval_high"]].astype(float), [1, np.sqrt(0.025), 1])
+
+
+def test_intervals_over_networks_stay_within_what_is_possible() -> None:
+    """Of two networks one has shapes that attention leaves, and one shapes that it changes as far as can be."""
+    narrow, broad = curve(kappa=45.0, preferred=20.0), curve(kappa=0.11, preferred=100.0)
+    units = units_of(*[(curve(), curve())] * 3, *[(narrow, broad)] * 3)
+    units["model"] = ["a", "a", "a", "b", "b", "b"]
+    table = summarise(units, ("maximum",), bounds={"shift": 5.0}, seed=0, n_resamples=100)
+    rows = table[(table["model"] == "")].set_index("what")
+    widest = half_width(0.1) - half_width(50.0)
+    for name, reach in {"shift": 90.0, "bandwidth_change": widest}.items():
+        for form, low in {"": -reach, "absolute_": 0.0, "crossvalidated_": -reach}.items():
+            for suffix in ("", "_narrow_included"):
+                row = rows.loc[f"{form}{name}{suffix}"]
+                assert abs(row["estimate"]) > 10
+                for start in ("interval", "cluster_mean"):
+                    assert low < row[f"{start}_low"] < row[f"{start}_high"] < reach, row
+
+
+def test_layers_keep_their_order() -> None:
+    units = units_of(*[(curve(), curve())] * 3)
+    layers = ["stage2/response", "stage10/response"]
+    units = pd.concat([units.assign(layer=layer) for layer in layers])
+    table = summarise(units, ("maximum",), bounds={"shift": 5.0}, seed=0, n_resamples=100)
+    assert table["layer"].unique().tolist() == layers
