@@ -112,7 +112,9 @@ def accuracy_figure(table: pd.DataFrame) -> Figure:
             axes.set_xlim(-0.75, max(len(bars), 3) - 0.25)
             axes.set_xlabel("penalty φ, and number of networks")
             axes.set_title(f"learning rate {rate:g},\n{_epochs(part)}", loc="left")
-        lowest = float(last["validation_accuracy"].min())
+        # Where networks agree an interval may reach far below all of them.
+        ends = [accuracy_by_penalty(last[last["learning_rate"] == rate])["interval_low"].min() for rate in rates]
+        lowest = float(np.fmin.reduce([last["validation_accuracy"].min(), *ends]))
         start = 0.0 if lowest < 0.8 else math.floor(20 * lowest - 0.5) / 20
         panels[0].set_ylim(start, 1)
         panels[0].set_ylabel("validation accuracy" + (f"\n(axis begins at {start:.2f})" if start else ""))
