@@ -66,6 +66,7 @@ class Tables:
 
 
 C = TypeVar("C", bound=ProtocolConfig)
+STORE = "recording.zarr"  # in the folder of a run
 # What a methods section names, by its key among the versions.
 SOFTWARE = {
     "torch": "PyTorch", "numpy": "NumPy", "scipy": "SciPy", "statsmodels": "statsmodels", "pandas": "pandas",
@@ -116,8 +117,8 @@ def main(protocol: Protocol[C], argv: Sequence[str] | None = None) -> None:
             tell(line)
 
     def kept() -> str:
-        if not (folder / RUN).exists():
-            return "nothing was recorded"
+        if not any((folder / STORE).glob("*/zarr.json")):
+            return "nothing was recorded; the same command begins again"
         return (
             f"the recordings of whole networks are kept in {folder}; the same command with --out {folder} goes on from "
             "there"
@@ -149,6 +150,7 @@ def _run(protocol: Protocol[C], config: C, folder: Path) -> Tables:
     from neuroattn.experiments.report import report
     from neuroattn.models.checkpoint import load_models, weights_hash
     from neuroattn.recording.attributes import SCHEMA_VERSION
+    from neuroattn.recording.damage import faults
     from neuroattn.recording.gated_subject import require_size
     from neuroattn.recording.store import recorded_models, require_recording, write_attributes, write_model
 
@@ -163,7 +165,9 @@ def _run(protocol: Protocol[C], config: C, folder: Path) -> Tables:
         require_size(model, stimuli)
     about |= {"stimuli_sha256": stimuli.identity(), "synthetic_stimuli": config.synthetic}
     sessions = earlier_sessions(folder, about)
-    store = folder / "recording.zarr"
+    store = folder / STORE
+    if damage := next(faults(store), None):
+        raise _damaged(store, damage)
     recorded = recorded_models(store)
     missing = [model for model in models if model.name not in recorded]
     for model in models:
@@ -212,14 +216,28 @@ def _analysed(protocol: Protocol[C], config: C, store: Path, models: list[str], 
     import xarray as xr
 
     from neuroattn.experiments.comparability import comparability_warnings
+    from neuroattn.recording.damage import problems
     from neuroattn.recording.store import open_recording
 
-    with open_recording(store) as recordings:
-        # As they were asked for: a store lists its groups in any order, and numbers must not depend on it.
-        ordered = xr.DataTree(children={name: recordings.children[name] for name in models})
-        tables = protocol.analysis(config, ordered)
+    try:
+        with open_recording(store) as recordings:
+            # As they were asked for: a store lists its groups in any order, and numbers must not depend on it.
+            ordered = xr.DataTree(children={name: recordings.children[name] for name in models})
+            tables = protocol.analysis(config, ordered)
+    except (ValueError, KeyError, OSError) as error:
+        # Only now: data are read where they are needed, and whoever reads them cannot name the store.
+        if found := problems(store):
+            raise _damaged(store, found[0]) from error
+        raise
     first = (*(f"NOTE: {note}." for note in notes), *comparability_warnings(config.models))
     return dataclasses.replace(tables, findings=(*first, *tables.findings))
+
+
+def _damaged(store: Path, damage: str) -> ValueError:
+    return ValueError(
+        f"store {str(store)!r} is damaged: {damage}; to begin anew, remove {str(store.parent)!r} or name another "
+        "folder (--out)"
+    )
 
 
 def _write_tables(protocol: Protocol[C], config: C, tables: Tables, folder: Path) -> Figure:

@@ -40,7 +40,7 @@ def main(argv: list[str]) -> None:
     commands = parser.add_subparsers(dest="command", required=True, metavar="make|info")
     commands.add_parser("make", help="record a network into a store; see make --help", add_help=False)
     info = commands.add_parser("info", help="what a store holds, how complete it is, its size and provenance")
-    info.add_argument("store", help="path of a streamed recording")
+    info.add_argument("store", help="path of a streamed recording, or of a protocol's store")
     info.add_argument(
         "--verify", action="store_true", help="read every chunk, and compare flags and descriptions with the data"
     )

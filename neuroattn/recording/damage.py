@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 import zarr
 from tqdm import tqdm
+from zarr.errors import ZarrUserWarning
 
 from neuroattn import labels
-from neuroattn.recording.contents import streamed_root
+from neuroattn.recording.contents import holds_networks, is_network, named_networks, streamed_root
 from neuroattn.recording.layout import COMPLETE, DONE, DTYPES, TRIALS, array_at, read_trials, variables_of
 from neuroattn.recording.seal import (
     DESCRIPTION,
@@ -61,6 +63,8 @@ def _damaged(store: Path, what: str) -> ValueError:
 
 def _lost(store: Path) -> Iterator[str]:
     if not (store / DESCRIPTION).is_file():
+        if any(is_network(file.parent) for file in store.glob(f"*/{DESCRIPTION}")):
+            yield DESCRIPTION
         return  # no store of ours: whoever opens it says so
     if is_sealed(store):
         yield from missing(store, sealed_folders(store))
@@ -68,10 +72,40 @@ def _lost(store: Path) -> Iterator[str]:
         root = zarr.open_group(store, mode="r")
         yield from missing(store, [f"{name}/{labels.ACTIVATION}" for name in variables_of(root)])
         yield from missing(store, _coordinates(store, root))
-    else:  # a protocol's store has a sealed group a network
-        for group in sorted(path.parent for path in store.glob(f"*/{DESCRIPTION}")):
-            if is_sealed(group):
-                yield from (f"{group.name}/{file}" for file in missing(group, sealed_folders(group)))
+    else:  # a protocol's store that is not finished, or that an earlier version finished
+        yield from _lost_networks(store)
+        for group in _sealed(store):
+            yield from (f"{group.name}/{file}" for file in missing(group, sealed_folders(group)))
+
+
+def _lost_networks(store: Path) -> Iterator[str]:
+    about = description(store)
+    if about["node_type"] != "group" or "identity_of" in about["attributes"]:
+        return
+    # No network's name begins with a dot; folders of file managers and editors do.
+    there = {path.name for path in store.iterdir() if path.is_dir() and not path.name.startswith(".")}
+    for name in sorted(there.union(named_networks(about["attributes"]))):
+        if not (store / name / DESCRIPTION).is_file():
+            yield f"{name}/{DESCRIPTION}"
+
+
+def _sealed(store: Path) -> list[Path]:
+    """Return the groups of a protocol's store that have a seal of their own: its root, once it is complete, has all."""
+    if not (store / DESCRIPTION).is_file():
+        return []
+    groups = sorted(file.parent for file in store.glob(f"*/{DESCRIPTION}"))
+    return [store] if is_sealed(store) else [group for group in groups if is_sealed(group)]
+
+
+def faults(store: Path) -> Iterator[str]:
+    """Yield what is wrong with a protocol's store as far as it shows without reading a chunk, a line a fault."""
+    try:
+        for group in _sealed(store):
+            within = "" if group == store else f"{group.name}/"
+            yield from (f"{within}{line}" for line in altered(group))
+        yield from (f"{file} is missing" for file in _lost(store))
+    except (ValueError, KeyError, TypeError) as error:
+        yield _reason(error)
 
 
 def unchecked(store: Path) -> str:
@@ -79,18 +113,42 @@ def unchecked(store: Path) -> str:
     if is_sealed(store):
         plain = not all(has_checksums(store / folder) for folder in sealed_folders(store))
         return "coordinates that an earlier version wrote without checksums" if plain else ""
+    if holds_networks(store):
+        finished = named_networks(description(store)["attributes"])
+        groups = {file.parent.name for file in store.glob(f"*/{DESCRIPTION}")}
+        former = sorted(groups.difference(group.name for group in _sealed(store)))
+        if not finished:
+            return ", ".join(["the root's zarr.json, which is sealed when the run is complete", *former])
+        return f"{', '.join(['zarr.json of the root', *former])}, which an earlier version wrote without a seal"
     if description(store)["attributes"].get(COMPLETE):
         return "coordinates and descriptions (zarr.json), which an earlier version wrote without checksums"
     return "descriptions (zarr.json), which are sealed when the recording is complete"
 
 
 def problems(store: Path) -> list[str]:
-    """Return what is wrong with a streamed store, a line a fault.
+    """Return what is wrong with a store, a line a fault.
 
     Every chunk is looked for and read, descriptions are compared with their digests, and the flags with the data: a
     presentation that is flagged as done has a chunk in every variable, and coordinates; one that is not may hold
-    anything.
+    anything. A protocol's store has no flags: all that is in it is whole.
     """
+    with warnings.catch_warnings(action="ignore", category=ZarrUserWarning):  # of what is said here in words
+        return _networks_problems(store) if holds_networks(store) else _streamed_problems(store)
+
+
+def _networks_problems(store: Path) -> list[str]:
+    found = list(faults(store))
+    try:
+        root = zarr.open_group(store, mode="r")
+        for group in _sealed(store):
+            folders = [(group / folder).relative_to(store).as_posix() for folder in sealed_folders(group)]
+            found += _unreadable(root, folders)
+    except Exception as error:  # noqa: BLE001 -- of damaged files Zarr raises anything
+        found.append(f"the store cannot be read as a whole ({_reason(error)})")
+    return found
+
+
+def _streamed_problems(store: Path) -> list[str]:
     root = streamed_root(store)
     found: list[str] = []
     try:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 import zarr
+from zarr.errors import ZarrUserWarning
 
 from neuroattn.local_path import local_path
 from neuroattn.models.name import require_name
@@ -61,9 +63,9 @@ def write_model(tree: xr.DataTree, store: Path, model: str) -> None:
 
 
 def write_attributes(store: Path, attributes: Mapping[str, Any]) -> None:
-    """Set attributes of a store's root: scalars and JSON."""
+    """Set attributes of a store's root, scalars and JSON, and seal all that it holds."""
     with refused_at(store):
-        zarr.open_group(store, mode="r+").attrs.update(attributes)
+        seal(store, attributes)
 
 
 def recorded_models(store: Path) -> list[str]:
@@ -71,7 +73,8 @@ def recorded_models(store: Path) -> list[str]:
     if not _is_store(store):
         return []
     try:
-        return sorted(zarr.open_group(store, mode="r").group_keys())
+        with warnings.catch_warnings(action="ignore", category=ZarrUserWarning):  # of folders that are no groups
+            return sorted(zarr.open_group(store, mode="r").group_keys())
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"store {str(store)!r} is damaged, its zarr.json cannot be understood; remove it") from error
 
@@ -85,7 +88,7 @@ def require_recording(store: Path, model: str, weights: str) -> None:
     if attributes.get("weights_sha256") != weights or not isinstance(attributes.get("model_config"), str):
         raise ValueError(
             f"store {str(store)!r} must hold a recording of {model} as it is, got one that is damaged or of other "
-            f"weights; remove {model} from it"
+            "weights; remove the store"
         )
 
 

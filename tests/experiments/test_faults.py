@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import shutil
 
@@ -151,6 +152,73 @@ def test_what_another_run_says_is_never_shown_in_full_nor_obeyed_by_a_terminal(t
     assert line.startswith("error: out must not hold a run with another configuration, got ")
     assert len(line) < 3000
     assert "\x1b" not in line
+
+
+@pytest.fixture(scope="module")
+def two_networks(tmp_path_factory):
+    """Return a finished run of two networks."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    with pytest.raises(SystemExit) as left:
+        main(inhibition_of_return.PROTOCOL, ["--models", "digits-0", "digits-1", *FEW, "--out", str(out)])
+    assert left.value.code == 0
+    return out
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda store: shutil.rmtree(store / "digits-0"), "digits-0/zarr.json is missing"),
+        (lambda store: (store / "digits-0" / "zarr.json").unlink(), "digits-0/zarr.json is missing"),
+        (lambda store: (store / "zarr.json").unlink(), "zarr.json is missing"),
+        (
+            lambda store: (store / "digits-1" / "trials" / "zarr.json").write_text("{}"),
+            "digits-1/trials/zarr.json is not what was written",
+        ),
+        (
+            lambda store: (store / "digits-1" / "trials" / "place" / "c" / "0" / "0").write_bytes(b"\xff"),
+            (
+                "digits-1/trials/place cannot be read (Stored and computed checksum do not match. Stored: b'\\xff'. "
+                "Computed: b'\\x00\\x00\\x00\\x00'.)"
+            ),
+        ),
+    ],
+    ids=["a network", "a network's description", "the root's description", "a description", "a chunk"],
+)
+def test_a_damaged_store_is_one_line_that_names_it_and_what_to_do(damage, told, two_networks, tmp_path, capfd):
+    out = tmp_path / "run"
+    shutil.copytree(two_networks, out)
+    damage(out / "recording.zarr")
+    capfd.readouterr()
+    command = ["--models", "digits-0", "digits-1", *FEW, "--out", out]
+    assert failure(capfd, inhibition_of_return.PROTOCOL, *command) == (
+        f"error: store '{out / 'recording.zarr'}' is damaged: {told}; to begin anew, remove '{out}' or name another "
+        "folder (--out)"
+    )
+
+
+def test_what_the_analysis_refuses_is_no_damage(two_networks, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "run"
+    shutil.copytree(two_networks, out)
+
+    def refuses(*_):
+        raise ValueError("show more stimuli")
+
+    capsys.readouterr()
+    protocol = dataclasses.replace(inhibition_of_return.PROTOCOL, analysis=refuses)
+    command = ["--models", "digits-0", "digits-1", *FEW, "--out", out]
+    assert failure(capsys, protocol, *command) == "error: show more stimuli"
+
+
+def test_an_interrupt_before_a_network_is_recorded_says_so(tmp_path, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    protocol = dataclasses.replace(inhibition_of_return.PROTOCOL, recording=interrupted)
+    with pytest.raises(SystemExit) as left:
+        main(protocol, [*FEW, "--out", str(tmp_path / "run")])
+    assert left.value.code == 130
+    assert (tmp_path / "run" / "run.json").exists()
+    assert capsys.readouterr().err == "interrupted: nothing was recorded; the same command begins again\n"
 
 
 @pytest.fixture

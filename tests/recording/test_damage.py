@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 
@@ -9,14 +10,16 @@ import pytest
 import xarray as xr
 import zarr
 
+from neuroattn.experiments.inhibition_of_return import PROTOCOL
+from neuroattn.experiments.protocol import main as run_protocol
 from neuroattn.recording import layout as layout_module
 from neuroattn.recording import seal as seal_module
 from neuroattn.recording.__main__ import main, show
 from neuroattn.recording.completeness import require_complete
-from neuroattn.recording.damage import problems, require_whole, unchecked
+from neuroattn.recording.damage import faults, problems, require_whole, unchecked
 from neuroattn.recording.export.netcdf import to_netcdf
 from neuroattn.recording.record import record
-from neuroattn.recording.store import open_recording, write_model
+from neuroattn.recording.store import open_recording, write_attributes, write_model
 from neuroattn.recording.units import Units
 from neuroattn.stimuli.stimulus_set import StimulusSet
 
@@ -152,6 +155,122 @@ def test_a_protocols_store(network, stimuli, tmp_path):
             open_recording(store)
         path.write_bytes(whole)
     open_recording(store).close()
+
+
+@pytest.fixture
+def of_networks(network, stimuli, tmp_path):
+    """A protocol's store of two networks, as it is when the run is complete."""
+    store = tmp_path / "b.zarr"
+    tree = record(network, stimuli, ["readout/logits"], [2])
+    for name in ("m-0", "m-1"):
+        write_model(tree, store, name)
+    write_attributes(store, {"protocol": "p", "weights_sha256": json.dumps({"m-0": "0", "m-1": "1"})})
+    return store
+
+
+def unsealed_root(store):
+    """Leave the root as an earlier version wrote it."""
+    described = json.loads((store / "zarr.json").read_text())
+    for name in ("zarr_json_sha256", "root_sha256"):
+        described["attributes"].pop(name, None)
+    (store / "zarr.json").write_text(json.dumps(described))
+
+
+@pytest.mark.parametrize("former", [False, True])
+@pytest.mark.parametrize("whole_group", [False, True])
+def test_a_lost_network_is_named(of_networks, former, whole_group, capfd):
+    if former:
+        unsealed_root(of_networks)
+    shutil.rmtree(of_networks / "m-0") if whole_group else (of_networks / "m-0" / "zarr.json").unlink()
+    text = (
+        f"store must be whole, got {str(of_networks)!r}, which is damaged: m-0/zarr.json is missing; take a copy, or "
+        "delete it and record again"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        open_recording(of_networks)
+    status, printed = verified(of_networks, capfd)
+    assert status == 1
+    assert "damaged:\n  m-0/zarr.json is missing\n" in printed
+    assert "Warning" not in printed
+
+
+def test_a_network_without_description_is_named_before_the_run_is_complete(of_networks):
+    described = json.loads((of_networks / "zarr.json").read_text())
+    (of_networks / "zarr.json").write_text(json.dumps({**described, "attributes": {}}))
+    (of_networks / ".hidden").mkdir()
+    assert problems(of_networks) == []
+    assert unchecked(of_networks) == "the root's zarr.json, which is sealed when the run is complete"
+    (of_networks / "m-1" / "zarr.json").unlink()
+    with pytest.raises(ValueError, match=r"which is damaged: m-1/zarr\.json is missing; take a copy"):
+        open_recording(of_networks)
+    assert problems(of_networks) == ["m-1/zarr.json is missing"]
+
+
+def test_networks_without_the_root_that_names_them(of_networks):
+    (of_networks / "zarr.json").unlink()
+    with pytest.raises(ValueError, match=r"which is damaged: zarr\.json is missing; take a copy"):
+        open_recording(of_networks)
+    assert list(faults(of_networks)) == ["zarr.json is missing"]
+
+
+def test_a_whole_store_of_networks_is_summed_up_and_verified(of_networks, capfd):
+    status, printed = verified(of_networks, capfd)
+    assert status == 0
+    size = sum(path.stat().st_size for path in every_file(of_networks))
+    first, *others = printed.splitlines()
+    assert first == f"{of_networks}: networks of a finished run, {size / 1e6:,.1f} MB on disk"
+    assert re.fullmatch(r"  m-0: readout/logits \(\d+ arrays\)", others[0])
+    assert others[2] == "  protocol: p"
+    assert others[-1] == "verified: every chunk is readable"
+    unsealed_root(of_networks)
+    assert verified(of_networks, capfd)[1].endswith(
+        "verified: every chunk is readable; not checked: zarr.json of the root, which an earlier version wrote without "
+        "a seal\n"
+    )
+
+
+def test_no_damage_of_a_store_of_networks_is_silent(of_networks):
+    """A file of each kind is deleted, cut, and has a bit flipped; the campaign over every file is slow."""
+    array = of_networks / "m-1" / "readout" / "logits"
+    kinds = [array / "activation" / "c" / "0" / "0" / "0", array / "neuroid_id" / "c" / "0", array / "zarr.json"]
+    kinds += [array / "time_step" / "zarr.json", of_networks / "m-1" / "zarr.json", of_networks / "zarr.json"]
+    assert silent_damages(of_networks, kinds) == []
+
+
+def silent_damages(store, paths):
+    """Return the damages of these files that `info --verify` takes for none."""
+    silent = []
+    for path in paths:
+        whole = path.read_bytes()
+        for name, content in damages(whole).items():
+            path.unlink() if content is None else path.write_bytes(content)
+            try:
+                show(store, verify=True)
+            except (SystemExit, ValueError):  # either of which is the end of the command, and no success
+                pass
+            else:
+                silent.append(f"{path.relative_to(store)}: {name}")
+            path.write_bytes(whole)
+    show(store, verify=True)
+    return silent
+
+
+@pytest.mark.slow
+def test_no_damage_of_a_protocols_store_is_silent(tmp_path):
+    options = ["--n_stimuli", "20", "--n_control_stimuli", "20", "--n_resamples", "100", "--controls", "none"]
+    with pytest.raises(SystemExit):
+        run_protocol(PROTOCOL, ["--models", "digits-0", "digits-1", *options, "--out", str(tmp_path / "run")])
+    store = tmp_path / "run" / "recording.zarr"
+    assert len(every_file(store)) > 60
+    assert silent_damages(store, every_file(store)) == []
+
+
+def test_a_lost_description_of_a_coordinate_is_told_without_a_warning(store, capfd):
+    (store / "stage1" / "gate" / "channel" / "zarr.json").unlink()
+    status, printed = verified(store, capfd)
+    assert status == 1
+    assert "stage1/gate/channel/zarr.json is missing" in printed
+    assert "Warning" not in printed
 
 
 def test_an_unfinished_store_may_lack_what_is_not_done_yet(monkeypatch, network, stimuli, tmp_path, capsys):
