@@ -275,12 +275,12 @@ def test_several_networks_are_the_top_level_of_the_statistics(tmp_path: Path) ->
 
 def test_an_interrupt_keeps_what_was_done_and_says_how_to_go_on(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "neuroattn.experiments.tuning", "--out", str(out)]
+    command = [sys.executable, "-m", "neuroattn.experiments.tuning", "--models", "digits-0", "digits-1", *SMALL]
+    command += ["--controls", "none", "--out", str(out)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
-        while not (out / "run.json").exists() and time.monotonic() < deadline:
+        while not (out / "recording.zarr" / "digits-0").exists() and time.monotonic() < deadline:
             time.sleep(0.1)
-        time.sleep(1)
         os.kill(process.pid, signal.SIGINT)
         _, printed = process.communicate(timeout=60)
     assert process.returncode == 130
