@@ -210,7 +210,7 @@ def checkpoint_path(name: str | Path, option: str = "model") -> Path:
     path = local_path("model", name)
     if path.suffix in {".safetensors", ".pt"}:
         if not path.is_file():
-            raise ValueError(f"{option} must be a file that exists, got {shown(str(name))}; check the path")
+            raise ValueError(f"{option} must be a file that exists, got {shortened(str(name), 300)!r}; check the path")
         return path
     shipped = shipped_models()
     if str(name) not in shipped:
