@@ -60,22 +60,33 @@ def limited_interval(
     if _agree(data, limits):
         return MeanInterval(*[float(data[0])] * 3)
     fractions = (data - low) / (high - low)
-    mean, half = float(fractions.mean()), _half_width(fractions, confidence)
+    return _on_logits(float(fractions.mean()), _half_width(fractions, confidence), limits)
+
+
+def _on_logits(mean: float, half: float, limits: tuple[float, float]) -> MeanInterval:
+    """Return a mean, scaled to 0 … 1, with an interval of so much half width on either side, made on logits."""
+    low, high = limits
     logit, reach = np.log(mean / (1 - mean)), half / (mean * (1 - mean))
     ends = (low + (high - low) / (1 + np.exp(-(logit + sign * reach))) for sign in (-1, 1))
     return MeanInterval(low + (high - low) * mean, *map(float, ends))
 
 
 def fraction_interval(
-    fractions: npt.ArrayLike, limits: tuple[float, float] = (0.0, 1.0), confidence: float = CONFIDENCE
+    fractions: npt.ArrayLike,
+    limits: tuple[float, float] = (0.0, 1.0),
+    confidence: float = CONFIDENCE,
+    *,
+    trials: int | None = None,
 ) -> MeanInterval:
     """Return the mean over networks of a fraction, or of a difference of two, with an interval that has a width.
 
-    Where networks differ, `limited_interval`. Where all agree, nothing tells how far others would differ; the interval
-    is then the exact one of Clopper and Pearson with every network as one trial, which holds however fractions are
-    distributed over networks: ten networks that all have the fraction 0 allow a mean of up to .31. A single network
-    that differs a little is taken for how all do, and the interval jumps to a short one; of fractions that are 0 in
-    most networks and large in few, an interval of 95 % then holds the mean in about 85 % of samples only.
+    Where networks differ, `limited_interval`. Where all agree between the limits, and the number of trials behind each
+    fraction is known, that they do is chance, and the standard error is that of as many independent trials. Where all
+    agree at a limit, or nothing is known of trials, nothing tells how far others would differ; the interval is then the
+    exact one of Clopper and Pearson with every network as one trial, which holds however fractions are distributed over
+    networks: ten networks that all have the fraction 0 allow a mean of up to .31. A single network that differs a
+    little is taken for how all do, and the interval jumps to a short one; of fractions that are 0 in most networks and
+    large in few, an interval of 95 % then holds the mean in about 85 % of samples only.
 
     Parameters
     ----------
@@ -83,6 +94,8 @@ def fraction_interval(
         One a network.
     limits
         Of what is averaged: 0 and 1, or −1 and 1 for a difference of fractions.
+    trials
+        Behind the fraction of each network.
 
     References
     ----------
@@ -93,6 +106,9 @@ def fraction_interval(
         return limited_interval(data, limits, confidence)
     low, high = limits
     n, mean, tail = len(data), (data[0] - low) / (high - low), (1 - confidence) / 2
+    if trials is not None and 0 < mean < 1:
+        error = np.sqrt(mean * (1 - mean) / (n * trials))
+        return _on_logits(mean, float(t.ppf(1 - tail, n - 1) * error), limits)
     successes, failures = n * mean, n * (1 - mean)
     ends = (
         beta.ppf(tail, successes, failures + 1) if successes > 0 else 0.0,

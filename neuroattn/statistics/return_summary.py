@@ -114,7 +114,7 @@ def _estimates(effect: Effect, origin: tuple[int, str], n_resamples: int) -> Ite
         "model": "",
         **effect.about,
         **about,
-        **_over_networks(means, effect, named_generator(seed, control, effect.name)),
+        **_over_networks(means, effect, named_generator(seed, control, effect.name), min(counts)),
     }
     yield from ({"model": name, **row} for name, row in of_each.items())
 
@@ -140,10 +140,10 @@ def _of_one_network(
     }
 
 
-def _over_networks(means: np.ndarray, effect: Effect, generator: np.random.Generator) -> dict[str, Any]:
-    """Return mean, interval and tests over networks."""
+def _over_networks(means: np.ndarray, effect: Effect, generator: np.random.Generator, n_stimuli: int) -> dict[str, Any]:
+    """Return mean, interval and tests over networks, each of at least so many stimuli."""
     n, null = len(means), effect.null
-    mean, low, high = _interval(means, effect.kind)
+    mean, low, high = _interval(means, effect.kind, n_stimuli)
     sd = float(means.std(ddof=1))
     row: dict[str, Any] = {"estimate": mean, "interval_low": low, "interval_high": high, "sd": sd}
     row |= {"scope": f"{n} networks", "test": _not_tested(effect), "effect_size": np.nan}
@@ -158,13 +158,13 @@ def _over_networks(means: np.ndarray, effect: Effect, generator: np.random.Gener
     return row
 
 
-def _interval(means: np.ndarray, kind: str) -> MeanInterval:
+def _interval(means: np.ndarray, kind: str, n_stimuli: int) -> MeanInterval:
     """Return the mean over networks with its interval, inside the limits of what is averaged."""
     if kind == NUMBER:
         return t_interval(means)
     if kind == GATE:
         return limited_interval(np.clip(means, -1, 1), (-1, 1))  # rounding alone leads beyond
-    return fraction_interval(means, (0, 1) if kind == FRACTION else (-1, 1))
+    return fraction_interval(means, (0, 1) if kind == FRACTION else (-1, 1), trials=n_stimuli)
 
 
 def _not_tested(effect: Effect) -> str:
@@ -186,7 +186,12 @@ def _matched_differences(trials: pd.DataFrame, seed: int) -> Iterator[dict[str, 
             effect = Effect(about, pd.DataFrame(), 0.0, NUMBER)
             means, counts = np.array([row["estimate"] for row in found]), [row["n_stimuli"] for row in found]
             n = {"n_models": len(found), "n_stimuli": min(counts), "n_stimuli_most": max(counts)}
-            yield {"model": "", **about, **n, **_over_networks(means, effect, named_generator(seed, effect.name))}
+            yield {
+                "model": "",
+                **about,
+                **n,
+                **_over_networks(means, effect, named_generator(seed, effect.name), n["n_stimuli"]),
+            }
             yield from found
 
 

@@ -45,7 +45,8 @@ def share(
     values = holds.astype(np.float64)
     networks = units[MODEL].to_numpy()
     if len(set(networks)) > 1:
-        interval = fraction_interval([values[networks == name].mean() for name in dict.fromkeys(networks)])
+        of_network = [values[networks == name] for name in dict.fromkeys(networks)]
+        interval = fraction_interval([one.mean() for one in of_network], trials=min(map(len, of_network)))
     else:
         interval = _of_one_network(values, units, generator, n_resamples)
     return {"estimate": interval.mean, "interval_low": interval.low, "interval_high": interval.high, **numbers(units)}

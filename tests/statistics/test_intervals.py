@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.optimize import minimize_scalar
-from scipy.stats import multinomial, norm, ttest_1samp
+from scipy.stats import multinomial, norm, t, ttest_1samp
 from statsmodels.stats.proportion import proportion_confint
 
 from neuroattn.statistics.intervals import (
@@ -64,6 +64,20 @@ def test_how_often_the_interval_of_a_fraction_misses_the_mean(a, b, expected):
     mean = a / (a + b)
     missed = np.mean((intervals[:, 0] > mean) | (intervals[:, 1] < mean))
     assert abs(missed - expected) < 0.03, missed
+
+
+def test_agreement_between_the_limits_is_chance_where_trials_are_known():
+    """Three networks that each return on 23 of 42 stimuli: with a network as one trial, [.05, .97]."""
+    p = 23 / 42
+    mean, low, high = fraction_interval([p] * 3, trials=42)
+    error = np.sqrt(p * (1 - p) / (3 * 42))
+    assert_allclose(mean, p)
+    assert_allclose([mean - low, high - mean], t.ppf(0.975, 2) * error, rtol=0.1)
+    assert fraction_interval([0.0] * 3, trials=42) == fraction_interval([0.0] * 3)
+    near = fraction_interval([p, p, p + 1e-3], trials=42)
+    assert near.high - near.low < high - low  # of networks that differ the spread decides
+    d = fraction_interval([0.0] * 4, (-1, 1), trials=300)
+    assert -0.1 < d.low < 0 < d.high < 0.1
 
 
 def test_one_network_has_no_interval():
