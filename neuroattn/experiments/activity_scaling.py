@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuroattn import labels
-from neuroattn.experiments.protocol import Protocol, Tables, main
+from neuroattn.experiments.protocol import Protocol, Tables, main, stages
 from neuroattn.experiments.scene_stimuli import (
     SCENES,
     SceneOptions,
@@ -265,7 +265,7 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
     n_shown = 0
     for tree in recording.children.values():
         strengths.append(float(json.loads(tree.attrs["model_config"])["strength"]))
-        for stage in _stages(tree):
+        for stage in stages(tree):
             dataset = tree[f"{stage}/response"].to_dataset().load()
             n_shown = dataset.sizes[labels.PRESENTATION] // len(OBJECTS)
             responses, stimulus_id, of_units = _responses(config, _confirmed(dataset))
@@ -302,12 +302,6 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
     return Tables(units=whole, statistics=statistics, findings=lines)
 
 
-def _stages(tree: xr.DataTree) -> list[str]:
-    """Return the names of the recorded stages, bottom up: a store lists them in any order."""
-    stages = [str(child) for child in tree.children if str(child).startswith("stage")]
-    return sorted(stages, key=lambda stage: int(stage.removeprefix("stage")))
-
-
 def _others(config: Config, recording: xr.DataTree) -> dict[str, pd.DataFrame]:
     """Return the units of every gate strength and every control, of all networks, by their group."""
     import pandas as pd
@@ -319,7 +313,7 @@ def _others(config: Config, recording: xr.DataTree) -> dict[str, pd.DataFrame]:
     for at in asked:
         tables = []
         for tree in recording.children.values():
-            for stage in _stages(tree):
+            for stage in stages(tree):
                 # All stimuli, by the intended object, because attention may fail there.
                 dataset = tree[f"{at}/{stage}/response"].to_dataset().load()
                 responses, _, of_units = _responses(config, dataset)

@@ -256,6 +256,12 @@ def _write_tables(protocol: Protocol[C], config: C, tables: Tables, folder: Path
     return figure
 
 
+def stages(tree: xr.DataTree) -> list[str]:
+    """Return the names of the stages that were recorded of a network, bottom up: a store lists them in any order."""
+    found = [str(child) for child in tree.children if str(child).startswith("stage")]
+    return sorted(found, key=lambda stage: int(stage.removeprefix("stage")))
+
+
 def _software(installed: dict[str, str]) -> str:
     """Return the sentence that names what it was computed with."""
     named = [f"{name} {installed[key]}" for key, name in SOFTWARE.items() if key in installed]

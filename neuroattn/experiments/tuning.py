@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from neuroattn import labels
-from neuroattn.experiments.protocol import Protocol, Tables, main
+from neuroattn.experiments.protocol import Protocol, Tables, main, stages
 from neuroattn.experiments.scene_stimuli import (
     DIGITS,
     SCENES,
@@ -346,7 +346,7 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
     for control in ("", *config.chosen_controls):
         parts, shown[control] = [], {}
         for name, tree in recording.children.items():
-            for stage in _stages(tree):
+            for stage in stages(tree):
                 part, shown[control][str(name)] = _units(config, tree, stage, control)  # of all stages the same
                 parts.append(part)
         tables[control] = pd.concat(parts, ignore_index=True)
@@ -373,11 +373,6 @@ class _Shown(NamedTuple):
     presented: int
     kept: int
     confirmed: float
-
-
-def _stages(tree: xr.DataTree) -> list[str]:
-    stages = [str(child) for child in tree.children if str(child).startswith("stage")]
-    return sorted(stages, key=lambda stage: int(stage.removeprefix("stage")))
 
 
 def _with_shares(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:

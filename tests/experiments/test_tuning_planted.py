@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.testing import assert_allclose
 
 from neuroattn.experiments import tuning
+from neuroattn.experiments.protocol import stages
 from neuroattn.models.planted import PlantedCurves, PlantedSubject
 from neuroattn.statistics.tuning import half_width, kappa_of_half_width
 from neuroattn.statistics.tuning_summary import MEASURES, summarise
@@ -231,7 +232,7 @@ def test_stages_come_by_their_number() -> None:
     tree = xr.DataTree.from_dict(
         {f"/stage{number}/response": dataset for number in (10, 2, 1)} | {"/controls": dataset}
     )
-    assert tuning._stages(tree) == ["stage1", "stage2", "stage10"]
+    assert stages(tree) == ["stage1", "stage2", "stage10"]
 
 
 def test_networks_keep_their_order_and_groups_within_them_may_be_listed_in_any() -> None:
