@@ -7,6 +7,7 @@ is trusted as it is: run it with TLS (``distributed.comm.tls`` in Dask's configu
 
 from __future__ import annotations
 
+import functools
 import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,8 @@ def dask_client(workers: int, address: str | None) -> Iterator[Client]:
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     # On a busy machine workers may take more than its four seconds to end, and are ended: nobody need know.
     logging.getLogger("distributed.nanny").setLevel(logging.ERROR)
-    connect: Any = distributed.Client  # without annotations
+    # As the default, it would compute the dask arrays of everybody in this process, and still be set once it is gone.
+    connect = functools.partial[Any](distributed.Client, set_as_default=False)
     if address is not None:
         try:
             client = connect(address, timeout="10s")

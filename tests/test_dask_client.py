@@ -8,6 +8,7 @@ import ssl
 import urllib.error
 import urllib.request
 
+import dask
 import psutil
 import pytest
 from distributed import Client, Security
@@ -71,13 +72,23 @@ def _status(place, page):
             return str(error.code)
 
 
+def test_arrays_of_others_are_computed_as_before(local):
+    client, _ = local
+    assert dask.config.get("scheduler", None) is None
+    with dask_client(1, None) as another:
+        assert dask.config.get("scheduler", None) is None
+        assert another.submit(sum, [11, 13], pure=False).result() == 24
+    assert dask.config.get("scheduler", None) is None
+    assert client.submit(sum, [11, 13], pure=False).result() == 24
+
+
 def test_a_client_without_its_key_runs_nothing(local):
     client, _ = local
     address = client.scheduler.address
     with pytest.raises(OSError, match=r"Connection reset|closed|Timed out"):
-        Client(address.replace("tls://", "tcp://"), timeout="3s")
+        Client(address.replace("tls://", "tcp://"), timeout="3s", set_as_default=False)
     with pytest.raises((OSError, AssertionError)):
-        Client(address, security=Security.temporary(), timeout="3s")
+        Client(address, security=Security.temporary(), timeout="3s", set_as_default=False)
     assert client.submit(sum, [11, 13], pure=False).result() == 24
 
 

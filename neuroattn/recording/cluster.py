@@ -101,7 +101,7 @@ def _round(blocks: Blocks, client: Client, work: Future[bytes], progressed: Call
 
     n_workers = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
     begun = [submit(n) for _, n in zip(range(AT_ONCE * n_workers), waiting, strict=False)]
-    running = as_completed(begun)  # type: ignore[no-untyped-call]
+    running = as_completed(begun, loop=client.loop)  # type: ignore[no-untyped-call]
     for future in running:
         try:
             filled = future.result()

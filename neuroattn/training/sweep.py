@@ -239,7 +239,7 @@ def _run(
     }
     failures = {}
     completed: Any = as_completed
-    for future in completed(futures):
+    for future in completed(futures, loop=client.loop):
         name = futures[future]
         outcome = _outcome(future)
         outcomes[name] = str(outcome)

@@ -253,7 +253,7 @@ class Cluster:
     """A client of a cluster that does something else with what it is asked to run."""
 
     def __init__(self, client, submit):
-        self.client, self.changed = client, submit
+        self.client, self.loop, self.changed = client, client.loop, submit
 
     def submit(self, function, *arguments, **options):
         return self.changed(self.client, function, *arguments, **options)
