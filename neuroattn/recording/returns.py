@@ -32,7 +32,7 @@ MOVED = "moved, no mask"
 
 
 class _Scene(NamedTuple):
-    """Images with what is alone in them: ink of each object that no other covers."""
+    """Images with what is alone in them: pixels of each object that no other covers."""
 
     image: torch.Tensor
     objects: torch.Tensor
@@ -77,16 +77,16 @@ def record_returns(
     Returns
     -------
     xarray.Dataset
-        ``gate`` (run, stimulus, object): mean g[1] after step T − 1 over the object's ink that no other covers;
-        ``gate_background`` (run, stimulus): over pixels without ink; ``gate_attended``, ``gate_unattended`` (run,
+        ``gate`` (run, stimulus, object): mean g[1] after step T − 1 over the object's pixels that no other covers;
+        ``gate_background`` (run, stimulus): over pixels without an object; ``gate_attended``, ``gate_unattended`` (run,
         stimulus): over the pixels that the attended object explains, and over the others (the paper's contrast,
         `neuroattn.models.trial.gate_contrast`); ``response_stage{l}`` (run, stimulus, object): mean last response of
-        the units that see ink of that object and of no other, NaN without one; ``chosen`` (run, stimulus): the object
-        of least error among all; ``attended``: among those not attended in the phases before (the same as ``chosen``
-        outside the free trial). Both are −1 where they are not defined: in a batch without such another stimulus, in a
-        mirror in which objects did not change places (none of the others covers most of where the first one was), and
-        at strength 0, where all objects have the same target image; ``predicted``: the decision. A run is a
-        ``condition`` (``free`` or one of the above) and a ``phase``; ``place`` (run, object) is an object's in that
+        the units that see pixels of that object and of no other, NaN without one; ``chosen`` (run, stimulus): the
+        object of least error among all; ``attended``: among those not attended in the phases before (the same as
+        ``chosen`` outside the free trial). Both are −1 where they are not defined: in a batch without such another
+        stimulus, in a mirror in which objects did not change places (none of the others covers most of where the first
+        one was), and at strength 0, where all objects have the same target image; ``predicted``: the decision. A run is
+        a ``condition`` (``free`` or one of the above) and a ``phase``; ``place`` (run, object) is an object's in that
         run, from the left. ``label`` (stimulus, object) is its class.
 
     Raises
@@ -199,16 +199,16 @@ def _last_responses(model: GatedNetwork) -> Iterator[dict[str, torch.Tensor]]:
 
 
 def _alone(objects: torch.Tensor) -> torch.Tensor:
-    """Return (batch, object, y, x) ink of each object where no other has any."""
-    ink = (objects > 0).any(2)
-    return ink & (ink.sum(1, keepdim=True) == 1)
+    """Return (batch, object, y, x) pixels of each object where no other has any."""
+    covered = (objects > 0).any(2)
+    return covered & (covered.sum(1, keepdim=True) == 1)
 
 
 def _seeing(model: GatedNetwork, variable: str, scene: _Scene) -> torch.Tensor:
-    """Return (batch, object, y, x) places of a stage's response that see ink of that object and of no other."""
+    """Return (batch, object, y, x) places of a stage's response that see pixels of that object and of no other."""
     spacing, side = receptive_field(model.config, variable)
-    ink = (scene.objects > 0).any(2).float()
-    sees = functional.max_pool2d(ink, side, spacing) > 0
+    covered = (scene.objects > 0).any(2).float()
+    sees = functional.max_pool2d(covered, side, spacing) > 0
     height, width = model.config.response_sizes[int(variable.partition("/")[0].removeprefix("stage")) - 1][1:]
     sees = sees[..., :height, :width]
     return sees & (sees.sum(1, keepdim=True) == 1)
@@ -269,7 +269,7 @@ def _dataset(
         labels.STIMULUS_ID: ("stimulus", stimuli.table[labels.STIMULUS_ID].to_numpy()),
     }
     dataset = xr.Dataset(variables, coordinates)
-    dataset["gate"].attrs = {"long_name": "mean gate g[1] over the object's own ink", "units": "1"}
+    dataset["gate"].attrs = {"long_name": "mean gate g[1] over the object's own pixels", "units": "1"}
     dataset.attrs = {
         "model": model.name,
         "weights_sha256": weights_hash(model),

@@ -13,13 +13,15 @@ CONDITIONS = {
     "imposed": "mask of the first phase imposed, as trained",
     "ablated": "no mask",
     "swapped": "mask of the object attended second",
-    "another": "mask of another stimulus that attended the same place",
+    "another": "mask of another stimulus that attended the object at the same place from the left",
     "carried": "mask carried to a scene whose objects changed places",
     "moved, no mask": "no mask in that scene",
 }
 AVOIDANCE = {
     "imposed": "of the first object, by its own mask",
-    "another": "of the first object, by the mask of another stimulus that attended the same place",
+    "another": (
+        "of the first object, by the mask of another stimulus that attended the object at the same place from the left"
+    ),
     "own less another": "by the own mask less by that of another stimulus",
     "carried": "of the first object where it now stands, by its mask carried along",
     "carried to place": "of what now stands at its place, by that mask",

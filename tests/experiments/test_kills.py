@@ -1,7 +1,7 @@
-"""A campaign against protocols: kills at random moments, disks that fill up at any point, memory that runs out.
+"""A campaign against protocols: kills at random moments, full disks, memory that runs out, many networks.
 
-Each run that was disturbed goes on with the same command to the very bytes of one that was not. `N_KILLS` and `N_DISKS`
-are small so that the campaign is always run; raise them to look for what is rare.
+Each run that was disturbed goes on with the same command to the very bytes of one that was not. `N_KILLS`, `N_DISKS`
+and `N_NETWORKS` are small so that the campaign is always run; raise them to look for what is rare.
 """
 
 from __future__ import annotations
@@ -10,13 +10,17 @@ import json
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
+import torch
 
 from neuroattn.experiments.inhibition_of_return import PROTOCOL
 from neuroattn.experiments.protocol import main
+from neuroattn.models.checkpoint import load_model, save_model
 
 N_KILLS = 5
 N_DISKS = 3
+N_NETWORKS = 20
 COMMANDS = {
     "tuning": ["--n_orientations", "6", "--n_widths", "1", "--n_x", "2", "--n_y", "2", "--n_units", "20"],
     "inhibition_of_return": ["--n_stimuli", "20", "--n_control_stimuli", "20"],
@@ -76,10 +80,10 @@ def test_a_protocol_survives_kills_at_random_moments(name, tmp_path):
     assert same_tables(whole, killed)
 
 
-def status(out):
+def status(out, *options):
     """Return the exit status of a run of the protocol whose analysis is the quickest."""
     with pytest.raises(SystemExit) as left:
-        main(PROTOCOL, ["--out", str(out), *COMMANDS[PROTOCOL.name], *EVERY])
+        main(PROTOCOL, ["--out", str(out), *options, *COMMANDS[PROTOCOL.name], *EVERY])
     return left.value.code
 
 
@@ -120,3 +124,23 @@ def test_memory_that_runs_out_is_one_line(megabytes, tmp_path):
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: memory does not hold what was asked for")
+
+
+@pytest.mark.slow
+def test_many_networks(tmp_path):
+    """Each is read, recorded and told of by itself, in the order of the options."""
+    network, generator = load_model("digits-0"), torch.Generator().manual_seed(3)
+    names = [f"n{number * 37 % N_NETWORKS}" for number in range(N_NETWORKS)]
+    files = []
+    for name in names:
+        network.name = name
+        bias = network.get_parameter("readout.bias")
+        bias.data += 1e-6 * torch.randn(bias.shape, generator=generator)
+        files.append(str(tmp_path / f"{name}.safetensors"))
+        save_model(network, tmp_path / f"{name}.safetensors", training={}, provenance={})
+    out = tmp_path / "run"
+    assert status(out, "--models", *files) == 0
+    assert pd.read_parquet(out / "units.parquet")["model"].drop_duplicates().tolist() == names
+    table = pd.read_csv(out / "statistics.csv", keep_default_na=False).query("what == 'return' and control == ''")
+    for _, rows in table.groupby("condition"):
+        assert rows["model"].tolist() == ["", *names]
