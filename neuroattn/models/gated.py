@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from neuroattn.models.operations import channels_last, gated, image_convolution, imposed, pooled, tanh
+from neuroattn.models.operations import channels_last, gated, image_convolution, imposed, linear, pooled, tanh
 from neuroattn.models.probe import Probe
 
 if TYPE_CHECKING:
@@ -156,6 +156,14 @@ class GatedStage(nn.Module):
         return following
 
 
+class Readout(nn.Linear):
+    """Logits of a (batch, unit) vector, linear in it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (batch, class)."""
+        return linear(x, self.weight, self.bias)
+
+
 class GatedNetwork(nn.Module):
     """A stack of gated stages with a read-out; see the module's text for equations and source.
 
@@ -199,7 +207,7 @@ class GatedNetwork(nn.Module):
         self.stages = nn.ModuleList(GatedStage(number, config) for number in range(1, len(config.channels) + 1))
         self.top_size = config.pooled_sizes[-1]
         units = math.prod(self.top_size)
-        self.readout = nn.utils.skip_init(nn.Linear, units, config.classes)  # type: ignore[no-untyped-call]
+        self.readout = nn.utils.skip_init(Readout, units, config.classes)  # type: ignore[no-untyped-call]
         self.feedback = nn.utils.skip_init(nn.Linear, config.classes, units)  # type: ignore[no-untyped-call]
         self.logits_probe = Probe("readout/logits")
         self.feedback_probe = Probe("readout/feedback")

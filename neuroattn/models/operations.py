@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
 _BLOCK = 4  # side of the squares of pixels whose gradients are taken at once
+_TERMS = 256  # of a sum that no library shares out among threads: beyond some 500 they do
 
 
 def channels_last(maps: torch.Tensor) -> torch.Tensor:
@@ -56,6 +57,26 @@ def pooled(maps: torch.Tensor) -> torch.Tensor:
     height, width = (size // 2 * 2 for size in maps.shape[2:])
     rows = torch.maximum(maps[:, :, 0:height:2], maps[:, :, 1:height:2])
     return torch.maximum(rows[..., 0:width:2], rows[..., 1:width:2])
+
+
+def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """Return x Wᵀ + b; outside training the same to the last bit on any number of threads.
+
+    Parameters
+    ----------
+    x
+        (batch, unit).
+    weight, bias
+        (class, unit) and (class,).
+    """
+    if torch.is_grad_enabled() or x.device.type != "cpu":
+        return F.linear(x, weight, bias)
+    # Long sums are shared out among threads, and how many there are decides where they are rounded.
+    result = bias.expand(len(x), -1)
+    for first in range(0, x.shape[1], _TERMS):
+        part = slice(first, first + _TERMS)
+        result = torch.addmm(result, x[:, part], weight[:, part].T)
+    return result
 
 
 def image_convolution(image: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
