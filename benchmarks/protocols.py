@@ -24,11 +24,11 @@ import xarray as xr
 from scipy.optimize import curve_fit
 
 from neuroattn.evaluation.digits import evaluate
-from neuroattn.experiments import tuning
+from neuroattn.experiments.tuning import protocol as tuning
 from neuroattn.models.checkpoint import load_model
 from neuroattn.models.trial import free_trial
 from neuroattn.statistics.resampling import hierarchical_bootstrap
-from neuroattn.statistics.tuning import fit_tuning
+from neuroattn.statistics.tuning_curve import fit_tuning
 from neuroattn.stimuli.digits import sample_composites
 from neuroattn.stimuli.mnist import embedded
 

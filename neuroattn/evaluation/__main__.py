@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from neuroattn.command_line import read_options, run_command, stop, tell
+from neuroattn.command.line import read_options, run_command, stop, tell
 from neuroattn.evaluation.config import CardConfig, DigitsConfig, ScenesCardConfig, ScenesConfig
 
 PROG = "python -m neuroattn.evaluation"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from neuroattn.options import check_options, option
+from neuroattn.command.option import check_options, option
 
 
 @dataclass(frozen=True, kw_only=True)

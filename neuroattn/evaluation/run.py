@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import torch
 
-from neuroattn.device import choose_device
+from neuroattn.compute.device import choose_device
 from neuroattn.evaluation.card import NEEDED, card
 from neuroattn.evaluation.digits import evaluate
 from neuroattn.evaluation.networks import over_networks
 from neuroattn.models.checkpoint import checkpoint_path, is_of_scenes, load_models, read_metadata, shipped_models
 from neuroattn.models.config import n_digits
 from neuroattn.models.metadata import says
-from neuroattn.options import printable
-from neuroattn.output_file import replacing, require_folder, require_new, write_csv
+from neuroattn.runs.output_file import replacing, require_folder, require_new, write_csv
+from neuroattn.runs.plain_text import printable
 from neuroattn.stimuli.digits import sample_composites
 from neuroattn.stimuli.mnist import load
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from neuroattn.device import choose_device
+from neuroattn.compute.device import choose_device
 from neuroattn.evaluation.card import NEEDED
 from neuroattn.evaluation.network_scenes import held_out_scenes, scenes_for, told_images, trained_on_note
 from neuroattn.evaluation.networks import over_networks
@@ -22,8 +22,8 @@ from neuroattn.models.checkpoint import (
     shipped_models,
 )
 from neuroattn.models.metadata import says
-from neuroattn.options import printable
-from neuroattn.output_file import replacing, require_folder, require_new, require_picture, write_csv
+from neuroattn.runs.output_file import replacing, require_folder, require_new, require_picture, write_csv
+from neuroattn.runs.plain_text import printable
 from neuroattn.stimuli.scenes import tell_notes
 
 if TYPE_CHECKING:

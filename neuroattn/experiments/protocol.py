@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from neuroattn.command_line import read_options, run_command, tell
+from neuroattn.command.line import read_options, run_command, tell
+from neuroattn.command.option import option
 from neuroattn.experiments.run_file import RUN, earlier_sessions, write_run
-from neuroattn.options import option
-from neuroattn.output_file import replacing, write_csv
-from neuroattn.run_folder import alone, run_folder
+from neuroattn.runs.folder import alone, run_folder
+from neuroattn.runs.output_file import replacing, write_csv
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -146,7 +146,7 @@ def run(protocol: Protocol[C], config: C, folder: Path) -> Tables:
 
 
 def _run(protocol: Protocol[C], config: C, folder: Path) -> Tables:
-    from neuroattn.device import choose_device
+    from neuroattn.compute.device import choose_device
     from neuroattn.experiments.report import report
     from neuroattn.models.checkpoint import load_models, weights_hash
     from neuroattn.recording.attributes import SCHEMA_VERSION
@@ -270,7 +270,7 @@ def _software(installed: dict[str, str]) -> str:
 
 
 def _about(protocol: Protocol[C], config: C, hashes: dict[str, str], seeds: dict[str, int | None]) -> dict[str, Any]:
-    from neuroattn.provenance import versions
+    from neuroattn.runs.provenance import versions
 
     configuration = {key: value for key, value in dataclasses.asdict(config).items() if key != "out"}
     return {

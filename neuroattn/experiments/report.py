@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from neuroattn.options import printable
+from neuroattn.runs.plain_text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from neuroattn.output_file import replacing
-from neuroattn.run_folder import is_free
+from neuroattn.runs.folder import is_free
+from neuroattn.runs.output_file import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

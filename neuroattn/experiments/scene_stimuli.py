@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neuroattn.command.option import MOST_PIXELS, option
 from neuroattn.experiments.protocol import ProtocolConfig
-from neuroattn.options import MOST_PIXELS, option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

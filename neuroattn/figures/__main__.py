@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuroattn.command_line import read_options, run_command, stop, tell
-from neuroattn.local_path import local_path
-from neuroattn.options import check_options, option
-from neuroattn.output_file import replacing
-from neuroattn.run_folder import unwritable
+from neuroattn.command.line import read_options, run_command, stop, tell
+from neuroattn.command.option import check_options, option
+from neuroattn.runs.folder import unwritable
+from neuroattn.runs.local_path import local_path
+from neuroattn.runs.output_file import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,14 +14,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from neuroattn.local_path import local_path
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.models.metadata import FORMAT, configured, own_metadata, require_weights
 from neuroattn.models.name import require_name
 from neuroattn.models.published import read_published
 from neuroattn.models.state_hash import state_hash
-from neuroattn.options import shortened, shown
-from neuroattn.output_file import replacing
+from neuroattn.runs.local_path import local_path
+from neuroattn.runs.output_file import replacing
+from neuroattn.runs.plain_text import shortened, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

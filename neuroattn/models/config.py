@@ -10,7 +10,7 @@ from numbers import Integral, Real
 
 import msgspec
 
-from neuroattn.options import shown
+from neuroattn.runs.plain_text import shown
 
 MOST_STEPS = 10_000
 MOST_PLACEMENT = 2**29  # bytes; no weight stands for them, so that a small file could ask for any number

@@ -7,7 +7,7 @@ import copy
 import numpy as np
 import torch
 
-from neuroattn.labels import CONTROLS
+from neuroattn.dims import CONTROLS
 from neuroattn.models.gated import GatedNetwork
 
 
@@ -17,7 +17,7 @@ def control(name: str, model: GatedNetwork, seed: int) -> GatedNetwork:
     Parameters
     ----------
     name
-        One of `neuroattn.labels.CONTROLS`. For ``one_step`` and ``intact`` it is the network itself; the former is
+        One of `neuroattn.dims.CONTROLS`. For ``one_step`` and ``intact`` it is the network itself; the former is
         recorded at step 0.
     model
         The network under study.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 
 from neuroattn.models.config import GatedConfig
-from neuroattn.options import shortened, shown
+from neuroattn.runs.plain_text import shortened, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 
-from neuroattn.options import shown
+from neuroattn.runs.plain_text import shown
 
 MOST_CHARACTERS = 100
 _CHARACTERS = frozenset(f"{string.ascii_letters}{string.digits}-_.")

@@ -16,7 +16,7 @@ import torch
 
 from neuroattn.models.config import digits_config, scenes_config
 from neuroattn.models.metadata import require_weights
-from neuroattn.options import shortened
+from neuroattn.runs.plain_text import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

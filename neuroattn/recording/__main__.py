@@ -6,9 +6,9 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from neuroattn.command_line import read_options, run_command, stop, tell
-from neuroattn.local_path import local_path
+from neuroattn.command.line import read_options, run_command, stop, tell
 from neuroattn.recording.make import MakeConfig, make
+from neuroattn.runs.local_path import local_path
 
 if TYPE_CHECKING:
     from pathlib import Path

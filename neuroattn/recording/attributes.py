@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from neuroattn.provenance import versions
 from neuroattn.recording.plan import identity_hash
 from neuroattn.recording.subject import device_of
+from neuroattn.runs.provenance import versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neuroattn import labels
+from neuroattn import dims
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 # What a recording says itself, and its dims and arrays.
 RESERVED = frozenset(
     {
-        *(labels.PRESENTATION, labels.TIME_STEP, labels.NEUROID, labels.ACTIVATION),
-        *(labels.PHASE, labels.CUED, labels.ATTENDED, labels.ATTENDED_UNCONSTRAINED, labels.ATTENDED_LABEL),
-        *(labels.UNATTENDED_LABEL, labels.CONFIRMED, labels.PREDICTED, labels.CORRECT, labels.LOCATION, labels.SEED),
-        *(labels.NEUROID_ID, labels.MODEL, labels.LAYER, labels.AREA),
-        *(labels.CHANNEL, labels.CHANNEL_Y, labels.CHANNEL_X),
+        *(dims.PRESENTATION, dims.TIME_STEP, dims.NEUROID, dims.ACTIVATION),
+        *(dims.PHASE, dims.CUED, dims.ATTENDED, dims.ATTENDED_UNCONSTRAINED, dims.ATTENDED_LABEL),
+        *(dims.UNATTENDED_LABEL, dims.CONFIRMED, dims.PREDICTED, dims.CORRECT, dims.LOCATION, dims.SEED),
+        *(dims.NEUROID_ID, dims.MODEL, dims.LAYER, dims.AREA),
+        *(dims.CHANNEL, dims.CHANNEL_Y, dims.CHANNEL_X),
     }
 )
 

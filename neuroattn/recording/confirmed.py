@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neuroattn import labels
+from neuroattn import dims
 from neuroattn.recording.reduce import COUNT, MAXIMUM, MEAN, PRESENTED
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ def over_confirmed(dataset: xr.Dataset, by: Sequence[str]) -> xr.Dataset:
     conditions = dataset[list(by)].to_dataframe()[list(by)].groupby(list(by)).indices
     rows_of_each = [rows for _, rows in sorted(conditions.items())]
     counts, presented = dataset[COUNT].values, dataset[PRESENTED].values
-    confirmed = np.where(dataset[labels.CONFIRMED].values, counts, 0)
-    values = {name: dataset[name].transpose(labels.CONDITION, ...).values for name in (MEAN, MAXIMUM)}
+    confirmed = np.where(dataset[dims.CONFIRMED].values, counts, 0)
+    values = {name: dataset[name].transpose(dims.CONDITION, ...).values for name in (MEAN, MAXIMUM)}
     joined: dict[str, list[Any]] = {name: [] for name in (MEAN, MAXIMUM, COUNT, PRESENTED, N_CONFIRMED)}
     for rows in rows_of_each:
         kept = rows[counts[rows] > 0] if counts[rows].any() else rows[:1]  # all are NaN where nothing was kept
@@ -45,10 +45,10 @@ def over_confirmed(dataset: xr.Dataset, by: Sequence[str]) -> xr.Dataset:
         joined[MAXIMUM].append(values[MAXIMUM][kept].max(0))
         for name, numbers in ((COUNT, counts), (PRESENTED, presented), (N_CONFIRMED, confirmed)):
             joined[name].append(numbers[rows].sum())
-    first = dataset.isel({labels.CONDITION: [rows[0] for rows in rows_of_each]}).drop_vars(labels.CONFIRMED)
-    dims = (labels.CONDITION, *(dim for dim in dataset[MEAN].dims if dim != labels.CONDITION))
+    first = dataset.isel({dims.CONDITION: [rows[0] for rows in rows_of_each]}).drop_vars(dims.CONFIRMED)
+    axes = (dims.CONDITION, *(dim for dim in dataset[MEAN].dims if dim != dims.CONDITION))
     arrays = {name: np.stack(of_each).astype(np.float32) for name, of_each in joined.items() if name in values}
     return first.assign(
-        {name: (dims, array) for name, array in arrays.items()}
-        | {name: (labels.CONDITION, np.array(joined[name])) for name in (COUNT, PRESENTED, N_CONFIRMED)}
+        {name: (axes, array) for name, array in arrays.items()}
+        | {name: (dims.CONDITION, np.array(joined[name])) for name in (COUNT, PRESENTED, N_CONFIRMED)}
     )

@@ -11,7 +11,7 @@ import numpy as np
 import zarr
 from zarr.errors import ZarrUserWarning
 
-from neuroattn import labels
+from neuroattn import dims
 from neuroattn.recording.attributes import stored_identity
 from neuroattn.recording.layout import DONE, array_at, variables_of
 from neuroattn.recording.seal import DESCRIPTION, description, is_sealed
@@ -64,7 +64,7 @@ def contents(store: Path) -> Contents:
     root = streamed_root(store)
     try:
         done = np.asarray(array_at(root, DONE)[:])
-        variables = {name: array_at(root, f"{name}/{labels.ACTIVATION}").shape for name in variables_of(root)}
+        variables = {name: array_at(root, f"{name}/{dims.ACTIVATION}").shape for name in variables_of(root)}
     except Exception as error:
         raise _damaged(store, error) from error
     return Contents(

@@ -11,7 +11,7 @@ import zarr
 from tqdm import tqdm
 from zarr.errors import ZarrUserWarning
 
-from neuroattn import labels
+from neuroattn import dims
 from neuroattn.recording.contents import holds_networks, is_network, named_networks, streamed_root
 from neuroattn.recording.layout import COMPLETE, DONE, DTYPES, TRIALS, array_at, read_trials, variables_of
 from neuroattn.recording.seal import (
@@ -70,7 +70,7 @@ def _lost(store: Path) -> Iterator[str]:
         yield from missing(store, sealed_folders(store))
     elif description(store)["attributes"].get(COMPLETE):
         root = zarr.open_group(store, mode="r")
-        yield from missing(store, [f"{name}/{labels.ACTIVATION}" for name in variables_of(root)])
+        yield from missing(store, [f"{name}/{dims.ACTIVATION}" for name in variables_of(root)])
         yield from missing(store, _coordinates(store, root))
     else:  # a protocol's store that is not finished, or that an earlier version finished
         yield from _lost_networks(store)
@@ -165,7 +165,7 @@ def _streamed_problems(store: Path) -> list[str]:
             found.append(f"{done.sum()} presentations are flagged as done, and {known} have coordinates")
         with xr.open_datatree(store, engine="zarr", consolidated=False) as tree:
             for leaf in tree.leaves:  # the coordinates only: the values were read above, and may outgrow memory
-                leaf.to_dataset().drop_vars(labels.ACTIVATION).load()
+                leaf.to_dataset().drop_vars(dims.ACTIVATION).load()
     except Exception as error:  # noqa: BLE001 -- of damaged files Zarr and xarray raise anything
         found.append(f"the store cannot be read as a whole ({_reason(error)})")
     return found
@@ -174,13 +174,13 @@ def _streamed_problems(store: Path) -> list[str]:
 def _coordinates(store: Path, root: zarr.Group) -> list[str]:
     """Return the folders of everything in a store but the activations."""
     if is_sealed(store):
-        return [folder for folder in sealed_folders(store) if not folder.endswith(f"/{labels.ACTIVATION}")]
+        return [folder for folder in sealed_folders(store) if not folder.endswith(f"/{dims.ACTIVATION}")]
     going_on = TRIALS in root
     waiting: Any = array_at(root, TRIALS).attrs[DTYPES] if going_on else ()  # columns that finishing adds
     found = [] if going_on else [DONE]
     for name in variables_of(root):
-        listed = str(array_at(root, f"{name}/{labels.ACTIVATION}").attrs["coordinates"]).split()
-        found += [f"{name}/{column}" for column in (labels.TIME_STEP, *listed) if column not in waiting]
+        listed = str(array_at(root, f"{name}/{dims.ACTIVATION}").attrs["coordinates"]).split()
+        found += [f"{name}/{column}" for column in (dims.TIME_STEP, *listed) if column not in waiting]
     return found
 
 
@@ -202,7 +202,7 @@ def _reason(error: Exception) -> str:
 
 
 def _chunk_problems(store: Path, root: zarr.Group, name: str, done: NDArray[np.bool_]) -> Iterator[str]:
-    array = array_at(root, f"{name}/{labels.ACTIVATION}")
+    array = array_at(root, f"{name}/{dims.ACTIVATION}")
     if array.shape[0] != len(done):
         yield f"{name}: {array.shape[0]} presentations, but {len(done)} flags"
         return
@@ -211,7 +211,7 @@ def _chunk_problems(store: Path, root: zarr.Group, name: str, done: NDArray[np.b
     for start in tqdm(starts, desc=name, unit="chunk", leave=False, disable=None):
         rows = slice(start, min(start + step, len(done)))
         which = f"{name}: presentations {start} to {rows.stop - 1}"
-        file = store / name / labels.ACTIVATION / array.metadata.encode_chunk_key((start // step, 0, 0))
+        file = store / name / dims.ACTIVATION / array.metadata.encode_chunk_key((start // step, 0, 0))
         if not done[rows].any():
             continue  # a full disk may have cut it; it is written again
         if not file.exists():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from neuroattn import labels
+from neuroattn import dims
 from neuroattn.models.checkpoint import weights_hash
 from neuroattn.models.controls import donors
 from neuroattn.models.probe import probes, require_variables
@@ -91,7 +91,7 @@ class GatedSubject:
         table = _table(network, stimuli, image, objects, shown, strengths, cued)
         if swapped is not None:
             another = torch.stack(swapped) != torch.arange(len(image), device=image.device)
-            table[labels.SWAPPED] = another.all(0).cpu().numpy().repeat(len(shown))
+            table[dims.SWAPPED] = another.all(0).cpu().numpy().repeat(len(shown))
         return table
 
     def _donors(
@@ -184,17 +184,17 @@ def _table(
     """Return what is known of the presentations; what is not is absent."""
     import pandas as pd
 
-    columns: dict[str, Any] = {labels.PREDICTED: _stimulus_major([phase.logits.argmax(1) for phase in shown]).numpy()}
+    columns: dict[str, Any] = {dims.PREDICTED: _stimulus_major([phase.logits.argmax(1) for phase in shown]).numpy()}
     if network.seed is not None:
-        columns[labels.SEED] = network.seed
+        columns[dims.SEED] = network.seed
     if objects is not None:
         targets = {s: target_images(image, objects, s) for s in {*strengths, network.config.strength}}
         columns |= _choices(shown, [targets[s] for s in strengths], cued)
         if cued:
-            columns[labels.CUED] = _stimulus_major(_order(cued, targets[network.config.strength])).numpy()
-        expected = columns[labels.CUED if cued else labels.ATTENDED]
-        confirmed = (columns[labels.ATTENDED_UNCONSTRAINED] == expected).reshape(len(stimuli), -1)
-        columns[labels.CONFIRMED] = np.repeat(confirmed.all(1), len(shown))
+            columns[dims.CUED] = _stimulus_major(_order(cued, targets[network.config.strength])).numpy()
+        expected = columns[dims.CUED if cued else dims.ATTENDED]
+        confirmed = (columns[dims.ATTENDED_UNCONSTRAINED] == expected).reshape(len(stimuli), -1)
+        columns[dims.CONFIRMED] = np.repeat(confirmed.all(1), len(shown))
         columns |= _of_objects(columns, stimuli.table, objects.shape[1], len(shown))
     return pd.DataFrame(columns, index=range(len(stimuli) * len(shown)))
 
@@ -211,8 +211,8 @@ def _choices(
         unconstrained.append(choice.unconstrained)
         used = used if cued else choice.used  # every cued presentation is a fresh trial
     return {
-        labels.ATTENDED: _stimulus_major(attended).numpy(),
-        labels.ATTENDED_UNCONSTRAINED: _stimulus_major(unconstrained).numpy(),
+        dims.ATTENDED: _stimulus_major(attended).numpy(),
+        dims.ATTENDED_UNCONSTRAINED: _stimulus_major(unconstrained).numpy(),
     }
 
 
@@ -240,16 +240,16 @@ def _of_objects(
 ) -> dict[str, NDArray[Any]]:
     """Return what the stimulus table says of the attended object, where it says it of every object."""
     columns: dict[str, NDArray[Any]] = {}
-    attended, rows = known[labels.ATTENDED], np.repeat(np.arange(len(stimuli)), per_stimulus)
+    attended, rows = known[dims.ATTENDED], np.repeat(np.arange(len(stimuli)), per_stimulus)
     locations = [f"location_{k}" for k in range(n_objects)]
     if set(locations) <= set(stimuli):
-        columns[labels.LOCATION] = stimuli[locations].to_numpy()[rows, attended]
+        columns[dims.LOCATION] = stimuli[locations].to_numpy()[rows, attended]
     classes = [f"label_{k}" for k in range(n_objects)]
     if set(classes) <= set(stimuli):
         of_object = stimuli[classes].to_numpy()
-        columns[labels.ATTENDED_LABEL] = of_object[rows, attended]
+        columns[dims.ATTENDED_LABEL] = of_object[rows, attended]
         if n_objects == 2:  # with more objects there is no single unattended one
-            columns[labels.UNATTENDED_LABEL] = of_object[rows, 1 - attended]
+            columns[dims.UNATTENDED_LABEL] = of_object[rows, 1 - attended]
         if of_object.dtype.kind in "iuf":  # a name cannot be compared with the number of a class
-            columns[labels.CORRECT] = of_object[rows, attended] == known[labels.PREDICTED]
+            columns[dims.CORRECT] = of_object[rows, attended] == known[dims.PREDICTED]
     return columns

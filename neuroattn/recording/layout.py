@@ -19,11 +19,11 @@ import pandas as pd
 import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 
-from neuroattn import labels
-from neuroattn.output_file import new_folder
+from neuroattn import dims
 from neuroattn.recording.constant import constant_variables
 from neuroattn.recording.neuroids import neuroids
 from neuroattn.recording.seal import CHECKED, seal
+from neuroattn.runs.output_file import new_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +76,7 @@ def lay_out(plan: Plan, store: Path, attributes: dict[str, Any]) -> None:
             dtype=bool,
             fill_value=False,
             compressors=CHECKED,
-            dimension_names=(labels.PRESENTATION,),
+            dimension_names=(dims.PRESENTATION,),
         )
         n_blocks = -(-len(plan.stimuli) // size)
         trials = root.create_array(
@@ -88,7 +88,7 @@ def lay_out(plan: Plan, store: Path, attributes: dict[str, Any]) -> None:
         known = plan.stimuli.table
         for column in known:
             values = np.repeat(known[column].to_numpy(), plan.per_stimulus)
-            create_coordinate(group_at(root, plan.variables[0]), str(column), values, labels.PRESENTATION)
+            create_coordinate(group_at(root, plan.variables[0]), str(column), values, dims.PRESENTATION)
         _copy_to_others(unfinished, plan.variables, [str(column) for column in known])
         unfinished.rename(store)
     except BaseException:
@@ -107,9 +107,9 @@ def _lay_out_variable(group: zarr.Group, name: str, plan: Plan, rows: int) -> No
         np.dtype(plan.work.precision),
         {"units": "1", "coordinates": " ".join([*map(str, known), *map(str, trials), *map(str, units)])},
     )
-    create_coordinate(group, labels.TIME_STEP, np.array(plan.work.steps[name]), labels.TIME_STEP)
+    create_coordinate(group, dims.TIME_STEP, np.array(plan.work.steps[name]), dims.TIME_STEP)
     for column in units:
-        create_coordinate(group, str(column), units[column].to_numpy(), labels.NEUROID)
+        create_coordinate(group, str(column), units[column].to_numpy(), dims.NEUROID)
 
 
 def create_activation(
@@ -118,7 +118,7 @@ def create_activation(
     """Make the array of a variable's values (presentation, time_step, neuroid), of which `rows` are written at once."""
     chunk = _whole_chunks(rows, dtype.itemsize * shape[1] * shape[2])
     group.create_array(
-        labels.ACTIVATION,
+        dims.ACTIVATION,
         shape=shape,
         chunks=(chunk, *shape[1:]),
         dtype=dtype,
@@ -129,7 +129,7 @@ def create_activation(
             BloscCodec(cname="lz4", clevel=1, shuffle="noshuffle", typesize=dtype.itemsize),
             Crc32cCodec(),
         ],
-        dimension_names=(labels.PRESENTATION, labels.TIME_STEP, labels.NEUROID),
+        dimension_names=(dims.PRESENTATION, dims.TIME_STEP, dims.NEUROID),
         attributes=attributes,
     )
 
@@ -165,7 +165,7 @@ def write_block(root: zarr.Group, block: int, rows: slice, arrays: Arrays, trial
     for name, values in arrays.items():
         may_be_empty = bool(np.isnan(values[:, 0, 0]).any())
         with zarr.config.set(EVERY_CHUNK if may_be_empty else IN_RUST), _disk_errors():
-            array_at(root, f"{name}/{labels.ACTIVATION}")[rows] = values
+            array_at(root, f"{name}/{dims.ACTIVATION}")[rows] = values
     array_at(root, TRIALS)[block : block + 1] = np.array([json.dumps(trials.to_dict("list"))], dtype=object)
     array_at(root, DONE)[rows] = True
 
@@ -214,7 +214,7 @@ def finish(store: Path, per_stimulus: int, varying: set[str]) -> None:
     names = variables_of(root)
     if not root.attrs.get(COMPLETE):
         _write_coordinates(root, store, names)
-        arrays = {name: array_at(root, f"{name}/{labels.ACTIVATION}") for name in names if name not in varying}
+        arrays = {name: array_at(root, f"{name}/{dims.ACTIVATION}") for name in names if name not in varying}
         for name in constant_variables(arrays, per_stimulus):
             arrays[name].attrs[CONSTANT] = 1
         seal(store, {COMPLETE: 1}, without=TRIALS)
@@ -230,7 +230,7 @@ def _write_coordinates(root: zarr.Group, store: Path, names: list[str]) -> None:
     dtypes = {column: np.dtype(dtype) for column, dtype in dict(array_at(root, TRIALS).attrs[DTYPES]).items()}  # type: ignore[arg-type]
     first_group = group_at(root, names[0])
     arrays = {
-        column: empty_coordinate(first_group, column, n, dtype, labels.PRESENTATION, rows * at_once)
+        column: empty_coordinate(first_group, column, n, dtype, dims.PRESENTATION, rows * at_once)
         for column, dtype in dtypes.items()
     }
     for block in range(0, -(-n // rows), at_once):
@@ -251,7 +251,7 @@ def _copy_to_others(store: Path, names: list[str], columns: list[str]) -> None:
 
 def constant_ones(root: zarr.Group) -> list[str]:
     """Return the variables of a finished store that are the same for all stimuli."""
-    return [n for n in variables_of(root) if array_at(root, f"{n}/{labels.ACTIVATION}").attrs.get(CONSTANT)]
+    return [n for n in variables_of(root) if array_at(root, f"{n}/{dims.ACTIVATION}").attrs.get(CONSTANT)]
 
 
 def variables_of(root: zarr.Group) -> list[str]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuroattn.command_line import tell
-from neuroattn.dask_client import dask_client
-from neuroattn.options import MOST_AT_ONCE, check_options, option
+from neuroattn.command.line import tell
+from neuroattn.command.option import MOST_AT_ONCE, check_options, option
+from neuroattn.compute.cluster import dask_client
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -103,7 +103,7 @@ class MakeConfig:
 
 def make(config: MakeConfig) -> str:
     """Record what a configuration asks for, and return in words what the store holds."""
-    from neuroattn.device import choose_device
+    from neuroattn.compute.device import choose_device
     from neuroattn.models.checkpoint import load_model
     from neuroattn.recording.layout import block_size
     from neuroattn.recording.record import make_plan, record
@@ -197,7 +197,7 @@ def _stimuli(config: MakeConfig, model: GatedNetwork) -> StimulusSet:
 
 def _scenes(config: MakeConfig, model: GatedNetwork, images: str, annotations: str) -> StimulusSet:
     """Return scenes at the size that the network takes."""
-    from neuroattn.memory import free_memory
+    from neuroattn.compute.memory import free_memory
     from neuroattn.models.checkpoint import class_names
     from neuroattn.stimuli.coco import SUPERCATEGORIES
     from neuroattn.stimuli.scenes import load_scenes, require_classes, tell_notes

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neuroattn import labels
+from neuroattn import dims
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,12 +33,12 @@ def neuroids(model: str, variable: str, shape: tuple[int, ...], index: NDArray[n
     layer = variable.replace("/", ".")
     return pd.DataFrame(
         {
-            labels.NEUROID_ID: [f"{model}.{layer}.{number}" for number in numbers],
-            labels.MODEL: model,
-            labels.LAYER: variable,
-            labels.AREA: variable.partition("/")[0],
-            labels.CHANNEL: channel,
-            labels.CHANNEL_Y: y,
-            labels.CHANNEL_X: x,
+            dims.NEUROID_ID: [f"{model}.{layer}.{number}" for number in numbers],
+            dims.MODEL: model,
+            dims.LAYER: variable,
+            dims.AREA: variable.partition("/")[0],
+            dims.CHANNEL: channel,
+            dims.CHANNEL_Y: y,
+            dims.CHANNEL_X: x,
         }
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from neuroattn import labels
+from neuroattn import dims
 from neuroattn.recording.record import record
 from neuroattn.stimuli.erase import without_object
 from neuroattn.stimuli.stimulus_set import StimulusSet
@@ -65,9 +65,9 @@ def object_drive(
     drives = {}
     for variable in units:
         datasets = [tree[variable].to_dataset() for tree in trees]
-        y, x = (datasets[0][name].values for name in (labels.CHANNEL_Y, labels.CHANNEL_X))
+        y, x = (datasets[0][name].values for name in (dims.CHANNEL_Y, dims.CHANNEL_X))
         of_unit = own[variable][:, y, x]
-        there, *gone = (one[labels.ACTIVATION].values[:, 0].astype(np.float64) for one in datasets)
+        there, *gone = (one[dims.ACTIVATION].values[:, 0].astype(np.float64) for one in datasets)
         erased = np.take_along_axis(np.stack(gone), of_unit.clip(0)[None], axis=0)[0]
         alone = of_unit >= 0
         with np.errstate(invalid="ignore"):

@@ -13,8 +13,7 @@ import numpy as np
 import xarray as xr
 from torch import nn
 
-from neuroattn import labels
-from neuroattn.local_path import local_path
+from neuroattn import dims
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.recording.attributes import attributes
 from neuroattn.recording.columns import plain_table
@@ -31,6 +30,7 @@ from neuroattn.recording.stream import batch_size_there, stream
 from neuroattn.recording.subject import device_of
 from neuroattn.recording.timed_module import TimedModule
 from neuroattn.recording.units import Units
+from neuroattn.runs.local_path import local_path
 from neuroattn.stimuli.stimulus_set import StimulusSet
 
 if TYPE_CHECKING:
@@ -178,14 +178,14 @@ def record(  # noqa: PLR0913 -- what a user says of a recording, each by its nam
         return stream(plan, path, provenance, client, batch_size_asked=asked)
     if sink is not None:
         constant = _pour(plan, sink)
-        dims, first, arrays = sink.result()
+        axes, first, arrays = sink.result()
     else:
         require_memory(plan)
         room = plan.work.room(len(plan.stimuli))
-        first, dims = plan.fill(room), (labels.PRESENTATION,)
-        arrays = {name: {labels.ACTIVATION: values} for name, values in room.items()}
+        first, axes = plan.fill(room), (dims.PRESENTATION,)
+        arrays = {name: {dims.ACTIVATION: values} for name, values in room.items()}
         constant = constant_variables(room, plan.per_stimulus)
-    tree = xr.DataTree.from_dict({name: _labelled(plan, name, arrays[name], dims, first) for name in plan.variables})
+    tree = xr.DataTree.from_dict({name: _labelled(plan, name, arrays[name], axes, first) for name in plan.variables})
     tree.attrs = provenance
     for name in constant:
         for array in tree[name].data_vars.values():
@@ -374,20 +374,20 @@ def _batch_size(work: Work, step_bytes: int, asked: int | None) -> int:
 
 
 def _labelled(
-    plan: Plan, name: str, arrays: Mapping[str, NDArray[Any]], dims: tuple[str, ...], first: pd.DataFrame
+    plan: Plan, name: str, arrays: Mapping[str, NDArray[Any]], axes: tuple[str, ...], first: pd.DataFrame
 ) -> xr.Dataset:
     """Attach the labels; from here on nothing is found by its position."""
-    coordinates: dict[str, Any] = {labels.TIME_STEP: (labels.TIME_STEP, list(plan.work.steps[name]))}
+    coordinates: dict[str, Any] = {dims.TIME_STEP: (dims.TIME_STEP, list(plan.work.steps[name]))}
     units = neuroids(plan.work.subject.name, name, plan.work.shapes[name], plan.work.index[name])
-    for dim, table in ((dims[0], first), (labels.NEUROID, units)):
+    for dim, table in ((axes[0], first), (dims.NEUROID, units)):
         for column in table:
             values = table[column].to_numpy()
             # Strings of a fixed width would be cut or padded in the file.
             coordinates[str(column)] = (dim, values if values.dtype.kind in "biuf" else values.astype(object))
     shaped = {
-        array: ((dims[0], labels.TIME_STEP, labels.NEUROID), values, {"units": "1"})
+        array: ((axes[0], dims.TIME_STEP, dims.NEUROID), values, {"units": "1"})
         if values.ndim > 1
-        else (dims[0], values)
+        else (axes[0], values)
         for array, values in arrays.items()
     }
     return xr.Dataset(shaped, coordinates)

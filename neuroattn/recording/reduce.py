@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neuroattn import labels
+from neuroattn import dims
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -176,7 +176,7 @@ class Reduction:
         for of_variable in arrays.values():
             of_variable |= {COUNT: counts, PRESENTED: presented}
         self._groups, self._presented = {}, {}
-        return (labels.CONDITION,), table, arrays
+        return (dims.CONDITION,), table, arrays
 
     def _stacked(self, variable: str, conditions: Sequence[tuple[Any, ...]]) -> dict[str, NDArray[Any]]:
         """Return the moments of a variable, (condition, step, neuroid) each; NaN where a condition has none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from neuroattn.memory import free_memory, require_room
+from neuroattn.compute.memory import free_memory, require_room
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

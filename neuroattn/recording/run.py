@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from neuroattn import labels
+from neuroattn import dims
 from neuroattn.recording.clock import Clock
 from neuroattn.recording.intervene import active_on
 from neuroattn.recording.subject import takes_hooks
@@ -263,7 +263,7 @@ def run_batch(work: Work, stimuli: StimulusSet, positions: NDArray[np.int64], in
     Returns
     -------
     pandas.DataFrame
-        What is known of the presentations, stimulus-major, `neuroattn.labels.PHASE` included.
+        What is known of the presentations, stimulus-major, `neuroattn.dims.PHASE` included.
 
     Raises
     ------
@@ -340,7 +340,7 @@ def _drive(
                     f"a run must yield (phase, step), whole numbers from 0, got {announcement}; correct it"
                 ) from None
             clock.announce(phase, step)
-    table.insert(0, labels.PHASE, np.tile(clock.phases, len(stimuli)))
+    table.insert(0, dims.PHASE, np.tile(clock.phases, len(stimuli)))
     return table
 
 

@@ -10,11 +10,11 @@ import xarray as xr
 import zarr
 from zarr.errors import ZarrUserWarning
 
-from neuroattn.local_path import local_path
 from neuroattn.models.name import require_name
-from neuroattn.output_file import new_folder, refused_at
 from neuroattn.recording.damage import require_whole
 from neuroattn.recording.seal import CHECKED, seal
+from neuroattn.runs.local_path import local_path
+from neuroattn.runs.output_file import new_folder, refused_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

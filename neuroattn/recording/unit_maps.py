@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neuroattn import labels
+from neuroattn import dims
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -32,14 +32,14 @@ def unit_maps(array: xr.DataArray) -> xr.DataArray:
     ValueError
         If `array` has no dim ``neuroid`` or lacks its coordinates, or holds several models or layers.
     """
-    labels.require_dims(array, labels.NEUROID)
-    place = [labels.CHANNEL, labels.CHANNEL_Y, labels.CHANNEL_X]
-    missing = [name for name in (labels.MODEL, labels.LAYER, *place) if name not in array.coords]
+    dims.require_dims(array, dims.NEUROID)
+    place = [dims.CHANNEL, dims.CHANNEL_Y, dims.CHANNEL_X]
+    missing = [name for name in (dims.MODEL, dims.LAYER, *place) if name not in array.coords]
     if missing:
         raise ValueError(f"array must have the coordinates of its units, got none of {', '.join(missing)}")
-    for name in (labels.MODEL, labels.LAYER):
+    for name in (dims.MODEL, dims.LAYER):
         if len(found := np.unique(array[name].values.astype(object))) > 1:
             raise ValueError(f"array must hold a single {name}, got {', '.join(found)}; select one first")
-    extra = [name for name, c in array.coords.items() if labels.NEUROID in c.dims and name not in place]
-    indices: dict[Hashable, list[str]] = {labels.NEUROID: place}
-    return array.drop_vars(extra).set_index(indices).unstack(labels.NEUROID)
+    extra = [name for name, c in array.coords.items() if dims.NEUROID in c.dims and name not in place]
+    indices: dict[Hashable, list[str]] = {dims.NEUROID: place}
+    return array.drop_vars(extra).set_index(indices).unstack(dims.NEUROID)

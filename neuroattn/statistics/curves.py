@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from neuroattn.labels import PERIOD_DEGREES
+from neuroattn.dims import PERIOD_DEGREES
 
 if TYPE_CHECKING:
     from neuroattn.statistics.least_squares import BoolArray, FloatArray

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtr, stdtrit
 
-from neuroattn.labels import LAYER, MODEL
+from neuroattn.dims import LAYER, MODEL
 from neuroattn.statistics.curves import is_constant
 
 if TYPE_CHECKING:

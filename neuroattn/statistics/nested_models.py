@@ -28,7 +28,7 @@ from neuroattn.statistics.curves import (
     require_same_units,
 )
 from neuroattn.statistics.least_squares import FloatArray, LeastSquaresFit, fit_batch
-from neuroattn.statistics.tuning import fit_tuning
+from neuroattn.statistics.tuning_curve import fit_tuning
 
 # For every model the column of its parameters that each of the eight (b, a, log κ, θ₀ unattended; the same attended)
 # is read from. `gain` splits a curve C, (2 - w) C unattended and w C attended with w in [0, 2], so g = w / (2 - w):

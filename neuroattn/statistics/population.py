@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.special import stdtr
 from scipy.stats import false_discovery_control
 
-from neuroattn.labels import CHANNEL, MODEL
+from neuroattn.dims import CHANNEL, MODEL
 from neuroattn.statistics.curves import is_constant
 from neuroattn.statistics.equivalence import EquivalenceResult, equivalence_test
 from neuroattn.statistics.intervals import MeanInterval, limited_interval, t_interval

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neuroattn.labels import CHANNEL, MODEL
+from neuroattn.dims import CHANNEL, MODEL
 from neuroattn.statistics.intervals import MeanInterval, fraction_interval
 from neuroattn.statistics.resampling import hierarchical_bootstrap
 

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neuroattn.command_line import read_options, run_command, stop, tell
-from neuroattn.output_file import replacing, require_new, require_picture, write_csv
+from neuroattn.command.line import read_options, run_command, stop, tell
+from neuroattn.runs.output_file import replacing, require_new, require_picture, write_csv
 from neuroattn.stimuli.coco_download import SETS, download
 from neuroattn.stimuli.config import CacheConfig, DownloadConfig, IndexConfig, ShowConfig
 

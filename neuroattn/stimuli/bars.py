@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from neuroattn.labels import PERIOD_DEGREES
+from neuroattn.dims import PERIOD_DEGREES
 from neuroattn.stimuli.digits import SHIFT
 from neuroattn.stimuli.mnist import N_CLASSES, SIDE
 

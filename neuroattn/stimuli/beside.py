@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neuroattn.labels import STIMULUS_ID
+from neuroattn.dims import STIMULUS_ID
 from neuroattn.stimuli.stimulus_set import StimulusSet
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ import pandas as pd
 from pycocotools import mask as outlines
 from tqdm import tqdm
 
-from neuroattn.output_file import replacing
+from neuroattn.runs.output_file import replacing
 from neuroattn.stimuli.outlines import OutlineError, decode_outline, usable_size
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from neuroattn.options import MOST_PIXELS, check_options, option
+from neuroattn.command.option import MOST_PIXELS, check_options, option
 from neuroattn.stimuli.coco_download import SETS
 
 _CACHE = "folder for what is kept (default: in the user's cache folder)"

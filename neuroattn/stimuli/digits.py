@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from neuroattn.memory import require_room
+from neuroattn.compute.memory import require_room
 from neuroattn.stimuli.labelled import Labelled
 from neuroattn.stimuli.mnist import SIDE, Digits
 

@@ -14,8 +14,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from neuroattn.local_path import local_path
-from neuroattn.memory import require_room
+from neuroattn.compute.memory import require_room
+from neuroattn.runs.local_path import local_path
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neuroattn.local_path import local_path
+from neuroattn.runs.local_path import local_path
 from neuroattn.stimuli.idx import read_idx
 from neuroattn.stimuli.mnist_download import CHECKSUMS
 

@@ -8,7 +8,7 @@ import tempfile
 import zlib
 from pathlib import Path
 
-from neuroattn.local_path import local_path
+from neuroattn.runs.local_path import local_path
 from neuroattn.stimuli.bounded_download import UnexpectedError, problem, save
 
 MIRRORS: tuple[str, ...] = (

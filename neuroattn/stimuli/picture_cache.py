@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from filelock import FileLock
 
-from neuroattn.run_folder import unwritable
+from neuroattn.runs.folder import unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -19,8 +19,8 @@ import pandas as pd
 import PIL
 from filelock import FileLock
 
-from neuroattn.local_path import local_path
-from neuroattn.run_folder import unwritable
+from neuroattn.runs.folder import unwritable
+from neuroattn.runs.local_path import local_path
 from neuroattn.stimuli.coco import (
     LABELS,
     Rule,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from neuroattn.labels import STIMULUS_ID
+from neuroattn.dims import STIMULUS_ID
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

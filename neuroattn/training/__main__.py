@@ -6,9 +6,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from neuroattn.command_line import USER_ERRORS, read_options, run_command, stop, tell
-from neuroattn.local_path import local_path
-from neuroattn.run_folder import run_folder
+from neuroattn.command.line import USER_ERRORS, read_options, run_command, stop, tell
+from neuroattn.runs.folder import run_folder
+from neuroattn.runs.local_path import local_path
 from neuroattn.training.config import DigitsConfig, ScenesConfig
 from neuroattn.training.sweep import SweepConfig, read_sweep, run_sweep
 
@@ -106,7 +106,7 @@ def _sweep(argv: list[str]) -> None:
     folder = local_path("out", config.out or f"runs/sweep-{recipe.stem}")
 
     def command() -> None:
-        from neuroattn.dask_client import dask_client
+        from neuroattn.compute.cluster import dask_client
 
         with dask_client(config.workers, config.dask) as client:
             run_sweep(sweep, folder, client, config.data, tell)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from neuroattn.command.option import MOST_AT_ONCE, MOST_PIXELS, check_options, option
 from neuroattn.models.config import GatedConfig, digits_config
 from neuroattn.models.name import require_name
-from neuroattn.options import MOST_AT_ONCE, MOST_PIXELS, check_options, option
 
 MOST_CHANNELS = 10_000
 

@@ -7,7 +7,7 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from neuroattn.device import choose_device
+from neuroattn.compute.device import choose_device
 from neuroattn.training.memory import keep_memory
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import ctypes
 import platform
 from typing import TYPE_CHECKING
 
-from neuroattn.memory import require_room
+from neuroattn.compute.memory import require_room
 
 if TYPE_CHECKING:
     import torch

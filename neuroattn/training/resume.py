@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from neuroattn.output_file import replacing
+from neuroattn.runs.output_file import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

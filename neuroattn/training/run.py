@@ -19,9 +19,9 @@ from neuroattn.models.checkpoint import (
     save_model,
     weights_hash,
 )
-from neuroattn.output_file import refused_at, replacing
-from neuroattn.provenance import versions
-from neuroattn.run_folder import alone, is_free, occupied
+from neuroattn.runs.folder import alone, is_free, occupied
+from neuroattn.runs.output_file import refused_at, replacing
+from neuroattn.runs.provenance import versions
 from neuroattn.stimuli.cutouts import load_cutouts
 from neuroattn.stimuli.mnist import load, without_embedded
 from neuroattn.stimuli.scenes import load_scenes, tell_notes

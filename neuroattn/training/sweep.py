@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from neuroattn.options import check_options, option, shown
-from neuroattn.output_file import replacing, write_csv
+from neuroattn.command.option import check_options, option
+from neuroattn.command.yaml_file import read_yaml
+from neuroattn.runs.output_file import replacing, write_csv
+from neuroattn.runs.plain_text import shown
 from neuroattn.training.config import DigitsConfig, ScenesConfig
-from neuroattn.yaml_file import read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -205,7 +206,7 @@ def run_sweep(
         If the folder holds something else, networks of another recipe among it, or the pictures cannot be had; and,
         when all are over, if one failed for another reason than its own numbers.
     """
-    from neuroattn.run_folder import alone
+    from neuroattn.runs.folder import alone
 
     folder = folder.absolute()  # workers may be started elsewhere
     with alone(folder):
@@ -384,7 +385,7 @@ def _is_done(folder: Path, config: Config, scenes: str | None) -> bool:
 
 def _claim(sweep: Sweep, folder: Path) -> None:
     """Note in the folder which sweep it is of, unless it is of another one."""
-    from neuroattn.run_folder import is_free, occupied
+    from neuroattn.runs.folder import is_free, occupied
 
     text = yaml.safe_dump({"base": dict(sweep.base), "grid": dict(sweep.grid)}, sort_keys=False)
     if not (folder / RECIPE).is_file():

@@ -8,11 +8,13 @@ import shutil
 
 import pytest
 
-from neuroattn.experiments import activity_scaling, inhibition_of_return, tuning
+from neuroattn.experiments.activity_scaling import protocol as activity_scaling
+from neuroattn.experiments.inhibition_of_return import protocol as inhibition_of_return
 from neuroattn.experiments.protocol import main
+from neuroattn.experiments.tuning import protocol as tuning
 from neuroattn.models.checkpoint import load_model, save_model
 from neuroattn.recording import attended, record
-from neuroattn.run_folder import alone
+from neuroattn.runs.folder import alone
 
 FEW = ["--n_stimuli", "20", "--n_control_stimuli", "20", "--n_resamples", "100", "--controls", "none"]
 TABLES = ("units.parquet", "statistics.csv")

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import torch
 
-from neuroattn.experiments.inhibition_of_return import PROTOCOL
+from neuroattn.experiments.inhibition_of_return.protocol import PROTOCOL
 from neuroattn.experiments.protocol import main
 from neuroattn.models.checkpoint import load_model, save_model
 
@@ -33,7 +33,7 @@ import importlib, os, random, signal, sys, time
 import matplotlib, statsmodels.api, scipy.stats, pyarrow, torch, xarray, zarr, seaborn, pandas
 matplotlib.use("agg")
 name, out, killed, n_kills, *options = sys.argv[1:]
-protocol = importlib.import_module(f"neuroattn.experiments.{name}")
+protocol = importlib.import_module(f"neuroattn.experiments.{name}.protocol")
 from neuroattn.experiments.protocol import main
 
 def started(folder):

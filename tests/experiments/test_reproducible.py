@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from neuroattn.experiments import activity_scaling
+from neuroattn.experiments.activity_scaling import protocol as activity_scaling
 from neuroattn.models.checkpoint import load_models
 
 SMALL = {

@@ -18,7 +18,7 @@ import pytest
 import torch
 from torch import nn
 
-from neuroattn.dask_client import dask_client
+from neuroattn.compute.cluster import dask_client
 from neuroattn.recording import cluster as cluster_module
 from neuroattn.recording import layout as layout_module
 from neuroattn.recording import stream as stream_module

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 import zarr
 
-from neuroattn.experiments.inhibition_of_return import PROTOCOL
+from neuroattn.experiments.inhibition_of_return.protocol import PROTOCOL
 from neuroattn.experiments.protocol import main as run_protocol
 from neuroattn.recording import layout as layout_module
 from neuroattn.recording import seal as seal_module

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from neuroattn import memory
+from neuroattn.compute import memory
 from neuroattn.recording import record as record_module
 from neuroattn.recording import room
 from neuroattn.recording.plan import Plan

@@ -13,7 +13,7 @@ from neuroattn.statistics.curves import (
     is_constant,
     require_same_units,
 )
-from neuroattn.statistics.tuning import von_mises
+from neuroattn.statistics.tuning_curve import von_mises
 
 ORIENTATION = np.array([0.0, 11.0, 31.0, 47.0, 83.0, 101.0, 139.0])
 

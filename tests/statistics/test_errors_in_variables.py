@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from neuroattn.statistics.errors_in_variables import deming, proportional_line
-from neuroattn.statistics.tuning import regress
+from neuroattn.statistics.tuning_curve import regress
 
 
 def noisy(n_units, n_stimuli, slope, intercept, sd_x, sd_y, seed=0):

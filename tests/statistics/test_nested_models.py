@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from neuroattn.statistics.nested_models import MODELS, N_PARAMETERS, _predict, compare_models
-from neuroattn.statistics.tuning import fit_tuning, von_mises
+from neuroattn.statistics.tuning_curve import fit_tuning, von_mises
 
 ORIENTATION = np.arange(19) * 180 / 19
 N_UNITS = 53

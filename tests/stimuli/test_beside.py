@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 
-from neuroattn.experiments.tuning import MEASUREMENT, SELECTION
+from neuroattn.experiments.tuning.protocol import MEASUREMENT, SELECTION
 from neuroattn.stimuli.bars import tuning_grid
 from neuroattn.stimuli.beside import in_one, shared_out
 from neuroattn.stimuli.stimulus_set import StimulusSet

@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from neuroattn import memory
+from neuroattn.compute import memory
 from neuroattn.stimuli.digits import composites, sample_composites, stimulus_set
 from neuroattn.stimuli.mnist import Digits, embedded, from_folder
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.testing import assert_array_equal
 
-from neuroattn import memory
+from neuroattn.compute import memory
 from neuroattn.stimuli.idx import read_idx
 
 quick = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from neuroattn.models.checkpoint import load_model, read_metadata, weights_hash
-from neuroattn.output_file import WriteError
-from neuroattn.run_folder import LOCK, alone
+from neuroattn.runs.folder import LOCK, alone
+from neuroattn.runs.output_file import WriteError
 from neuroattn.training import run
 from neuroattn.training.__main__ import main
 

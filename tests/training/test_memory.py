@@ -11,7 +11,7 @@ import sys
 import pytest
 import torch
 
-from neuroattn import memory
+from neuroattn.compute import memory
 from neuroattn.models.config import digits_config, scenes_config
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.training.memory import require_room_for_batch, require_room_for_weights

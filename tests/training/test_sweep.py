@@ -25,7 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from neuroattn.dask_client import dask_client
+from neuroattn.compute.cluster import dask_client
 from neuroattn.models.checkpoint import load_model, read_metadata, save_model, weights_hash
 from neuroattn.models.config import digits_config
 from neuroattn.models.gated import GatedNetwork

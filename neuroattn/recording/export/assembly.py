@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neuroattn import labels
+from neuroattn import dims
 from neuroattn.recording.export.one_variable import activation_of, coordinates_of
 
 if TYPE_CHECKING:
@@ -57,13 +57,13 @@ def to_assembly(data: xr.DataTree | xr.Dataset | xr.DataArray, *, ms_per_step: f
 
 
 def _first_step(array: xr.DataArray) -> xr.DataArray:
-    steps = array.sizes.get(labels.TIME_STEP, 1)
+    steps = array.sizes.get(dims.TIME_STEP, 1)
     if steps != 1:
         raise ValueError(
             f"data must have a single time step where ms_per_step is None, got {steps}; select one with "
             "sel(time_step=...), or give ms_per_step"
         )
-    return array.squeeze(labels.TIME_STEP) if labels.TIME_STEP in array.dims else array
+    return array.squeeze(dims.TIME_STEP) if dims.TIME_STEP in array.dims else array
 
 
 def _in_bins(array: xr.DataArray, ms_per_step: float) -> xr.DataArray:
@@ -72,16 +72,16 @@ def _in_bins(array: xr.DataArray, ms_per_step: float) -> xr.DataArray:
         raise ValueError(
             f"ms_per_step must be a positive finite number, got {ms_per_step!r}; give the milliseconds of a time step"
         )
-    if labels.TIME_STEP not in array.coords:
+    if dims.TIME_STEP not in array.coords:
         raise ValueError("data must have the coordinate time_step where ms_per_step is given, got none; keep it")
     if taken := [name for name in (TIME_BIN, TIME_BIN_START, TIME_BIN_END) if name in array.coords]:
         raise ValueError(f"data must not have a coordinate {taken[0]}, which is an assembly's own; rename it")
-    if labels.TIME_STEP not in array.dims:
-        array = array.expand_dims(labels.TIME_STEP, axis=-1)
-    steps = array[labels.TIME_STEP].to_numpy()
+    if dims.TIME_STEP not in array.dims:
+        array = array.expand_dims(dims.TIME_STEP, axis=-1)
+    steps = array[dims.TIME_STEP].to_numpy()
     # No more levels than these two: Brain-Score reads (start, end) from the values of `time_bin`.
     bins = {
         TIME_BIN_START: (TIME_BIN, steps * float(ms_per_step)),
         TIME_BIN_END: (TIME_BIN, (steps + 1) * float(ms_per_step)),
     }
-    return array.drop_vars(labels.TIME_STEP).rename({labels.TIME_STEP: TIME_BIN}).assign_coords(bins)
+    return array.drop_vars(dims.TIME_STEP).rename({dims.TIME_STEP: TIME_BIN}).assign_coords(bins)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neuroattn.local_path import local_path
 from neuroattn.recording.completeness import require_complete
 from neuroattn.recording.room import free_disk
+from neuroattn.runs.local_path import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

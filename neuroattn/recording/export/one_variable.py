@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from neuroattn import labels
+from neuroattn import dims
 from neuroattn.recording.completeness import require_complete
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def group_of(data: xr.DataTree | xr.Dataset | xr.DataArray) -> xr.Dataset:
         If `data` is something else, or of a recording that was not completed.
     """
     if isinstance(data, xr.DataArray):
-        return data.to_dataset(name=data.name if data.name is not None else labels.ACTIVATION)
+        return data.to_dataset(name=data.name if data.name is not None else dims.ACTIVATION)
     if isinstance(data, xr.Dataset):
         return data
     if isinstance(data, xr.DataTree) and not data.children:
@@ -58,18 +58,18 @@ def activation_of(data: xr.DataTree | xr.Dataset | xr.DataArray) -> xr.DataArray
     dataset = group_of(data)
     if isinstance(data, xr.DataArray):
         (array,) = dataset.data_vars.values()
-    elif labels.ACTIVATION in dataset.data_vars:
-        array = dataset[labels.ACTIVATION]
+    elif dims.ACTIVATION in dataset.data_vars:
+        array = dataset[dims.ACTIVATION]
     else:
         raise ValueError(
-            f"data must have an array {labels.ACTIVATION}, got {', '.join(map(str, dataset.data_vars)) or 'none'}; "
+            f"data must have an array {dims.ACTIVATION}, got {', '.join(map(str, dataset.data_vars)) or 'none'}; "
             "pass one variable of a recording that was not reduced"
         )
-    labels.require_dims(array, labels.PRESENTATION, labels.NEUROID)
-    dims = [labels.PRESENTATION, labels.NEUROID, labels.TIME_STEP]
-    if extra := [str(dim) for dim in array.dims if dim not in dims]:
-        raise ValueError(f"dims must be among {', '.join(dims)}, got {', '.join(extra)} too; pass a recording as it is")
-    return array.transpose(*dims, missing_dims="ignore")
+    dims.require_dims(array, dims.PRESENTATION, dims.NEUROID)
+    axes = [dims.PRESENTATION, dims.NEUROID, dims.TIME_STEP]
+    if extra := [str(dim) for dim in array.dims if dim not in axes]:
+        raise ValueError(f"dims must be among {', '.join(axes)}, got {', '.join(extra)} too; pass a recording as it is")
+    return array.transpose(*axes, missing_dims="ignore")
 
 
 def coordinates_of(dim: str, coords: Mapping[Any, xr.DataArray]) -> dict[str, NDArray[np.generic]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neuroattn import labels
+from neuroattn import dims
 from neuroattn.recording.export.one_variable import activation_of, coordinates_of
 
 if TYPE_CHECKING:
@@ -46,26 +46,26 @@ def to_rsatoolbox(data: xr.DataTree | xr.Dataset | xr.DataArray) -> Any:
         raise ValueError("rsatoolbox must be installed to make its datasets; pip install rsatoolbox") from None
 
     array = activation_of(data)
-    neuroids = _described(labels.NEUROID, array)
+    neuroids = _described(dims.NEUROID, array)
     several: dict[str, Any] = {
-        "obs_descriptors": _described(labels.PRESENTATION, array),
+        "obs_descriptors": _described(dims.PRESENTATION, array),
         "channel_descriptors": neuroids,
     }
     descriptors: dict[str, Any] = {
         name: str(neuroids[name][0])
-        for name in (labels.MODEL, labels.LAYER)
+        for name in (dims.MODEL, dims.LAYER)
         if name in neuroids and len(np.unique(neuroids[name])) == 1
     }
     if "units" in array.attrs:
         descriptors["units"] = array.attrs["units"]
-    if array.sizes.get(labels.TIME_STEP, 1) > 1:
-        time = {TIME: array[labels.TIME_STEP].to_numpy()}
+    if array.sizes.get(dims.TIME_STEP, 1) > 1:
+        time = {TIME: array[dims.TIME_STEP].to_numpy()}
         measurements = np.array(array.to_numpy(), order="C")
         return rsatoolbox.data.TemporalDataset(measurements, descriptors=descriptors, time_descriptors=time, **several)
-    if labels.TIME_STEP in array.dims:
-        array = array.squeeze(labels.TIME_STEP)
-    if labels.TIME_STEP in array.coords:
-        descriptors[labels.TIME_STEP] = int(array[labels.TIME_STEP])
+    if dims.TIME_STEP in array.dims:
+        array = array.squeeze(dims.TIME_STEP)
+    if dims.TIME_STEP in array.coords:
+        descriptors[dims.TIME_STEP] = int(array[dims.TIME_STEP])
     return rsatoolbox.data.Dataset(np.array(array.to_numpy(), order="C"), descriptors=descriptors, **several)
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from neuroattn import labels
-from neuroattn.memory import free_memory
+from neuroattn import dims
+from neuroattn.compute.memory import free_memory
 from neuroattn.recording.export.one_variable import group_of, is_text
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-ORDER = (labels.PRESENTATION, labels.CONDITION, labels.TIME_STEP, labels.NEUROID)
+ORDER = (dims.PRESENTATION, dims.CONDITION, dims.TIME_STEP, dims.NEUROID)
 
 
 class _Column(NamedTuple):
@@ -52,27 +52,27 @@ def to_dataframe(data: xr.DataTree | xr.Dataset | xr.DataArray) -> pd.DataFrame:
     import pandas as pd
 
     dataset = group_of(data)
-    dims = sorted(dataset.sizes, key=lambda dim: ORDER.index(str(dim)) if dim in ORDER else len(ORDER))
-    columns = _coordinates(dataset, dims)
+    axes = sorted(dataset.sizes, key=lambda dim: ORDER.index(str(dim)) if dim in ORDER else len(ORDER))
+    columns = _coordinates(dataset, axes)
     _require_memory(dataset, columns)
-    shape = tuple(dataset.sizes[dim] for dim in dims)
+    shape = tuple(dataset.sizes[dim] for dim in axes)
     table: dict[str, Any] = {}
     for name, column in columns.items():
-        rows = _repeated(column.values, column.dims, dims, shape)
+        rows = _repeated(column.values, column.dims, axes, shape)
         table[name] = (
             rows if column.categories is None else pd.Categorical.from_codes(rows, pd.Index(column.categories))
         )
     for key, array in dataset.data_vars.items():
-        table[str(key)] = _repeated(array.transpose(*dims, missing_dims="ignore").to_numpy(), array.dims, dims, shape)
+        table[str(key)] = _repeated(array.transpose(*axes, missing_dims="ignore").to_numpy(), array.dims, axes, shape)
     return pd.DataFrame(table, copy=False)  # the columns are copies already
 
 
-def _coordinates(dataset: xr.Dataset, dims: list[Hashable]) -> dict[str, _Column]:
+def _coordinates(dataset: xr.Dataset, axes: list[Hashable]) -> dict[str, _Column]:
     """Return the coordinates in the order of their dims, those that hold for all rows last."""
     import pandas as pd
 
     columns = {}
-    for name in sorted(dataset.coords, key=lambda name: [dims.index(dim) for dim in dataset[name].dims] or [len(dims)]):
+    for name in sorted(dataset.coords, key=lambda name: [axes.index(dim) for dim in dataset[name].dims] or [len(axes)]):
         coordinate = dataset[name]
         values = coordinate.to_numpy()
         if is_text(coordinate):
@@ -98,8 +98,8 @@ def _require_memory(dataset: xr.Dataset, columns: dict[str, _Column]) -> None:
 
 
 def _repeated(
-    values: NDArray[Any], own: tuple[Hashable, ...], dims: list[Hashable], shape: tuple[int, ...]
+    values: NDArray[Any], own: tuple[Hashable, ...], axes: list[Hashable], shape: tuple[int, ...]
 ) -> NDArray[Any]:
     """Return an array of some of the dims, in their order, as one value a row."""
-    aligned = values.reshape([size if dim in own else 1 for dim, size in zip(dims, shape, strict=True)])
+    aligned = values.reshape([size if dim in own else 1 for dim, size in zip(axes, shape, strict=True)])
     return np.array(np.broadcast_to(aligned, shape), order="C").reshape(-1)

@@ -1,0 +1,1 @@
+"""Where to compute: device, memory, cluster."""

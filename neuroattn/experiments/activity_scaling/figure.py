@@ -1,0 +1,182 @@
+"""The figure of activity scaling: what attention to its object does to a unit, when, and at which gate strength."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from neuroattn.dims import CONTROLS, LAYER
+from neuroattn.figures.style import COLUMN_WIDTH, LAYER_COLOURS, REFERENCE_COLOUR, house_style
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+CONTROL_NAMES = {
+    "intact": "intact,\nfewer stimuli",
+    "zero_strength": "s = 0",
+    "one_step": "T = 1",
+    "shuffled_gates": "shuffled\ngates",
+    "untrained": "untrained",
+}
+
+
+def scaling_figure(units: pd.DataFrame, statistics: pd.DataFrame, biology: Mapping[str, float]) -> Figure:
+    """Draw the figure.
+
+    Parameters
+    ----------
+    units
+        `neuroattn.experiments.activity_scaling.units.scaling_units`.
+    statistics
+        `neuroattn.experiments.activity_scaling.summary.summarise`, with strengths and controls.
+    biology
+        Area → modulation index of its neurons, drawn as reference lines.
+    """
+    layers = list(units[LAYER].unique())
+    statistics = statistics[statistics["model"] == ""]
+    taking_part = units[units["excluded_by"] == ""]
+    main = statistics[statistics["control"].isna() & statistics["strength"].isna()]
+    with house_style():
+        figure = Figure(figsize=(2 * COLUMN_WIDTH, 4.4), layout="constrained")
+        grid = figure.subplots(2, 3, width_ratios=[1, 1, 1])
+        _draw_index(grid[0, 0], taking_part, main, layers, biology)
+        _draw_states(grid[0, 1], taking_part, layers)
+        _draw_course(grid[0, 2], main, layers)
+        _draw_doses(grid[1, 0], statistics, layers)
+        _draw_form(grid[1, 1], taking_part, layers)
+        _draw_controls(grid[1, 2], statistics, layers)
+        for letter, axes in zip("abcdef", grid.ravel(), strict=True):
+            axes.annotate(
+                letter,
+                (0, 1),
+                (-26, 6),
+                xycoords="axes fraction",
+                textcoords="offset points",
+                weight="bold",
+                fontsize=8,
+            )
+        handles, names = grid[0, 0].get_legend_handles_labels()
+        if handles:
+            figure.legend(handles, names, loc="outside upper center", ncols=len(names))
+    return figure
+
+
+def _draw_index(
+    axes: Axes, units: pd.DataFrame, main: pd.DataFrame, layers: Sequence[str], biology: Mapping[str, float]
+) -> None:
+    """Draw a histogram of the index a layer, with medians and intervals above."""
+    edges = np.linspace(-1, 1, 41)
+    for number, (layer, colour) in enumerate(zip(layers, LAYER_COLOURS, strict=False)):
+        values = units.loc[units[LAYER] == layer, "modulation_index"].dropna().to_numpy(np.float64)
+        if not len(values):
+            continue
+        weights = np.full(len(values), 1 / len(values))
+        label = f"{_stage(layer)}, n = {len(values):,}"
+        axes.hist(values, edges.tolist(), weights=weights, histtype="step", color=colour, label=label)
+        rows = main[(main["what"] == "modulation_index") & (main["layer"] == layer) & main["time_step"].isna()]
+        low, high, median = rows[["interval_low", "interval_high", "estimate"]].iloc[0]
+        at = 1.03 + 0.05 * number
+        axes.plot([low, high], [at, at], color=colour, transform=axes.get_xaxis_transform(), clip_on=False)
+        axes.plot(median, at, "o", ms=2.5, color=colour, transform=axes.get_xaxis_transform(), clip_on=False)
+    axes.axvline(0, color="black", lw=0.6)
+    named = []
+    by_index = sorted(biology.items(), key=lambda item: item[1])
+    for (area, index), style, word in zip(by_index, (":", "--"), ("dotted", "dashed"), strict=False):
+        axes.axvline(index, color=REFERENCE_COLOUR, lw=0.8, ls=style)
+        named.append(f"{area} {index:g} ({word})")
+    lines = ", ".join(named)
+    axes.set_xlabel(f"modulation index\n{lines}")
+    axes.set_ylabel("fraction of units")
+
+
+def _draw_states(axes: Axes, units: pd.DataFrame, layers: Sequence[str]) -> None:
+    """Draw each unit's mean response in both states."""
+    for layer, colour in zip(layers, LAYER_COLOURS, strict=False):
+        shown = units[units[LAYER] == layer]
+        axes.plot(
+            shown["mean_unattended"], shown["mean_attended"], ".", ms=1.5, color=colour, alpha=0.5, rasterized=True
+        )
+    limit = float(np.nanmax([units["mean_unattended"].max(), units["mean_attended"].max(), 1e-6])) * 1.05
+    axes.plot([0, limit], [0, limit], color="black", lw=0.6)
+    axes.set(xlim=(0, limit), ylim=(0, limit), aspect="equal")
+    axes.set_xlabel("mean response,\nother object attended (1)")
+    axes.set_ylabel("mean response,\nown object attended (1)")
+
+
+def _draw_course(axes: Axes, main: pd.DataFrame, layers: Sequence[str]) -> None:
+    """Draw the index at every time step; a bar above marks significant clusters of steps."""
+    rows = main[(main["what"] == "modulation_index") & main["time_step"].notna()]
+    clusters = main[main["what"] == "cluster"]
+    for number, (layer, colour) in enumerate(zip(layers, LAYER_COLOURS, strict=False)):
+        shown = rows[rows["layer"] == layer].sort_values("time_step")
+        steps = shown["time_step"]
+        axes.fill_between(steps, shown["interval_low"], shown["interval_high"], color=colour, alpha=0.25, lw=0)
+        axes.plot(steps, shown["estimate"], "o-", ms=2.5, color=colour)
+        for cluster in clusters[clusters["layer"] == layer].to_dict("records"):
+            if min(p for p in (cluster["p"], cluster["p_within_network"]) if p == p) < 0.05:  # noqa: PLR0124 -- NaN
+                span = [cluster["time_step"] - 0.2, cluster["last_step"] + 0.2]
+                at = 1.03 + 0.05 * number
+                axes.plot(span, [at, at], color=colour, transform=axes.get_xaxis_transform(), clip_on=False)
+    axes.axhline(0, color="black", lw=0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("time step, 0 before feedback\n(bars above: clusters with p < .05)")
+    axes.set_ylabel("modulation index (median)")
+
+
+def _draw_doses(axes: Axes, statistics: pd.DataFrame, layers: Sequence[str]) -> None:
+    """Draw the index over gate strength, with the ceiling of one gate."""
+    rows = statistics[statistics["strength"].notna()]
+    for layer, colour in zip(layers, LAYER_COLOURS, strict=False):
+        shown = rows[rows["layer"] == layer].sort_values("strength")
+        axes.fill_between(
+            shown["strength"], shown["interval_low"], shown["interval_high"], color=colour, alpha=0.25, lw=0
+        )
+        axes.plot(shown["strength"], shown["estimate"], "o-", ms=2.5, color=colour)
+    s = np.linspace(0, 1, 51)
+    axes.plot(s, s, color=REFERENCE_COLOUR, lw=0.8, ls="--")
+    axes.plot(s, s / (2 - s), color=REFERENCE_COLOUR, lw=0.8, ls=":")
+    axes.axhline(0, color="black", lw=0.6)
+    axes.set_xlabel("gate strength s\n(one gate at most: dashed; within 0 … 1: dotted)")
+    axes.set_ylabel("modulation index (median)")
+
+
+def _draw_form(axes: Axes, units: pd.DataFrame, layers: Sequence[str]) -> None:
+    """Draw slope and offset of the attended on the unattended response, over stimuli."""
+    for layer, colour in zip(layers, LAYER_COLOURS, strict=False):
+        shown = units[units[LAYER] == layer]
+        slope = shown["slope"].clip(0.25, 4)
+        axes.plot(slope, shown["intercept"], ".", ms=1.5, color=colour, alpha=0.5, rasterized=True)
+    spread = float(np.nanquantile(np.abs(units["intercept"]), 0.99)) if units["intercept"].notna().any() else 1.0
+    axes.set_ylim(-1.1 * spread, 1.1 * spread)
+    axes.axvline(1, color="black", lw=0.6)
+    axes.axhline(0, color="black", lw=0.6)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks([0.25, 0.5, 1, 2, 4], labels=["≤¼", "½", "1", "2", "≥4"])
+    axes.minorticks_off()
+    axes.set_xlabel("slope over stimuli (multiplicative)")
+    axes.set_ylabel("offset (additive, 1)")
+
+
+def _draw_controls(axes: Axes, statistics: pd.DataFrame, layers: Sequence[str]) -> None:
+    """Draw the index in each control."""
+    rows = statistics[statistics["control"].notna()]
+    names = [name for name in CONTROLS if name in set(rows["control"])]
+    for offset, (layer, colour) in enumerate(zip(layers, LAYER_COLOURS, strict=False)):
+        shown = rows[rows["layer"] == layer].set_index("control").reindex(names)
+        at = np.arange(len(names)) + (offset - (len(layers) - 1) / 2) * 0.22
+        axes.vlines(at, shown["interval_low"], shown["interval_high"], color=colour)
+        axes.plot(at, shown["estimate"], "o", ms=2.5, color=colour)
+    axes.axhline(0, color="black", lw=0.6)
+    axes.set_xticks(range(len(names)), [CONTROL_NAMES[name] for name in names], rotation=40, ha="right")
+    axes.set_ylabel("modulation index (median)")
+
+
+def _stage(layer: str) -> str:
+    """Return a layer's name for print: ``stage1/response`` is stage 1."""
+    return layer.partition("/")[0].replace("stage", "stage ")

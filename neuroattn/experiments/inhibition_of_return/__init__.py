@@ -1,0 +1,1 @@
+"""Inhibition of return: whether, and by what, an object that was attended is avoided."""

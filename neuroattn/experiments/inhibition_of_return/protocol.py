@@ -1,0 +1,211 @@
+"""Inhibition of return: whether a network avoids what it attended before, and whether it does so by itself.
+
+``python -m neuroattn.experiments.inhibition_of_return``. The paper compares the gate over attended pixels with that
+over the others, which is selection. Return needs memory: what the second phase makes of an object that the first one
+attended, with the mask that it left imposed, ablated, swapped, or carried to a scene whose objects changed places.
+
+Source: Lei, Benjamin & Kording (2021), arXiv:2106.04540; the biology: Posner & Cohen (1984), Klein (2000), Trends Cogn.
+Sci. 4:138.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neuroattn import dims
+from neuroattn.command.option import MOST_AT_ONCE, MOST_RESAMPLES, check_options, option
+from neuroattn.experiments.protocol import Protocol, Tables
+from neuroattn.experiments.scene_stimuli import (
+    SCENES,
+    SceneOptions,
+    check_scene_options,
+    require_digit_networks,
+    scene_notes,
+    scene_stimuli,
+)
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+    from neuroattn.models.gated import GatedNetwork
+    from neuroattn.stimuli.stimulus_set import StimulusSet
+METHODS = """{shown} were shown in free trials of {config.n_objects} phases, each with the mask of inhibited units that
+the phases before had left, and in second phases whose mask was that of the first phase, none, that of one stage alone,
+that of the object attended second, that of another picture in which the same place had been attended, or, in a scene
+{moved}, that of the first phase or none. Avoidance is how much less often an object is chosen with a mask than
+without, on the same picture; it was taken to be there where its 95 % interval lay above {config.bound:g}, and to be
+absent where that lay within ±{config.bound:g}. The attended object is the one whose target image is nearest to the
+gated image. The gate of an object is the mean over its pixels that no other object covers; the contrast of Lei,
+Benjamin & Kording (2021, arXiv:2106.04540) is that of attended against all other pixels, averaged over phases. Objects
+attended before and never attended ones were compared in the second phase at the same place (least squares with effects
+of place, errors clustered by picture; which object is attended first is not drawn by lot). Several networks are the
+sample: means with t intervals (of fractions on logits, exact where all networks agree), t tests and sign-flip
+permutation over network means, p values adjusted after Benjamini & Hochberg (1995); for one network intervals are from
+{config.n_resamples:,} bootstrap resamples of pictures (Wilson's for fractions, Tango's (1998) for differences of
+choices). What follows from the architecture, that no mask gives the first phase again, was not tested. Controls: gates
+of other pictures, untrained weights (drawn for each network); checks of the code: gate strength 0 (at which no choice
+is defined), one time step. The biology: Posner & Cohen (1984), Klein (2000)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(SceneOptions):
+    """Options of the protocol."""
+
+    n_objects: int = option(2, "objects of a picture; with three some are never attended", low=2, high=10)
+    n_stimuli: int = option(1000, "composites of embedded digits, or scenes at most", low=20, high=5000)
+    noise: float = option(0.3, "upper bound of the uniform background noise", unit="luminance", low=0, high=1)
+    controls: tuple[str, ...] = option(
+        dims.CONTROLS, "controls, on a part of the stimuli", choices=(*dims.CONTROLS, "none")
+    )
+    n_control_stimuli: int = option(200, "stimuli of the controls", low=20)
+    bound: float = option(0.1, "avoidance (difference of fractions) within ± this counts as none", low=0.01, high=0.5)
+    n_resamples: int = option(2000, "resamples of the bootstrap", low=100, high=MOST_RESAMPLES)
+    batch_size: int = option(100, "stimuli at once", low=2, high=MOST_AT_ONCE)
+
+    def __post_init__(self) -> None:
+        """Check every option."""
+        check_options(self)
+        check_scene_options(self)
+        if "none" in self.controls and len(self.controls) > 1:
+            raise ValueError(f"controls must be none or a list of controls, got {', '.join(self.controls)}")
+        if self.n_control_stimuli > self.n_stimuli:
+            raise ValueError(
+                f"n_control_stimuli must be at most n_stimuli ({self.n_stimuli}), got {self.n_control_stimuli}"
+            )
+
+    @property
+    def chosen_controls(self) -> tuple[str, ...]:
+        """The controls to run: nothing where ``none`` was asked for."""
+        return () if self.controls == ("none",) else self.controls
+
+
+def stimuli(config: Config) -> StimulusSet:
+    """Return composites of embedded digits, or scenes, in random order."""
+    import torch
+
+    if config.stimuli == SCENES:
+        return scene_stimuli(config, config.n_stimuli, config.n_objects)
+    require_digit_networks(config, config.n_objects)
+
+    from neuroattn.stimuli.digits import sample_composites, stimulus_set
+    from neuroattn.stimuli.mnist import embedded
+
+    generator = torch.Generator().manual_seed(config.seed)
+    return stimulus_set(
+        sample_composites(
+            embedded(), config.n_stimuli, n_objects=config.n_objects, noise=config.noise, generator=generator
+        )
+    )
+
+
+def check(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> None:
+    """Raise if no choice of the network is defined."""
+    del config, stimuli
+    if model.config.strength == 0:
+        raise ValueError(
+            f"models must have a gate strength above 0, got {model.name} of 0, which attends no object; take another "
+            "network"
+        )
+
+
+def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.DataTree:
+    """Return what became of every object in free trials and in second phases under other masks; controls apart."""
+    import torch
+    import xarray as xr
+
+    from neuroattn.experiments.inhibition_of_return.second_phases import record_returns
+    from neuroattn.models.controls import control
+
+    def returns(subject: GatedNetwork, shown: StimulusSet) -> xr.Dataset:
+        # No batch of a single stimulus: its mask could not be that of another one.
+        batch_size = next((b for b in range(config.batch_size, 1, -1) if len(shown) % b != 1), len(shown))
+        generator = torch.Generator().manual_seed(config.seed + 1)
+        mirrored = config.stimuli == SCENES
+        return record_returns(
+            subject, shown, noise=config.noise, generator=generator, batch_size=batch_size, mirrored=mirrored
+        )
+
+    trees = {"/trials": returns(model, stimuli)}
+    few = stimuli.select(np.arange(min(config.n_control_stimuli, len(stimuli))))
+    for name in config.chosen_controls:
+        subject = _one_step(model) if name == "one_step" else control(name, model, config.seed)
+        trees[f"/controls/{name}"] = returns(subject, few)
+    tree = xr.DataTree.from_dict(trees)
+    tree.attrs = trees["/trials"].attrs
+    return tree
+
+
+def _one_step(model: GatedNetwork) -> GatedNetwork:
+    """Return the network with phases of a single step, in which no feedback acts."""
+    from neuroattn.models.gated import GatedNetwork
+
+    twin = GatedNetwork(dataclasses.replace(model.config, steps=1), name=model.name, seed=model.seed)
+    twin.load_state_dict(model.state_dict())
+    return twin.to(model.readout.weight).eval()
+
+
+def analysis(config: Config, recording: xr.DataTree) -> Tables:
+    """Return the trials of every network, the statistics with controls, and what they show."""
+    import pandas as pd
+
+    from neuroattn.experiments.inhibition_of_return.findings import findings
+    from neuroattn.experiments.inhibition_of_return.summary import adjusted, summarise
+    from neuroattn.experiments.inhibition_of_return.trials import return_trials
+
+    def trials(at: str) -> pd.DataFrame:
+        tables = [return_trials(tree[at].to_dataset().load(), name) for name, tree in recording.children.items()]
+        return pd.concat(tables, ignore_index=True)
+
+    whole = trials("trials")
+    parts = [
+        summarise(whole, config.seed, config.n_resamples),
+        *(
+            summarise(trials(f"controls/{name}"), config.seed, config.n_resamples, name)
+            for name in config.chosen_controls
+        ),
+    ]
+    statistics = adjusted(pd.concat(parts, ignore_index=True))
+    scenes = ("synthetic scenes" if config.synthetic else "scenes", "objects")
+    shown = scenes if config.stimuli == SCENES else ("composites", "digits")
+    lines = findings(statistics, config.n_objects, shown, config.bound)
+    return Tables(units=whole, statistics=statistics, findings=(*scene_notes(config), *lines))
+
+
+def figure(config: Config, tables: Tables) -> Figure:
+    """Return gates by status, returns by mask, matched differences and controls."""
+    del config  # the tables say all that the figure shows
+    from neuroattn.experiments.inhibition_of_return.figure import returns_figure
+
+    return returns_figure(tables.statistics)
+
+
+def methods(config: Config) -> str:
+    """Return the paragraph for a paper."""
+    if config.stimuli == SCENES:
+        shown = f"Scenes ({'synthetic, made for this' if config.synthetic else 'COCO; Lin et al. 2014'}) of "
+        shown += f"{config.n_objects} objects, up to {config.n_stimuli:,} of them,"
+        moved = "seen in a mirror (where the object then at that place, from the left, covers most of the first)"
+    else:
+        shown = f"{config.n_stimuli:,} composites of {config.n_objects} handwritten digits (uniform background noise "
+        shown += f"below {config.noise:g})"
+        moved = "in which every digit had moved one place on"
+    return " ".join(METHODS.split()).format(config=config, shown=shown, moved=moved)
+
+
+PROTOCOL = Protocol(
+    name="inhibition_of_return",
+    description="Whether a network avoids what it attended before: gates and choices with the mask between phases "
+    "imposed, ablated, swapped, or carried to a scene whose objects changed places, with controls. Offline.",
+    config=Config,
+    stimuli=stimuli,
+    check=check,
+    recording=recording,
+    analysis=analysis,
+    figure=figure,
+    methods=methods,
+)

@@ -1,0 +1,1 @@
+"""Attention-invariant tuning: whether attending a bar leaves the shape of a tuning curve."""

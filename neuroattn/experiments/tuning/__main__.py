@@ -1,0 +1,7 @@
+"""``python -m neuroattn.experiments.tuning``."""
+
+from neuroattn.experiments.protocol import main
+from neuroattn.experiments.tuning.protocol import PROTOCOL
+
+if __name__ == "__main__":
+    main(PROTOCOL)

@@ -1,0 +1,520 @@
+"""Attention-invariant tuning: whether attending a bar scales a unit's orientation tuning and leaves its shape.
+
+``python -m neuroattn.experiments.tuning``. A bar stands on the left, and on the right a digit, or an object cut out
+of a photograph. Each unit's tuning curve is taken with the bar attended and with the distractor attended, on the same
+pictures. Units are selected by what the bar adds to their response before any feedback, beside one distractor, and
+measured beside others.
+
+Source: Lei, Benjamin & Kording (2021), arXiv:2106.04540; the biology: McAdams & Maunsell (1999), J. Neurosci. 19:431.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from neuroattn import dims
+from neuroattn.command.option import MOST_AT_ONCE, MOST_RESAMPLES, check_options, option
+from neuroattn.experiments.protocol import Protocol, Tables, stages
+from neuroattn.experiments.scene_stimuli import (
+    DIGITS,
+    SCENES,
+    SceneOptions,
+    check_scene_options,
+    require_digit_networks,
+    scene_notes,
+    scene_stimuli,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+    from neuroattn.experiments.tuning.units import Curves, Ungated
+    from neuroattn.models.gated import GatedNetwork
+    from neuroattn.stimuli.stimulus_set import StimulusSet
+
+BAR, DISTRACTOR = 0, 1  # the objects of every stimulus
+SELECTION, MEASUREMENT = 0, 1  # the halves of the bars
+REDUCTIONS = ("maximum", "mean")
+CONDITIONS = ("orientation", "half")  # and the attended object
+WITH_BAR, WITHOUT_BAR = "selection/with_bar", "selection/without_bar"  # groups of a recording before any feedback
+FEWEST_ORIENTATIONS = 6  # that a tuning curve is fitted to
+UNIT_COLUMNS = (
+    *(dims.MODEL, dims.NEUROID_ID, dims.LAYER, dims.AREA),
+    *(dims.CHANNEL, dims.CHANNEL_Y, dims.CHANNEL_X, "distractor_in_field"),
+)
+METHODS = """Bars at {grid[0]} orientations, {grid[1]} widths ({widths}) and {grid[2]} × {grid[3]} places were shown
+beside {distractor}, with the bar attended and with the distractor attended ({states}). Of layers of more than
+{config.n_units:,} units so many were drawn. A unit's tuning curve was the maximum
+(and, apart, the mean) of its last response over the bars of an orientation. Units were selected on one half of the
+bars, beside {selecting}, by their responses before any feedback, where attention cannot act: they were driven if the
+maximum over bars peaked by more than {config.driven:g} above the response to the same picture without the bar, and
+tuned if a von Mises curve fitted it with R² of at least {config.tuned:g} and it fell by at least 10 % from its peak.
+On the other half, beside {measuring}, baseline + amplitude · exp(κ(cos 2(θ − θ₀) − 1))
+was fitted to each state, and nested models were compared by AICc where both states had a curve. Of one network,
+medians over units have intervals from a hierarchical bootstrap ({config.n_resamples:,} resamples of feature channels
+and units; Saravanan et al. 2020); of several, intervals are t intervals over networks, on logits where a measure has
+limits. Tests are t tests over network means (over feature channels where there is one network), p values are adjusted
+after Benjamini & Hochberg (1995). That preferred orientation and bandwidth do not change on average over units is
+taken to be shown where the 95 % t intervals of their mean sizes lie within ±{config.shift_bound:g}° and
+±{config.bandwidth_bound:g}° (equivalence; Schuirmann 1987). Gates of other stimuli were compared with a stimulus's own
+by the share that they leave of each unit's difference between the states. The paradigm is that of Lei, Benjamin &
+Kording (2021, arXiv:2106.04540); the biology that of McAdams & Maunsell (1999)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(SceneOptions):
+    """Options of the protocol; the defaults are the paper's grid and a cued design."""
+
+    stimuli: str = option(
+        DIGITS, "the distractor: an embedded digit, or an object of a scene of COCO", choices=(DIGITS, SCENES)
+    )
+
+    design: str = option(
+        "cued", "states cued by inhibition, or the network's free order (the paper's)", choices=("cued", "free")
+    )
+    n_orientations: int = option(20, "orientations of the bar, equally spaced on [0°, 180°)", low=6, high=360)
+    n_widths: int | None = option(None, "widths of the bar (default: 6; with scenes 3)", low=1, high=100)
+    n_x: int | None = option(
+        None, "horizontal places of the bar's centre (default: 11; with scenes 5)", low=2, high=1000
+    )
+    n_y: int | None = option(None, "vertical places of the bar's centre (default: 11; with scenes 5)", low=2, high=1000)
+    distractors: tuple[int, ...] = option(
+        (7, 2, 5),
+        "classes of the digits on the right (the first embedded ones): the first for selection, the others for "
+        "measurement, or one for both; with scenes as many objects",
+        low=0,
+        high=9,
+    )
+    noise: float = option(
+        0.0, "upper bound of the uniform background noise, beside a digit", unit="luminance", low=0, high=1
+    )
+    n_units: int = option(20_000, "units a layer and network, drawn at random where there are more", low=1)
+    driven: float = option(
+        0.1, "a driven unit's ungated curve peaks by more than this above the response without the bar", unit="1", low=0
+    )
+    tuned: float = option(0.5, "R² a tuned unit's ungated curve needs, on the other half of the bars", low=0, high=1)
+    fitted: float = option(0.5, "R² that each state's fit needs for fit-based measures", low=0, high=1)
+    shift_bound: float = option(5.0, "equivalence bound of the preferred orientation's shift", unit="degree", low=0.01)
+    bandwidth_bound: float = option(
+        5.0, "equivalence bound of the change in half width at half height", unit="degree", low=0.01
+    )
+    controls: tuple[str, ...] = option(
+        dims.CONTROLS, "controls, on a part of the bars", choices=(*dims.CONTROLS, "none")
+    )
+    n_resamples: int = option(2000, "resamples of the hierarchical bootstrap", low=100, high=MOST_RESAMPLES)
+    batch_size: int = option(256, "stimuli at once", low=2, high=MOST_AT_ONCE)
+
+    def __post_init__(self) -> None:
+        """Check every option."""
+        check_options(self)
+        check_scene_options(self)
+        if "none" in self.controls and len(self.controls) > 1:
+            raise ValueError(f"controls must be none or a list of controls, got {', '.join(self.controls)}")
+        if not self.distractors or len(set(self.distractors)) < len(self.distractors):
+            given = ", ".join(map(str, self.distractors)) or "none"
+            raise ValueError(f"distractors must be different classes of digits, at least one, got {given}")
+        to_share = math.prod(self.grid[1:]) // 2
+        if len(self.distractors) - 1 > to_share:
+            raise ValueError(
+                f"distractors must be at most {to_share + 1} for {math.prod(self.grid[1:])} bars an orientation, "
+                f"got {len(self.distractors)}; name fewer, or show more bars"
+            )
+
+    @property
+    def grid(self) -> tuple[int, int, int, int]:
+        """Numbers of orientations, widths, and places along x and y."""
+        defaults = (3, 5, 5) if self.stimuli == SCENES else (6, 11, 11)
+        given = (self.n_widths, self.n_x, self.n_y)
+        n_widths, n_x, n_y = (n or default for n, default in zip(given, defaults, strict=True))
+        return (self.n_orientations, n_widths, n_x, n_y)
+
+    @property
+    def chosen_controls(self) -> tuple[str, ...]:
+        """The controls to run: nothing where ``none`` was asked for."""
+        return () if self.controls == ("none",) else self.controls
+
+
+def stimuli(config: Config) -> StimulusSet:
+    """Return the bars beside the distractors, and last what is seen without a bar.
+
+    Columns of the table: ``bar`` (whether there is one), ``half``, ``for_controls`` (a sparse part of the bars).
+    """
+    import torch
+
+    from neuroattn.stimuli.bars import bar_and_digit, tuning_grid
+    from neuroattn.stimuli.beside import in_one, shared_out
+    from neuroattn.stimuli.digits import SHIFT
+    from neuroattn.stimuli.mnist import SIDE, embedded
+
+    if config.stimuli == SCENES:
+        return _beside_objects(config)
+    require_digit_networks(config, 2)
+    _require_room(config, SIDE * (SIDE + SHIFT))
+    digits = embedded()
+    generator = torch.Generator().manual_seed(config.seed)
+    grids = shared_out(tuning_grid(*config.grid), len(config.distractors), noise=config.noise > 0)
+    parts = [
+        bar_and_digit(grid, digits.images[digits.labels == label][0], label, noise=config.noise, generator=generator)
+        for label, grid in zip(config.distractors, grids, strict=True)
+    ]
+    return in_one(parts)
+
+
+def _beside_objects(config: Config) -> StimulusSet:
+    """Return the bars beside the larger objects of scenes that are drawn at random."""
+    from neuroattn.stimuli.beside import in_one, shared_out
+    from neuroattn.stimuli.scene_bars import bar_and_object, on_the_right, scene_tuning_grid
+
+    height, width = config.size
+    _require_room(config, 3 * height * width)
+    drawn, parts = scene_stimuli(config, len(config.distractors), 2), []
+    if len(drawn) < len(config.distractors):
+        raise ValueError(
+            f"distractors must be no more than there are scenes, {len(drawn)}, got {len(config.distractors)}; "
+            "name fewer, or take more scenes"
+        )
+    grids = shared_out(scene_tuning_grid((height, width), *config.grid), len(config.distractors))
+    for number, grid in enumerate(grids):
+        scene = drawn.table.iloc[number]
+        larger = int(scene["area_1"] > scene["area_0"])
+        alone = np.round(np.asarray(drawn.objects)[number, larger] * 255).astype(np.uint8)
+        part = bar_and_object(grid, on_the_right(alone))
+        part.table["distractor"] = str(scene[f"category_{larger}"])
+        parts.append(part)
+    return in_one(parts, drawn.notes)
+
+
+def _require_room(config: Config, n_values: int) -> None:
+    """Raise unless memory holds the pictures, of so many values each, with both objects of each."""
+    from neuroattn.compute.memory import free_memory
+
+    # Twice, while the pictures beside several distractors are put together.
+    needed = math.prod(config.grid) * 3 * n_values * 4 * min(2, len(config.distractors))
+    free = free_memory() // 2
+    if needed > free:
+        raise ValueError(
+            f"n_orientations × n_widths × n_x × n_y must fit in memory, got {math.prod(config.grid):,} pictures of "
+            f"{needed / 1e9:.1f} GB with their objects, and {free / 1e9:.1f} GB are free for them; show fewer"
+        )
+
+
+def check(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> None:
+    """Raise unless attention is confirmed at enough orientations, in a bar of either half."""
+    from neuroattn.recording.attended import presentations
+
+    found: set[tuple[float, int]] = set()
+    number = 0
+    bars = stimuli.select(stimuli.table["bar"].to_numpy())
+    order = np.random.default_rng(config.seed).permutation(len(bars))  # they are listed by their orientation
+    for shown in presentations(model, bars, order, config.design, config.batch_size):
+        confirmed = shown[shown[dims.CONFIRMED]]
+        found |= set(zip(confirmed["orientation"], confirmed["half"], strict=True))
+        number = sum((orientation, MEASUREMENT) in found for orientation, half in found if half == SELECTION)
+        if number >= FEWEST_ORIENTATIONS:
+            return
+    raise _too_few_orientations(number, model.name)
+
+
+def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.DataTree:
+    """Return mean and maximum over bars of every unit's last step, by orientation, half and attended object.
+
+    Only stimuli count whose gated image confirms the intended object in both states. The controls, in groups of their
+    own, keep all stimuli by the intended object, because attention may fail in them, and count the confirmed ones. What
+    selects units is recorded at step 0, before any feedback.
+    """
+    import xarray as xr
+
+    from neuroattn.recording.record import record
+    from neuroattn.recording.reduce import Reduction
+
+    variables, options = _options(config, model)
+    bar, half = (stimuli.table[name].to_numpy() for name in ("bar", "half"))
+    bars = stimuli.select(slice(int(bar.sum())))
+    sink = Reduction([*CONDITIONS, dims.ATTENDED], keep=dims.CONFIRMED, what=REDUCTIONS)
+    last = model.config.steps - 1
+    trees = {
+        "/": record(model, bars, variables, [last], design=config.design, sink=sink, **options),
+        f"/{WITH_BAR}": _before_feedback(model, stimuli.select(bar & (half == SELECTION)), variables, options),
+        f"/{WITHOUT_BAR}": _before_feedback(model, stimuli.select(~bar), variables, options),
+        **_controls(config, model, stimuli, variables, options),
+    }
+    ink: np.ndarray = np.any(np.asarray(stimuli.objects)[:, DISTRACTOR] > 0, axis=(0, 1))
+    leaves = {
+        f"{at.rstrip('/')}{node.path}": _with_fields(node.to_dataset(), model, ink)
+        for at, tree in trees.items()
+        for node in tree.leaves
+    }
+    whole = xr.DataTree.from_dict(leaves)
+    for at, tree in trees.items():
+        whole[at].attrs = tree.attrs
+    return whole
+
+
+def _options(config: Config, model: GatedNetwork) -> tuple[list[str], dict[str, Any]]:
+    """Return the variables to record, and what every recording has in common."""
+    from neuroattn.recording.units import Units
+
+    variables = [f"stage{number}/response" for number in range(1, len(model.config.channels) + 1)]
+    settings = {key: value for key, value in dataclasses.asdict(config).items() if key != "out"}
+    units = {
+        variable: Units(sample=config.n_units, seed=config.seed)
+        for variable, shape in zip(variables, model.config.response_sizes, strict=True)
+        if math.prod(shape) > config.n_units
+    }
+    return variables, {"batch_size": config.batch_size, "configuration": settings, "units": units}
+
+
+def _before_feedback(
+    model: GatedNetwork, shown: StimulusSet, variables: list[str], options: dict[str, Any]
+) -> xr.DataTree:
+    from neuroattn.recording.record import record
+    from neuroattn.recording.reduce import Reduction
+
+    sink = Reduction(["orientation"], what=REDUCTIONS)
+    return record(model, shown, variables, [0], design="free", phases=1, sink=sink, **options)
+
+
+def _controls(
+    config: Config, model: GatedNetwork, stimuli: StimulusSet, variables: list[str], options: dict[str, Any]
+) -> dict[str, xr.DataTree]:
+    """Return the recordings of the controls, by their group."""
+    import xarray as xr
+
+    from neuroattn.models.controls import control
+    from neuroattn.recording.confirmed import over_confirmed
+    from neuroattn.recording.record import record
+    from neuroattn.recording.reduce import Reduction
+
+    bar, few, half = (stimuli.table[name].to_numpy() for name in ("bar", "for_controls", "half"))
+    trees: dict[str, xr.DataTree] = {}
+    intended = dims.CUED if config.design == "cued" else dims.ATTENDED
+    # In random order, so that the stimulus whose gates are taken in the shuffled control is any.
+    order = np.random.default_rng(config.seed).permutation(np.flatnonzero(few))
+    shown = stimuli.select(order)
+    for name in config.chosen_controls:
+        subject, at = control(name, model, config.seed), f"/controls/{name}"
+        keep = dims.SWAPPED if name == "shuffled_gates" else None
+        sink = Reduction([*CONDITIONS, intended, dims.CONFIRMED], keep, what=REDUCTIONS)
+        steps = [0 if name == "one_step" else model.config.steps - 1]
+        tree = record(subject, shown, variables, steps, design=config.design, sink=sink, **options)
+        joined = {node.path: over_confirmed(node.to_dataset(), [*CONDITIONS, intended]) for node in tree.leaves}
+        trees[at] = xr.DataTree.from_dict({path: one.rename({intended: dims.ATTENDED}) for path, one in joined.items()})
+        trees[at].attrs = tree.attrs
+        if name == "untrained":  # other weights select other units
+            with_bar, without = stimuli.select(few & (half == SELECTION)), stimuli.select(~bar)
+            trees[f"{at}/{WITH_BAR}"] = _before_feedback(subject, with_bar, variables, options)
+            trees[f"{at}/{WITHOUT_BAR}"] = _before_feedback(subject, without, variables, options)
+    return trees
+
+
+def _too_few_orientations(number: int, model: str) -> ValueError:
+    return ValueError(
+        f"attention was confirmed in both states at {number} orientations only, and must be at {FEWEST_ORIENTATIONS}; "
+        f"{model} does not attend these stimuli: use another model, or --design free"
+    )
+
+
+def _with_fields(dataset: xr.Dataset, model: GatedNetwork, ink: np.ndarray) -> xr.Dataset:
+    """Add which units have the distractor in their receptive field."""
+    from neuroattn.models.receptive_field import sees
+
+    variable = str(dataset[dims.LAYER].values[0])
+    seen = sees(model.config, variable, ink)[dataset[dims.CHANNEL_Y], dataset[dims.CHANNEL_X]]
+    return dataset.assign_coords(distractor_in_field=(dims.NEUROID, seen))
+
+
+def analysis(config: Config, recording: xr.DataTree) -> Tables:
+    """Return the unit table of every network, the statistics with their controls, and what they show."""
+    import pandas as pd
+
+    from neuroattn.experiments.tuning.findings import findings
+    from neuroattn.experiments.tuning.summary import adjusted, share_confirmed, summarise
+
+    bounds = {"shift": config.shift_bound, "bandwidth_change": config.bandwidth_bound}
+    bounds |= {f"absolute_{name}": bound for name, bound in bounds.items()}
+    tables: dict[str, pd.DataFrame] = {}
+    shown: dict[str, dict[str, _Shown]] = {}
+    for control in ("", *config.chosen_controls):
+        parts, shown[control] = [], {}
+        for name, tree in recording.children.items():
+            for stage in stages(tree):
+                part, shown[control][str(name)] = _units(config, tree, stage, control)  # of all stages the same
+                parts.append(part)
+        tables[control] = pd.concat(parts, ignore_index=True)
+    units = _with_shares(tables)
+    parts = []
+    for control, table in (tables | {"": units}).items():
+        rows = summarise(
+            table, REDUCTIONS, bounds=bounds, seed=config.seed, n_resamples=config.n_resamples, control=control
+        )
+        shares = {name: numbers.confirmed for name, numbers in shown[control].items()}
+        rows = pd.concat([rows, share_confirmed(shares, control)], ignore_index=True)
+        worst = min(shown[control].values(), key=lambda numbers: numbers.kept)
+        of_row = [shown[control].get(name, worst) for name in rows["model"]]
+        kept, presented = (np.array([getattr(numbers, of) for numbers in of_row]) for of in ("kept", "presented"))
+        parts.append(rows.assign(n_stimuli=kept, n_stimuli_dropped=presented - kept))
+    statistics = adjusted(pd.concat(parts, ignore_index=True))
+    lines = (*scene_notes(config), *_confound(config), *findings(statistics))
+    return Tables(units=units, statistics=statistics, findings=lines)
+
+
+class _Shown(NamedTuple):
+    """How many stimuli were presented in both states and kept, and in which share attention was confirmed."""
+
+    presented: int
+    kept: int
+    confirmed: float
+
+
+def _with_shares(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Add to the units of the networks themselves what gates of other stimuli leave of their difference.
+
+    Stimuli for which a batch held no other with the same side attended are left out of the control alone: the share
+    compares means over all of the controls' stimuli with means over those whose gates were swapped.
+    """
+    from neuroattn.statistics.control_share import share_of
+
+    units = tables[""]
+    if not {"intact", "shuffled_gates"} <= set(tables):
+        return units
+    intact, shuffled = (
+        tables[name].set_index(dims.NEUROID_ID).loc[units[dims.NEUROID_ID]].reset_index()
+        for name in ("intact", "shuffled_gates")
+    )
+    return units.assign(
+        **{
+            f"share_of_shuffled_gates_{reduction}": share_of(
+                intact[f"difference_{reduction}"], shuffled[f"difference_{reduction}"], intact[f"total_{reduction}"]
+            )
+            for reduction in REDUCTIONS
+        }
+    )
+
+
+def _confound(config: Config) -> tuple[str, ...]:
+    if config.design == "cued":
+        return ()
+    return (
+        (
+            "NOTE: in the free order the attended object, the phase and the inhibition in force change together; the "
+            "difference between the states is not attention's alone. The cued design (--design cued) keeps them apart."
+        ),
+    )
+
+
+def _units(config: Config, tree: xr.DataTree, stage: str, control: str) -> tuple[pd.DataFrame, _Shown]:
+    """Return the unit table of one layer of one network, or of a control, and how many stimuli it rests on."""
+    from neuroattn.experiments.tuning.units import Criteria, Curves, tuning_units
+
+    at = f"controls/{control}/" if control else ""
+    dataset = tree[f"{at}{stage}/response"].to_dataset().load().isel({dims.TIME_STEP: 0})
+    # In an order of our own: a store lists its coordinates in any.
+    units = dataset[list(UNIT_COLUMNS)].to_dataframe()[[*UNIT_COLUMNS, dims.TIME_STEP]]
+    whole = dataset["count"].groupby("orientation").min() > 0
+    orientation = whole["orientation"].values[whole.values]
+    if len(orientation) < FEWEST_ORIENTATIONS:
+        raise _too_few_orientations(len(orientation), str(dataset[dims.MODEL].values[0]))
+
+    def curves(half: int, reduction: str) -> Curves:
+        states = []
+        for state in (BAR, DISTRACTOR):
+            rows = (dataset["half"] == half) & (dataset[dims.ATTENDED] == state)
+            states.append(_by_unit(dataset[reduction], rows & dataset["orientation"].isin(orientation)))
+        return Curves(*states)
+
+    selection, measured = (
+        {reduction: curves(half, reduction) for reduction in REDUCTIONS} for half in (SELECTION, MEASUREMENT)
+    )
+    criteria = Criteria(driven=config.driven, tuned=config.tuned, fitted=config.fitted)
+    ungated = _ungated(tree, at if control == "untrained" else "", stage, orientation)
+    table = tuning_units(units, orientation, ungated, selection, measured, criteria, fits=not control)
+    if not control:
+        drawn = (table["driven"] & ~table["distractor_in_field"]).to_numpy()
+        table["orientations"] = [orientation.tolist() if d else None for d in drawn]
+        for reduction, (attended, unattended) in measured.items():
+            for state, values in (("attended", attended), ("unattended", unattended)):
+                rows = [row.astype(np.float32) if d else None for row, d in zip(values, drawn, strict=True)]
+                table[f"curve_{state}_{reduction}"] = rows
+    used = dataset["orientation"].isin(orientation)
+    kept, presented = int(dataset["count"].where(used, 0).sum()) // 2, int(dataset["presented"].sum()) // 2
+    of, total = ("n_confirmed", "count") if control else ("count", "presented")
+    return table, _Shown(presented, kept, float(dataset[of].sum() / dataset[total].sum()))
+
+
+def _ungated(tree: xr.DataTree, at: str, stage: str, orientation: np.ndarray) -> Ungated:
+    """Return the responses of one layer that select units: of step 0, the largest over bars."""
+    from neuroattn.experiments.tuning.units import Ungated
+
+    values = []
+    for group in (WITH_BAR, WITHOUT_BAR):
+        dataset = tree[f"{at}{group}/{stage}/response"].to_dataset().load().isel({dims.TIME_STEP: 0})
+        used = dataset["orientation"].isin(orientation) | (group == WITHOUT_BAR)
+        values.append(_by_unit(dataset[REDUCTIONS[0]], used))
+    curves, without = values
+    return Ungated(curves, without.max(1))
+
+
+def _by_unit(values: xr.DataArray, rows: xr.DataArray) -> np.ndarray:
+    """Return (unit, condition) of chosen conditions."""
+    return np.asarray(values[rows.values].transpose(dims.NEUROID, ...).values, np.float64)
+
+
+def figure(config: Config, tables: Tables) -> Figure:
+    """Return example units with both curves, and the distributions of what attention did."""
+    del config  # the tables say all that the figure shows
+    from neuroattn.experiments.tuning.examples import example_curves
+    from neuroattn.experiments.tuning.figure import tuning_figure
+    from neuroattn.experiments.tuning.findings import BIOLOGY
+
+    examples = example_curves(tables.units, REDUCTIONS[0])
+    return tuning_figure(examples, tables.units, tables.statistics, REDUCTIONS[0], BIOLOGY)
+
+
+def methods(config: Config) -> str:
+    """Return the paragraph for a paper."""
+    states = (
+        "cued by the inhibition of the other object alone, in a phase of its own"
+        if config.design == "cued"
+        else "in the network's free order"
+    )
+    first, *others = config.distractors
+    if config.stimuli == SCENES:
+        kind = "synthetic scenes" if config.synthetic else "scenes of COCO (Lin et al. 2014)"
+        distractor = f"objects (the larger of each of {len(config.distractors)} {kind}), cut out, on grey"
+        widths = f"σ from 1 to 4 % of the shorter side of pictures of {config.size[0]} × {config.size[1]} pixels"
+        selecting, measuring = "the first of these objects", "the others" if others else "the same object"
+    else:
+        distractor = f"handwritten digits (uniform background noise below {config.noise:g})"
+        widths = "σ 0.5 to 2 pixels"
+        selecting, measuring = f"a {first}", " and ".join(f"a {label}" for label in others) or "the same digit"
+    text = METHODS.format(
+        config=config,
+        grid=config.grid,
+        states=states,
+        distractor=distractor,
+        widths=widths,
+        selecting=selecting,
+        measuring=measuring,
+    )
+    return " ".join(text.split())
+
+
+PROTOCOL = Protocol(
+    name="tuning",
+    description="Tuning to orientation with the bar attended and with the object beside it attended: gain, offset, "
+    "shift and bandwidth of every driven unit, with controls. Default: the paper's grid of 14,520 bars, offline.",
+    config=Config,
+    stimuli=stimuli,
+    check=check,
+    recording=recording,
+    analysis=analysis,
+    figure=figure,
+    methods=methods,
+)

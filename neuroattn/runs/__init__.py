@@ -1,0 +1,1 @@
+"""Files of a run: its folder, what is written there, where it came from."""

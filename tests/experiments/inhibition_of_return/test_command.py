@@ -1,0 +1,146 @@
+"""``python -m neuroattn.experiments.inhibition_of_return`` as users run it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from numpy.testing import assert_allclose, assert_array_equal
+
+from neuroattn.dims import CONTROLS
+from neuroattn.evaluation.digits import evaluate
+from neuroattn.experiments.inhibition_of_return import protocol as inhibition_of_return
+from neuroattn.experiments.protocol import main
+from neuroattn.models.checkpoint import load_model
+from neuroattn.stimuli import digits
+from neuroattn.stimuli.digits import Composites
+
+SMALL = ["--n_stimuli", "60", "--n_control_stimuli", "30", "--n_resamples", "100"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    with pytest.raises(SystemExit) as left:
+        main(inhibition_of_return.PROTOCOL, ["--out", str(folder), *SMALL])
+    assert left.value.code == 0
+    return folder
+
+
+def test_a_run_leaves_its_files_and_its_verdict(finished):
+    files = {"recording.zarr", "units.parquet", "statistics.csv", "figure.png", "figure.svg", "run.json", "report.html"}
+    assert {path.name for path in finished.iterdir()} == files
+    lines = json.loads((finished / "run.json").read_text())["findings"]
+    expected = "Verdict: avoidance of the attended object is imposed by the mask; what the mask inhibits is the place; "
+    assert f"{expected}part of the avoidance needs the object's own pixels." in lines
+
+
+def test_the_papers_contrast_is_that_of_the_evaluation(finished):
+    """The same composites through the other path."""
+    import torch
+
+    stimuli = inhibition_of_return.stimuli(inhibition_of_return.Config(n_stimuli=60, n_control_stimuli=30))
+    shown = Composites(
+        images=torch.tensor(stimuli.images),
+        objects=torch.tensor(stimuli.objects),
+        labels=torch.tensor(stimuli.table[["label_0", "label_1"]].to_numpy()),
+        digit=torch.tensor(stimuli.table[["digit_0", "digit_1"]].to_numpy()),
+    )
+    expected = evaluate(load_model("digits-0"), shown).set_index("what")
+    statistics = pd.read_csv(finished / "statistics.csv")
+    main_rows = statistics[statistics["control"].isna() & (statistics["what"] == "contrast")].set_index("measure")
+    for measure in ("attended", "unattended", "difference"):
+        columns = ["estimate", "sd"]
+        assert_allclose(
+            main_rows.loc[measure, columns].astype(float),
+            expected.loc[f"gate_{measure}", columns].astype(float),
+            rtol=1e-4,
+        )
+    assert_allclose(
+        main_rows.loc["difference", "effect_size"], expected.loc["gate_difference_dz", "estimate"], rtol=1e-3
+    )
+
+
+def test_controls(finished):
+    statistics = pd.read_csv(finished / "statistics.csv")
+    back = statistics[statistics["what"] == "return"].set_index("control")
+    # At strength 0 no choice is defined.
+    assert set(back.index.dropna()) == set(CONTROLS) - {"zero_strength"}
+    assert back.loc["one_step", "estimate"] == 1  # where no feedback acts
+    assert back.loc["intact", "estimate"] < 0.1
+    assert (back.loc[["one_step", "intact", "untrained"], "n_stimuli"] == 30).all()
+
+
+def test_every_network_has_an_untrained_one_of_its_own():
+    """Untrained networks of one seed would be one network that counts as many."""
+    config = inhibition_of_return.Config(n_stimuli=20, n_control_stimuli=20, controls=("untrained",))
+    shown = inhibition_of_return.stimuli(config)
+    gates = []
+    for name in ("digits-0", "digits-1", "digits-0"):
+        tree = inhibition_of_return.recording(config, load_model(name), shown)
+        gates.append(tree["controls/untrained"]["gate"].values)
+    assert_array_equal(gates[0], gates[2])
+    assert not (gates[0] == gates[1]).all()
+
+
+def test_the_order_in_which_a_store_lists_groups_and_variables_does_not_matter(finished):
+    config = inhibition_of_return.Config(n_stimuli=60, n_control_stimuli=30, n_resamples=100)
+    with xr.open_datatree(finished / "recording.zarr", engine="zarr", consolidated=False) as tree:
+        paths = [node.path for node in tree.subtree if node.has_data]
+        recorded = {path: tree[path].to_dataset().load() for path in paths}
+    found = set()
+    for seed in range(3):
+        random = np.random.default_rng(seed)
+        listed = {
+            path: recorded[path][list(random.permutation(list(recorded[path].data_vars)))]
+            for path in random.permutation(paths)
+        }
+        tables = inhibition_of_return.analysis(config, xr.DataTree.from_dict(listed))
+        found.add((tables.statistics.to_csv(), tables.units.to_csv(), tables.findings))
+    assert len(found) == 1
+
+
+def test_trials_are_a_row_an_object_of_a_run(finished):
+    trials = pd.read_parquet(finished / "units.parquet")
+    assert 9 * 60 * 2 < len(trials) <= 10 * 60 * 2  # "another" lacks stimuli alone of their place in a batch
+    assert trials.groupby(["condition", "phase", "stimulus_id"])["chosen"].sum().eq(1).all()
+    with xr.open_datatree(finished / "recording.zarr", engine="zarr", consolidated=False) as tree:
+        assert dict(tree["digits-0/trials"].sizes) == {"run": 10, "stimulus": 60, "object": 2}
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (
+            ["--n_objects", "3"],
+            (
+                "models must take composites of 3 digits, (channel, y, x) = (1, 28, 56), got digits-0, which takes "
+                "(1, 28, 42); take digits3-0, or --n_objects 2"
+            ),
+        ),
+        (
+            ["--n_objects", "5"],
+            (
+                "models must take composites of 5 digits, (channel, y, x) = (1, 28, 84), got digits-0, which takes "
+                "(1, 28, 42); train one (python -m neuroattn.training digits --n_objects 5), or --n_objects 2"
+            ),
+        ),
+        (
+            ["--models", "scenes-0"],
+            (
+                "stimuli must be scenes for scenes-0, which takes pictures of (channel, y, x) = (3, 100, 100), got "
+                "'digits'; add --stimuli scenes"
+            ),
+        ),
+    ],
+)
+def test_networks_that_take_other_composites(capsys, monkeypatch, tmp_path, options, text):
+    monkeypatch.setattr(digits, "sample_composites", None)
+    with pytest.raises(SystemExit) as left:
+        main(inhibition_of_return.PROTOCOL, ["--out", str(tmp_path / "run"), *options])
+    assert left.value.code == 2
+    assert capsys.readouterr() == ("", f"error: {text}\n")
+    assert not (tmp_path / "run").exists()
