@@ -49,7 +49,7 @@ def gating() -> int:
 def tuning_protocol(design: str) -> int:
     """Run the tuning protocol on digits-0; return on how many bars."""
     config = tuning.Config(design=design, controls=("none",))
-    stimuli = tuning.stimuli(config)
+    stimuli = tuning.stimuli(config, ())
     tree = tuning.recording(config, load_model("digits-0"), stimuli)
     tuning.analysis(config, xr.DataTree.from_dict({"/digits-0": tree}))
     return len(stimuli)
@@ -140,7 +140,7 @@ def main() -> None:
     # The free order takes two phases a bar, the cued design four, of which two make the cues.
     timed("tuning protocol, free order", lambda: tuning_protocol("free"), options.tuning)
     timed("tuning protocol, cued", lambda: tuning_protocol("cued"), options.tuning)
-    images = torch.from_numpy(np.ascontiguousarray(tuning.stimuli(tuning.Config()).images))
+    images = torch.from_numpy(np.ascontiguousarray(tuning.stimuli(tuning.Config(), ()).images))
     timed("its free trials alone", lambda: trials(images), options.tuning)
     timed("hierarchical bootstrap", bootstrap, None)
     print(fits(), flush=True)

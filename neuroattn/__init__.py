@@ -9,6 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from neuroattn.experiments.run import open_run as open_run
+    from neuroattn.experiments.run import run as run
     from neuroattn.models.checkpoint import load_model as load_model
     from neuroattn.recording.export.assembly import to_assembly as to_assembly
     from neuroattn.recording.export.netcdf import to_netcdf as to_netcdf
@@ -31,7 +33,9 @@ _HOMES = {
     "Units": "neuroattn.recording.units",
     "intervene": "neuroattn.recording.intervene",
     "load_model": "neuroattn.models.checkpoint",
+    "open_run": "neuroattn.experiments.run",
     "record": "neuroattn.recording.record",
+    "run": "neuroattn.experiments.run",
     "to_assembly": "neuroattn.recording.export.assembly",
     "to_dataframe": "neuroattn.recording.export.tidy",
     "to_netcdf": "neuroattn.recording.export.netcdf",
@@ -46,7 +50,9 @@ __all__ = [
     "__version__",
     "intervene",
     "load_model",
+    "open_run",
     "record",
+    "run",
     "to_assembly",
     "to_dataframe",
     "to_netcdf",

@@ -41,16 +41,29 @@ _TOO_LARGE = re.compile(
 )
 
 
+# What an option takes, one and several.
+_KINDS: dict[Any, tuple[str, str]] = {
+    int: ("a whole number", "whole numbers"),
+    float: ("a number", "numbers"),
+    str: ("a text", "texts"),
+    bool: ("True or False", "True or False"),
+}
+
+
+class _Refused(Exception):  # noqa: N818 -- no error of the program: what the user gave is refused
+    """What a parser says of options that it does not take."""
+
+
 class _Parser(jsonargparse.ArgumentParser):
     """A parser whose errors are one line without the usage."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Print the error in one line and leave with status 2."""
+        """Raise the error in one line."""
         del ex
         if "set_int_max_str_digits" in message:
-            stop(TOO_LONG)
+            raise _Refused(TOO_LONG)
         options = [option[2:] for action in self._actions for option in action.option_strings if option[:2] == "--"]
-        stop(f"{message}{_meant(message, options)} (see --help)")
+        raise _Refused(f"{message}{_meant(message, options)}")
 
 
 def tell(text: str) -> None:
@@ -76,7 +89,14 @@ def stop(message: str) -> NoReturn:
     raise SystemExit(2)
 
 
-def read_options(config_class: type[Config], argv: Sequence[str] | None, *, prog: str, description: str) -> Config:
+def read_options(
+    config_class: type[Config],
+    argv: Sequence[str] | None,
+    *,
+    prog: str,
+    description: str,
+    defaults: Mapping[str, Any] | None = None,
+) -> Config:
     """Return the configuration that a command line, and the YAML file it may name, ask for.
 
     Parameters
@@ -87,34 +107,83 @@ def read_options(config_class: type[Config], argv: Sequence[str] | None, *, prog
         Arguments without the program's name; None takes those of the process.
     prog, description
         For ``--help``.
+    defaults
+        Options that have another default than the dataclass's.
 
     Raises
     ------
     SystemExit
         0 after ``--help`` or ``--print_config``; 2 after a line that says what was wrong.
     """
-    # Abbreviations would warn of their own end in lines that are no errors.
-    parser = _Parser(prog=prog, description=description, formatter_class=_HelpFormatter, allow_abbrev=False)
-    parser.add_argument("--config", action="config", help="YAML file with options; later options on the line win")
-    hints = typing.get_type_hints(config_class)
+    parser = _parser(config_class, prog=prog, description=description)
     fields = {field.name: field for field in dataclasses.fields(config_class)}  # type: ignore[arg-type]
-    for field in fields.values():
-        _add_option(parser, field, hints[field.name])
     for recipe in _recipes(sys.argv[1:] if argv is None else argv):
-        _check_recipe(recipe, fields, hints)
+        _check_recipe(recipe, fields, typing.get_type_hints(config_class))
+    parser.set_defaults({name: list(v) if isinstance(v, tuple) else v for name, v in (defaults or {}).items()})
     with _reader_may_leave():
         try:
             values = parser.parse_args(argv).as_dict()
         except SystemExit:
             sys.stdout.flush()  # the help
             raise
+        except _Refused as refusal:
+            stop(f"{refusal} (see --help)" if str(refusal) != TOO_LONG else TOO_LONG)
         except OverflowError:
             stop(TOO_LONG)
-    given = {name: values[name] for name in fields}
     try:
-        return config_class(**{key: tuple(v) if isinstance(v, list) else v for key, v in given.items()})
+        return _made(config_class, values)
     except ValueError as error:
         stop(str(error))
+
+
+def configured(config_class: type[Config], values: Mapping[str, Any]) -> Config:
+    """Return the configuration of these options, as a command line would have given them.
+
+    Raises
+    ------
+    ValueError
+        In one line, if there is no such option, or it does not take such a value.
+    """
+    hints = typing.get_type_hints(config_class)
+    if unknown := next((name for name in values if name not in hints), None):
+        raise ValueError(f"{shown(unknown)} is no option{suggestion(str(unknown), hints)}")
+    parser, plain = _parser(config_class, prog="", description=""), {}
+    for name, value in values.items():
+        plain[name] = list(value) if isinstance(value, tuple) else value
+        one = _holds_several(hints[name]) and not isinstance(value, list | tuple | None)
+        try:
+            # A single value is no list, as the parser would have it.
+            parser.parse_object({name: object() if one else plain[name]})
+        except (_Refused, OverflowError, TypeError) as refusal:
+            raise ValueError(f"{name} must be {_kind(hints[name])}, got {shown(value)}") from refusal
+    return _made(config_class, parser.parse_object(plain).as_dict())
+
+
+def _kind(hint: Any) -> str:
+    """Return in words what an option takes."""
+    several, optional = _holds_several(hint), type(None) in typing.get_args(hint)
+    of = (
+        typing.get_args(_tuple_of(hint))[0]
+        if several
+        else next((k for k in _KINDS if k in (hint, *typing.get_args(hint))), hint)
+    )
+    one, many = _KINDS.get(of, (str(of), str(of)))
+    return (f"a list of {many}" if several else one) + (" or None" if optional else "")
+
+
+def _parser(config_class: type[Any], *, prog: str, description: str) -> _Parser:
+    # Abbreviations would warn of their own end in lines that are no errors.
+    parser = _Parser(prog=prog, description=description, formatter_class=_HelpFormatter, allow_abbrev=False)
+    parser.add_argument("--config", action="config", help="YAML file with options; later options on the line win")
+    hints = typing.get_type_hints(config_class)
+    for field in dataclasses.fields(config_class):
+        _add_option(parser, field, hints[field.name])
+    return parser
+
+
+def _made(config_class: type[Config], values: Mapping[str, Any]) -> Config:
+    given = {field.name: values[field.name] for field in dataclasses.fields(config_class)}  # type: ignore[arg-type]
+    return config_class(**{key: tuple(v) if isinstance(v, list) else v for key, v in given.items()})
 
 
 def run_command(command: Callable[[], None], *, interrupted: Callable[[], str]) -> NoReturn:

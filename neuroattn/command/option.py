@@ -27,6 +27,7 @@ def option(
     high: float | None = None,
     choices: tuple[str, ...] = (),
     path: bool = False,
+    analysis: bool = False,
 ) -> Any:
     """Declare a field of a configuration.
 
@@ -44,8 +45,13 @@ def option(
         The strings that are allowed.
     path
         Whether a string is, or may be, a path.
+    analysis
+        Whether it is of the analysis alone: another value needs no other recording.
     """
-    metadata = {"description": description, "unit": unit, "low": low, "high": high, "choices": choices, "path": path}
+    metadata = {
+        "description": description, "unit": unit, "low": low, "high": high, "choices": choices, "path": path,
+        "analysis": analysis,
+    }  # fmt: skip
     return dataclasses.field(default=default, metadata=metadata)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neuroattn.models.checkpoint import checkpoint_path, class_names, held_out_images, trained_on
+from neuroattn.models.checkpoint import checkpoint_path, read_about
 from neuroattn.stimuli.coco import SUPERCATEGORIES
 from neuroattn.stimuli.scenes import load_scenes, require_classes
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 
 def scenes_for(
-    given: str,
     model: GatedNetwork,
     images: str,
     annotations: str,
@@ -29,10 +28,8 @@ def scenes_for(
 
     Parameters
     ----------
-    given
-        Name or file of the network.
     model
-        The network itself.
+        The network.
     images, annotations, n_objects, labels, cache
         As for `neuroattn.stimuli.scenes.load_scenes`.
 
@@ -52,14 +49,14 @@ def scenes_for(
         labels=labels,
         cache=cache,
     )
-    known = class_names(given) or SUPERCATEGORIES  # the paper's files do not tell theirs
+    known = model.about.classes or SUPERCATEGORIES  # the paper's files do not tell theirs
     require_classes(scenes.classes, labels, known, model.config.classes, model.name, annotations)
     return scenes
 
 
 def told_images(name: str) -> tuple[int, ...]:
     """Return the images that a network says its training held out, two or more; see `held_out_scenes`."""
-    images = held_out_images(checkpoint_path(name, "held_out_of"))
+    images = read_about(checkpoint_path(name, "held_out_of")).held_out_images
     if images is None:
         raise ValueError(f"held_out_of must be a network that says which scenes it held out, got {name!r}")
     if len(images) < 2:
@@ -85,12 +82,12 @@ def held_out_scenes(name: str, scenes: Scenes) -> Scenes:
     return scenes.select(np.flatnonzero(chosen))
 
 
-def trained_on_note(given: str, name: str, scenes: Scenes) -> str:
+def trained_on_note(model: GatedNetwork, scenes: Scenes) -> str:
     """Return what must be said of a network that has seen some of these scenes, or perhaps has; "" if it has not."""
-    identity = trained_on(given)
+    identity, name = model.about.scenes, model.name
     if identity is None:
         return ""
     if identity != scenes.identity:
         return f"NOTE: {name} was trained on other scenes, or on these made otherwise: it may have seen some of them"
-    seen = int((~np.isin(scenes.table["image_id"], held_out_images(given) or ())).sum())
+    seen = int((~np.isin(scenes.table["image_id"], model.about.held_out_images or ())).sum())
     return f"NOTE: {name} was trained on {seen:,} of these scenes: this is no test of it" if seen else ""

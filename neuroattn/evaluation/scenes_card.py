@@ -76,7 +76,7 @@ def scenes_card(
         tables: list[pd.DataFrame] = []
         for index in indices:
             held_out = held_out_scenes(str(files[index]), scenes)
-            beside = {name: one for name, one in others.items() if not trained_on_note(name, one.name, held_out)}
+            beside = {name: one for name, one in others.items() if not trained_on_note(one, held_out)}
             for name, model in {str(files[index]): models[index], **beside}.items():
                 table = evaluate_scenes(model, held_out).table
                 lines.append(_row(f"`{model.name}`", str(len(held_out)), by_what(table)))

@@ -55,13 +55,13 @@ def evaluate_on_scenes(config: ScenesConfig, tell: Callable[[str], None]) -> Non
     tables: list[pd.DataFrame] = []
     by_class: list[pd.DataFrame] = []
     texts: list[str] = []
-    for given, model in zip(config.model, models, strict=True):
-        scenes = _scenes_of(config, given, model)
+    for model in models:
+        scenes = _scenes_of(config, model)
         if not tables:
             tell_notes(scenes, tell)
             part = "" if config.held_out_of is None else f", those that {config.held_out_of} held out"
             tell(f"{len(scenes):,} scenes of {scenes.n_objects} objects{part} (of identity {scenes.identity[:12]})\n")
-        if note := trained_on_note(given, model.name, scenes):
+        if note := trained_on_note(model, scenes):
             texts.append(f"{note}\n")
         found = evaluate_scenes(model, scenes)
         texts.append(_text(model.name, found))
@@ -85,10 +85,9 @@ def evaluate_on_scenes(config: ScenesConfig, tell: Callable[[str], None]) -> Non
         tell(text)
 
 
-def _scenes_of(config: ScenesConfig, given: str, model: GatedNetwork) -> Scenes:
+def _scenes_of(config: ScenesConfig, model: GatedNetwork) -> Scenes:
     """Return the scenes that a network is evaluated on, at least two."""
     scenes = scenes_for(
-        given,
         model,
         config.images,
         config.annotations,
@@ -140,9 +139,9 @@ def write_scenes_card(config: ScenesCardConfig, tell: Callable[[str], None]) -> 
     if len(kinds) > 1 or len({model.config.size for model in models}) > 1:
         raise ValueError("model must name networks of as many objects, the same labels and one size; make a card each")
     [(n_objects, labels, _)] = kinds
-    for given, model in zip([*names, *config.beside], models, strict=True):
+    for model in models:
         scenes = scenes_for(
-            given, model, config.images, config.annotations, n_objects=n_objects, labels=labels, cache=config.cache
+            model, config.images, config.annotations, n_objects=n_objects, labels=labels, cache=config.cache
         )
     for file, one in zip(files, about, strict=True):
         if one["training"]["scenes"]["sha256"] != scenes.identity:

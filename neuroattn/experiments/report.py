@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from matplotlib.figure import Figure
 
+    from neuroattn.experiments.finding import Finding
+
 _TEMPLATE = "report.html.j2"
 # Beyond so many characters a cell is text to read, which may wrap.
 _LONG = 40
@@ -26,7 +28,9 @@ def report(
     *,
     title: str,
     description: str,
-    findings: Sequence[str],
+    notes: Sequence[str],
+    findings: Sequence[Finding],
+    text: Sequence[str],
     statistics: pd.DataFrame,
     figure: Figure,
     methods: str,
@@ -38,8 +42,12 @@ def report(
     ----------
     title, description
         What was run, and what it asks.
+    notes
+        Warnings and notes, which stand on top.
     findings
-        Sentences; those that begin with WARNING or NOTE stand on top.
+        A row of a table each, verdict first.
+    text
+        Everything that was found, in sentences: folded.
     statistics
         One row an estimate; columns without any entry are left out.
     figure
@@ -58,7 +66,6 @@ def report(
         undefined=jinja2.StrictUndefined,
         finalize=lambda value: printable(value) if type(value) is str else value,
     )
-    warnings = [line for line in findings if line.startswith(("WARNING", "NOTE"))]
     networks = pd.DataFrame(
         [
             {"network": name, "seed": about["seeds"]["models"][name], "weights (SHA-256)": sha}
@@ -70,10 +77,11 @@ def report(
         title=title,
         made=f"{session['started']}, neuroattn {about['versions']['neuroattn']}, {session['duration_seconds']} s on "
         f"{session['device']}",
-        warnings=warnings,
+        notes=notes,
         description=description,
         networks=networks,
-        findings="\n".join(line for line in findings if line not in warnings),
+        findings=findings,
+        text="\n".join(line for line in text if line not in notes),
         figure=Markup(_svg(figure)),  # noqa: S704 -- matplotlib's own, which escapes its texts
         statistics=statistics.dropna(axis=1, how="all"),
         methods=methods,

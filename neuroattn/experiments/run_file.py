@@ -9,6 +9,7 @@ import msgspec
 
 from neuroattn.runs.folder import is_free
 from neuroattn.runs.output_file import replacing
+from neuroattn.runs.plain_text import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,12 +38,45 @@ class _Run(msgspec.Struct):
     configuration: Any = None
     weights_sha256: Any = None
     stimuli_sha256: Any = None
+    recording_code: str | None = None
 
 
 def write_run(folder: Path, content: Mapping[str, Any]) -> None:
     """Write the file of a run, whole or not at all."""
     with replacing(folder / RUN) as file:
         file.write_text(json.dumps(dict(content), indent=2) + "\n", encoding="utf-8")
+
+
+def read_run(folder: Path, name: str) -> dict[str, Any]:
+    """Return what the file of a finished run says.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    name
+        Of the parameter that names it, for errors.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, it is damaged, or the run is not done.
+    """
+    if not (folder / RUN).is_file():
+        raise ValueError(
+            f"{name} must be the folder of a run, got {str(folder)!r}, which holds no {RUN}; check the path"
+        )
+    _read(folder, name)
+    run: dict[str, Any] = msgspec.json.decode((folder / RUN).read_bytes())
+    kinds = {"protocol": str, "configuration": dict, "weights_sha256": dict, "state": str, "seeds": dict}
+    if wrong := next((key for key, kind in kinds.items() if not isinstance(run.get(key), kind)), None):
+        raise ValueError(f"{name} must be the folder of a run, got {str(folder)!r}, whose {RUN} tells no {wrong}")
+    if run["state"] != "done":
+        raise ValueError(
+            f"{name} must be a run that is done, got {str(folder)!r}, which was interrupted; run its command again "
+            "with the same --out"
+        )
+    return run
 
 
 def earlier_sessions(folder: Path, about: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -70,22 +104,25 @@ def earlier_sessions(folder: Path, about: Mapping[str, Any]) -> list[dict[str, A
     for key in _SAME:
         if key in about and (there := getattr(before, key)) != about[key]:
             raise _another(folder, _difference(there, about[key], key))
-    # The code is part of it: what an older version recorded must not meet the analysis of a newer one.
-    code = {key: about["versions"][key] for key in ("neuroattn", "git_commit")}
-    then = {key: before.versions.get(key) for key in code}
-    if then != code:
-        raise _another(folder, _difference(then, code, "versions"))
+    # What records is part of it: no recording is made in part by one code and in part by another. The analysis is not.
+    keys = ("neuroattn", "git_commit")
+    then, now = ({key: of.get(key) for key in keys} for of in (before.versions, about["versions"]))
+    if before.recording_code != about["recording_code"] and (before.recording_code is not None or then != now):
+        then |= {"recording_code": before.recording_code}
+        raise _another(folder, _difference(then, {**now, "recording_code": about["recording_code"]}, "versions"))
     sessions: list[dict[str, Any]] = msgspec.to_builtins(before.sessions)
     return sessions
 
 
-def _read(folder: Path) -> _Run:
+def _read(folder: Path, name: str = "out") -> _Run:
     try:
         if (folder / RUN).stat().st_size > _MOST_BYTES:
             raise ValueError(f"it has more than {_MOST_BYTES:,} bytes")  # noqa: TRY301 -- said below with the others
         return msgspec.json.decode((folder / RUN).read_bytes(), type=_Run)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"out holds a damaged {RUN} ({error}), got {str(folder)!r}; choose another folder") from error
+        raise ValueError(
+            f"{name} holds a damaged {RUN} ({error}), got {str(folder)!r}; choose another folder"
+        ) from error
 
 
 def _another(folder: Path, difference: str) -> ValueError:
@@ -105,7 +142,4 @@ def _difference(before: Any, now: Any, name: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    """Return a value in few letters, all of which a terminal can show."""
-    text = str(value)
-    text = text if text.isprintable() else repr(text)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return shortened(str(value), _LONGEST)

@@ -67,7 +67,7 @@ def check_scene_options(config: SceneOptions) -> None:
         raise ValueError(f"size must be two numbers, height and width, got {len(config.size)}")
 
 
-def require_digit_networks(config: SceneOptions, n_objects: int) -> None:
+def require_digit_networks(config: SceneOptions, models: Sequence[GatedNetwork], n_objects: int) -> None:
     """Raise unless every network takes composites of so many digits, before any is made.
 
     Raises
@@ -75,12 +75,11 @@ def require_digit_networks(config: SceneOptions, n_objects: int) -> None:
     ValueError
         With what to name instead, or besides.
     """
-    from neuroattn.models.checkpoint import load_models
     from neuroattn.models.config import digits_config
     from neuroattn.stimuli.digits import SHIFT
     from neuroattn.stimuli.mnist import SIDE
 
-    for model in load_models(config.models):
+    for model in models:
         size = model.config.size
         if size == digits_config(n_objects=n_objects).size:
             continue
@@ -105,13 +104,15 @@ def scene_notes(config: SceneOptions) -> tuple[str, ...]:
     return (SYNTHETIC,) if config.synthetic else ()
 
 
-def scene_stimuli(config: SceneOptions, number: int, n_objects: int) -> StimulusSet:
+def scene_stimuli(config: SceneOptions, models: Sequence[GatedNetwork], number: int, n_objects: int) -> StimulusSet:
     """Return scenes, drawn at random, each with its objects in the order of their places from the left.
 
     Parameters
     ----------
     config
         Where from; its seed decides which.
+    models
+        The networks that they are shown to.
     number
         How many, at most.
     n_objects
@@ -122,7 +123,7 @@ def scene_stimuli(config: SceneOptions, number: int, n_objects: int) -> Stimulus
     ValueError
         If a network takes no such pictures or has other classes, or scenes cannot be had.
     """
-    models = _models(config)  # before scenes are made, which takes its time
+    _require_size(config, models)  # before scenes are made, which takes its time
     if config.images is not None and config.annotations is not None:
         return _from_left(_drawn(config, models, config.images, config.annotations, number, n_objects))
     if n_objects != 2:
@@ -135,18 +136,14 @@ def scene_stimuli(config: SceneOptions, number: int, n_objects: int) -> Stimulus
         return _from_left(scenes)
 
 
-def _models(config: SceneOptions) -> list[GatedNetwork]:
-    """Return the networks, which all take pictures of the size that was asked for."""
-    from neuroattn.models.checkpoint import load_models
-
+def _require_size(config: SceneOptions, models: Sequence[GatedNetwork]) -> None:
+    """Raise unless all networks take pictures of the size that was asked for."""
     needed = (3, *config.size)
-    models = load_models(config.models)
     for model in models:
         name, size = model.name, model.config.size
         if size != needed:
             fit = f"--size {size[1]} {size[2]}" if size[0] == needed[0] else "a network of scenes"
             raise ValueError(f"size must be that of {name}, (channel, y, x) = {size}, got {needed}; take {fit}")
-    return models
 
 
 def _drawn(
@@ -158,7 +155,6 @@ def _drawn(
     n_objects: int,
     cache: str | None = None,
 ) -> Scenes:
-    from neuroattn.models.checkpoint import class_names
     from neuroattn.stimuli.coco import SUPERCATEGORIES, Rule
     from neuroattn.stimuli.scenes import image_folder, load_index, load_scenes, require_classes
 
@@ -166,27 +162,26 @@ def _drawn(
     image_folder(images)
     # The classes are known before any photograph is decoded.
     classes = load_index(annotations, cache, Rule(n_objects=n_objects)).class_names(config.labels)
-    for given, model in zip(config.models, models, strict=True):
-        known = class_names(given) or SUPERCATEGORIES  # the paper's files do not tell theirs
+    for model in models:
+        known = model.about.classes or SUPERCATEGORIES  # the paper's files do not tell theirs
         require_classes(classes, config.labels, known, model.config.classes, model.name, annotations)
     scenes = load_scenes(images, annotations, size=size, n_objects=n_objects, labels=config.labels, cache=cache)
     if not config.synthetic:
-        scenes = alike_for_all(scenes, config.models)
+        scenes = alike_for_all(scenes, models)
     if len(scenes) < min(number, 2):
         raise ValueError(f"annotations must have 2 scenes of {n_objects} objects or more, got {len(scenes)}; take more")
     return scenes.select(np.random.default_rng(config.seed).permutation(len(scenes))[:number])
 
 
-def alike_for_all(scenes: Scenes, names: Sequence[str]) -> Scenes:
+def alike_for_all(scenes: Scenes, models: Sequence[GatedNetwork]) -> Scenes:
     """Return the scenes that are to every network what they are to the others: trained on, or held out.
 
     What a network shows on scenes that it was trained on is never averaged with what another one shows on scenes that
     it has not seen. Of both kinds the one with more scenes is shown, and the notes say which, and what was left out. Of
     a network whose file does not tell, or that was trained on scenes that were made otherwise, the notes say that.
     """
-    from neuroattn.models.checkpoint import held_out_images, trained_on
-
-    identities = {name: trained_on(name) for name in names}
+    identities = {model.name: model.about.scenes for model in models}
+    held_out = {model.name: model.about.held_out_images or () for model in models}
     told = [name for name, identity in identities.items() if identity == scenes.identity]
     notes = [
         f"{name} was trained on other scenes, or on these made otherwise: it may have seen some of them"
@@ -200,7 +195,7 @@ def alike_for_all(scenes: Scenes, names: Sequence[str]) -> Scenes:
     ]
     if not told:
         return dataclasses.replace(scenes, notes=(*scenes.notes, *notes))
-    seen = ~np.stack([np.isin(scenes.table["image_id"], held_out_images(name) or ()) for name in told])
+    seen = ~np.stack([np.isin(scenes.table["image_id"], held_out[name]) for name in told])
     kinds = {"was trained on": seen.all(0), "held out": ~seen.any(0)} if len(told) > 1 else {}
     if kinds:
         kind, chosen = max(kinds.items(), key=lambda item: int(item[1].sum()))

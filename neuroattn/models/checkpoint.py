@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from neuroattn.models.about import About
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.models.metadata import FORMAT, configured, own_metadata, require_weights
 from neuroattn.models.name import require_name
@@ -100,11 +101,16 @@ def load_models(
         If one cannot be loaded, or two have the same name.
     """
     networks = [load_model(name, device=device, strength=strength) for name in names]
+    require_different(networks)
+    return networks
+
+
+def require_different(networks: Sequence[GatedNetwork]) -> None:
+    """Raise if two networks have the same name."""
     found = [network.name for network in networks]
     twice = sorted({name for name in found if found.count(name) > 1})
     if twice:
         raise ValueError(f"models must have different names, got {', '.join(twice)} more than once; rename a file")
-    return networks
 
 
 def save_model(
@@ -151,33 +157,14 @@ def read_metadata(name: str | Path) -> dict[str, Any]:
         return own_metadata(path, file.metadata())
 
 
-def class_names(name: str | Path) -> tuple[str, ...] | None:
-    """Return the names of the classes that a network was trained on, in their order; None where its file has none."""
-    if checkpoint_path(name).suffix == ".pt":
-        return None
-    names = read_metadata(name)["training"].get("classes")
-    return None if names is None else tuple(names)
-
-
-def trained_on(name: str | Path) -> str | None:
-    """Return the identity of the scenes that a network was trained on; None where its file tells of none."""
-    if checkpoint_path(name).suffix == ".pt":
-        return None
-    identity: str | None = read_metadata(name)["training"].get("scenes", {}).get("sha256")
-    return identity
+def read_about(name: str | Path) -> About:
+    """Return what a network's file says of its training, without its weights; nothing of published ones."""
+    return About() if checkpoint_path(name).suffix == ".pt" else About(read_metadata(name)["training"])
 
 
 def is_of_scenes(name: str | Path) -> bool:
     """Return whether a network's own file says that it was trained on scenes."""
-    return trained_on(name) is not None
-
-
-def held_out_images(name: str | Path) -> tuple[int, ...] | None:
-    """Return the ids of the images that a network's training held out; None where its file tells of none."""
-    if checkpoint_path(name).suffix == ".pt":
-        return None
-    images = read_metadata(name)["training"].get("held_out_images")
-    return None if images is None else tuple(images)
+    return read_about(name).scenes is not None
 
 
 def weights_hash(network: nn.Module) -> str:
@@ -237,13 +224,14 @@ def _opened(path: Path) -> Any:
 
 def _load_own(path: Path) -> GatedNetwork:
     with _opened(path) as file:
-        about = own_metadata(path, file.metadata())
-        config = configured(path, about)
+        metadata = own_metadata(path, file.metadata())
+        config, training = configured(path, metadata), About(metadata["training"])
         parts = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118 -- a safetensors file is no mapping
         require_weights(path, config, {key: (tuple(p.get_shape()), p.get_dtype()) for key, p in parts.items()})
         # How the weights were drawn before the training, for a control that is not trained.
-        initial = about["training"].get("options", {}).get("initial", "uniform")
-        network = GatedNetwork(config, initial=initial, name=about["name"], seed=about["seed"])
+        initial = training.options.get("initial", "uniform")
+        network = GatedNetwork(config, initial=initial, name=metadata["name"], seed=metadata["seed"])
+        network.about = training
         _fill(network, {key: file.get_tensor(key) for key in parts}, path)
     return network
 

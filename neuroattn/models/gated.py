@@ -25,6 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from neuroattn.models.about import About
 from neuroattn.models.operations import channels_last, gated, image_convolution, imposed, linear, pooled, tanh
 from neuroattn.models.probe import Probe
 
@@ -187,9 +188,12 @@ class GatedNetwork(nn.Module):
     ----------
     gates_of_others
         Whether trials are to gate each stimulus by the gates of another one; see `neuroattn.models.controls`.
+    about
+        What its file says of its training.
     """
 
     gates_of_others = False
+    about = About()
 
     def __init__(
         self,
@@ -254,7 +258,7 @@ class GatedNetwork(nn.Module):
         """Return a network that shares these weights and gates with another strength s in [0, 1]."""
         config = dataclasses.replace(self.config, strength=strength)
         twin = GatedNetwork(config, name=self.name, seed=self.seed)
-        twin.gates_of_others = self.gates_of_others
+        twin.gates_of_others, twin.about = self.gates_of_others, self.about
         twin.load_state_dict(self.state_dict(), assign=True)
         # The weights are where they should be; the matrices that place maps were made anew, in float32 on the CPU.
         return twin.to(self.readout.weight).train(self.training)

@@ -198,7 +198,6 @@ def _stimuli(config: MakeConfig, model: GatedNetwork) -> StimulusSet:
 def _scenes(config: MakeConfig, model: GatedNetwork, images: str, annotations: str) -> StimulusSet:
     """Return scenes at the size that the network takes."""
     from neuroattn.compute.memory import free_memory
-    from neuroattn.models.checkpoint import class_names
     from neuroattn.stimuli.coco import SUPERCATEGORIES
     from neuroattn.stimuli.scenes import load_scenes, require_classes, tell_notes
 
@@ -208,7 +207,7 @@ def _scenes(config: MakeConfig, model: GatedNetwork, images: str, annotations: s
     scenes = load_scenes(
         images, annotations, size=(height, width), n_objects=config.n_objects, labels=config.labels, cache=config.cache
     )
-    known = class_names(config.model) or SUPERCATEGORIES  # the paper's files do not tell theirs
+    known = model.about.classes or SUPERCATEGORIES  # the paper's files do not tell theirs
     require_classes(scenes.classes, config.labels, known, model.config.classes, model.name, annotations)
     tell_notes(scenes, tell)
     scenes = scenes.select(slice(config.composites))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import platform
 import subprocess
@@ -24,6 +25,21 @@ def git_commit() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return ""
+
+
+@cache
+def code_hash(*parts: str) -> str:
+    """Return the SHA-256 of the source of some modules and folders of the package."""
+    package = Path(neuroattn.__file__).parent
+    files = {
+        file
+        for part in parts
+        for file in ([package / part] if part.endswith(".py") else package.glob(f"{part}/**/*.py"))
+    }
+    digest = hashlib.sha256()
+    for file in sorted(file for file in files if file.exists()):
+        digest.update(f"{file.relative_to(package).as_posix()}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
 
 
 def versions() -> dict[str, str]:

@@ -13,9 +13,8 @@ import torch
 
 from neuroattn.models.checkpoint import (
     checkpoint_path,
-    class_names,
-    held_out_images,
     load_model,
+    read_about,
     save_model,
     weights_hash,
 )
@@ -129,7 +128,7 @@ def see_scenes(config: ScenesConfig, tell: Tell) -> Seen:
         "sha256": scenes.identity,
     }
     identity = scenes.identity + (cutouts.identity if cutouts is not None else "")
-    before = None if config.start is None else held_out_images(config.start) or ()
+    before = None if config.start is None else read_about(config.start).held_out_images or ()
     source = ScenesSource(config, scenes, cutouts, tell, new_images=before)
     return Seen(source, identity, {"scenes": about, "classes": list(scenes.classes)})
 
@@ -231,7 +230,7 @@ def _require_alike(config: TrainingConfig, begun: GatedNetwork | None, seen: See
     """Raise unless the weights of the network to begin with fit."""
     if begun is None or config.start is None:
         return
-    wanted, known, here = seen.source.network_config, class_names(config.start), seen.about.get("classes")
+    wanted, known, here = seen.source.network_config, begun.about.classes, seen.about.get("classes")
     if known is not None and here is not None and list(known) != here:
         raise ValueError(f"start must be a network of the same classes, got {config.start!r} of {', '.join(known)}")
     for name in ("size", "channels", "kernel", "classes", "resize"):

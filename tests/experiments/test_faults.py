@@ -10,7 +10,7 @@ import pytest
 
 from neuroattn.experiments.activity_scaling import protocol as activity_scaling
 from neuroattn.experiments.inhibition_of_return import protocol as inhibition_of_return
-from neuroattn.experiments.protocol import main
+from neuroattn.experiments.line import main
 from neuroattn.experiments.tuning import protocol as tuning
 from neuroattn.models.checkpoint import load_model, save_model
 from neuroattn.recording import attended, record
@@ -105,7 +105,7 @@ def test_a_network_that_attends_is_known_after_a_few_batches(protocol, config, m
         return plan(model, stimuli, *rest, **options)
 
     monkeypatch.setattr(attended, "make_plan", counted)
-    stimuli = protocol.stimuli(config)
+    stimuli = protocol.stimuli(config, ())
     protocol.check(config, load_model("digits-0"), stimuli)
     assert 0 < sum(shown) <= 150 < len(stimuli)
 

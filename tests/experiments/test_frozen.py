@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from neuroattn.experiments.protocol import main
+from neuroattn.experiments.line import main
 
 FROZEN = Path(__file__).parent / "frozen"
 BARS = "--n_orientations 6 --n_widths 1 --n_x 2 --n_y 2 --n_units 20"

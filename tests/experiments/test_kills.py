@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from neuroattn.experiments.inhibition_of_return.protocol import PROTOCOL
-from neuroattn.experiments.protocol import main
+from neuroattn.experiments.line import main
 from neuroattn.models.checkpoint import load_model, save_model
 
 N_KILLS = 5
@@ -34,7 +34,7 @@ import matplotlib, statsmodels.api, scipy.stats, pyarrow, torch, xarray, zarr, s
 matplotlib.use("agg")
 name, out, killed, n_kills, *options = sys.argv[1:]
 protocol = importlib.import_module(f"neuroattn.experiments.{name}.protocol")
-from neuroattn.experiments.protocol import main
+from neuroattn.experiments.line import main
 
 def started(folder):
     child = os.fork()
@@ -114,7 +114,7 @@ def test_memory_that_runs_out_is_one_line(megabytes, tmp_path):
     code = (
         "import resource, sys, matplotlib, scipy.stats, statsmodels.api, torch, zarr, seaborn\n"
         "from neuroattn.experiments import inhibition_of_return as protocol\n"
-        "from neuroattn.experiments.protocol import main\n"
+        "from neuroattn.experiments.line import main\n"
         "taken = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (taken + int(sys.argv[1]),) * 2)\n"
         "main(protocol.PROTOCOL, sys.argv[2:])"

@@ -11,14 +11,18 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from neuroattn.experiments.finding import Estimate, Finding
 from neuroattn.experiments.report import report
 
+NOTES = ["WARNING: a control shows <an effect>.", "NOTE: beware."]
+TEXT = ["Gain 1.2 [1.1, 1.3], n = 5 & more.", "a sentence \x1b[2J"]
 FINDINGS = [
-    "WARNING: a control shows <an effect>.",
-    "NOTE: beware.",
-    "Gain 1.2 [1.1, 1.3], n = 5 & more.",
-    "a finding \x1b[2J",
-]
+    Finding(
+        claim="Attention multiplies <responses>", verdict="supported", layer="stage1/response", condition="by the mean",
+        rests_on=(Estimate(what="gain", value=1.25, low=1.125, high=np.inf, unit="°", bounds=(0.5, 2)),),
+        n={"networks": 3, "units": 12_345}, test="t intervals", warnings=("a finding \x1b[2J",),
+    ),
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -49,7 +53,9 @@ def text():
     return report(
         title="A protocol",
         description="What it asks.",
+        notes=NOTES,
         findings=FINDINGS,
+        text=[*NOTES, *TEXT],
         statistics=statistics,
         figure=figure,
         methods="We did <this>.",
@@ -61,13 +67,20 @@ def test_control_characters_are_escaped(text):
     assert "\x1b" not in text
     assert r"a cell \x1b[2J" in text
     assert r"a finding \x1b[2J" in text
+    assert r"a sentence \x1b[2J" in text
 
 
 def test_everything_is_in_it(text):
     for part in ("A protocol", "What it asks.", "We did &lt;this&gt;.", "f" * 64, "2026-01-01", "option noise", "a, b"):
         assert part in text
     assert '<p class="warning">WARNING: a control shows &lt;an effect&gt;.</p>' in text
-    assert "Gain 1.2 [1.1, 1.3], n = 5 &amp; more." in text
+    assert text.count("WARNING: a control") == 1
+    assert "Gain 1.2 [1.1, 1.3], n = 5 &amp; more." in text[text.index("<details>") : text.index("</details>")]
+    (claims,) = re.findall(r'<table class="claims">.*?</table>', text, re.DOTALL)
+    order = ["supported", "Attention multiplies &lt;responses&gt;", "stage1/response", "by the mean"]
+    order += ["gain 1.250° [1.125, ∞]", "bounds 0.5 to 2°", "t intervals", "3 networks", "12,345 units"]
+    places = [claims.index(part) for part in order]
+    assert places == sorted(places)
     assert "<i>" not in text
     for cell in (">1.235<", ">12,345<", ">∞<", ">2e-07<", ">True<"):
         assert cell in text

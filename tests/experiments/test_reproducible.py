@@ -38,14 +38,14 @@ def test_the_order_in_which_a_store_lists_its_groups_does_not_matter():
         models=names, n_stimuli=20, n_control_stimuli=20, n_units=30, n_resamples=100, strengths=(0.0, 0.2),
         controls=("intact", "shuffled_gates", "untrained"),
     )  # fmt: skip
-    shown = activity_scaling.stimuli(config)
+    shown = activity_scaling.stimuli(config, ())
     trees = {model.name: activity_scaling.recording(config, model, shown) for model in load_models(names)}
     tables = set()
     for repeat in range(20):
         random = np.random.default_rng(repeat)
         found = xr.DataTree(children={name: relisted(tree, random) for name, tree in trees.items()})
         analysed = activity_scaling.analysis(config, found)
-        tables.add((analysed.statistics.to_csv(), analysed.units.to_csv(), analysed.findings))
+        tables.add((analysed.statistics.to_csv(), analysed.units.to_csv(), analysed.text))
     assert len(tables) == 1
 
 

@@ -19,14 +19,12 @@ from safetensors.torch import save_file
 
 from neuroattn.models import checkpoint
 from neuroattn.models.checkpoint import (
-    class_names,
-    held_out_images,
     load_model,
     load_models,
+    read_about,
     read_metadata,
     save_model,
     shipped_models,
-    trained_on,
     weights_hash,
 )
 from neuroattn.models.config import GatedConfig, digits_config, scenes_config
@@ -464,7 +462,7 @@ def test_metadata_of_random_values(cut, part, name, value):
 
 
 def require_network_or_line(path):
-    for read in (load_model, read_metadata, held_out_images, class_names, trained_on):
+    for read in (load_model, read_metadata, read_about):
         found, line = attempt(read, path)
         assert line.startswith("model ") == (line != "")
         assert line == "" or line.isprintable()

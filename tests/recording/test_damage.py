@@ -11,7 +11,7 @@ import xarray as xr
 import zarr
 
 from neuroattn.experiments.inhibition_of_return.protocol import PROTOCOL
-from neuroattn.experiments.protocol import main as run_protocol
+from neuroattn.experiments.line import main as run_protocol
 from neuroattn.recording import layout as layout_module
 from neuroattn.recording import seal as seal_module
 from neuroattn.recording.__main__ import main, show

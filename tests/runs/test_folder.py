@@ -10,7 +10,9 @@ import pytest
 
 from neuroattn.runs.folder import LOCK, alone, is_free
 
-HOLDS = "import sys; from pathlib import Path; from neuroattn.runs.folder import alone\nwith alone(Path(sys.argv[1])):\n"
+HOLDS = (
+    "import sys; from pathlib import Path; from neuroattn.runs.folder import alone\nwith alone(Path(sys.argv[1])):\n"
+)
 
 
 def test_a_second_process_is_refused_and_the_first_goes_on(tmp_path):

@@ -14,11 +14,11 @@ import pytest
 
 import neuroattn
 from neuroattn.command.line import read_options
-from neuroattn.runs.local_path import local_path
-from neuroattn.models.checkpoint import checkpoint_path
 from neuroattn.command.option import check_options, option
+from neuroattn.models.checkpoint import checkpoint_path
 from neuroattn.recording.store import open_recording
 from neuroattn.runs.folder import run_folder
+from neuroattn.runs.local_path import local_path
 from neuroattn.stimuli.idx import read_idx
 from neuroattn.stimuli.mnist import load
 from neuroattn.stimuli.mnist_download import download

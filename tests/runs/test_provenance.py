@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import neuroattn
-from neuroattn.runs import provenance
 from neuroattn.compute.device import choose_device
+from neuroattn.runs import provenance
 from neuroattn.runs.provenance import git_commit, versions
 
 

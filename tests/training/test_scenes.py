@@ -11,7 +11,7 @@ import yaml
 from drawn_scenes import drawn_scenes
 from numpy.testing import assert_allclose, assert_array_equal
 
-from neuroattn.models.checkpoint import class_names, load_model, read_metadata, save_model, weights_hash
+from neuroattn.models.checkpoint import load_model, read_about, read_metadata, save_model, weights_hash
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.stimuli.coco import SUPERCATEGORIES
 from neuroattn.stimuli.cutouts import load_cutouts
@@ -151,7 +151,7 @@ def test_a_network_learns_two_colours(options, tmp_path, capsys):
     assert "warning: no training picture has an object of accessory" in out
     file = tmp_path / "run" / "scenes.safetensors"
     about = read_metadata(file)["training"]
-    assert class_names(file) == SUPERCATEGORIES
+    assert read_about(file).classes == SUPERCATEGORIES
     assert about["scenes"] == {"what": "10 scenes of instances.json", "n": 10} | {"sha256": about["scenes"]["sha256"]}
     assert len(about["held_out_images"]) == 2
     assert about["n_cutouts"] == 16

@@ -41,7 +41,7 @@ def scaling_figure(units: pd.DataFrame, statistics: pd.DataFrame, biology: Mappi
     layers = list(units[LAYER].unique())
     statistics = statistics[statistics["model"] == ""]
     taking_part = units[units["excluded_by"] == ""]
-    main = statistics[statistics["control"].isna() & statistics["strength"].isna()]
+    main = statistics[statistics["control"].eq("") & statistics["strength"].isna()]
     with house_style():
         figure = Figure(figsize=(2 * COLUMN_WIDTH, 4.4), layout="constrained")
         grid = figure.subplots(2, 3, width_ratios=[1, 1, 1])
@@ -165,7 +165,7 @@ def _draw_form(axes: Axes, units: pd.DataFrame, layers: Sequence[str]) -> None:
 
 def _draw_controls(axes: Axes, statistics: pd.DataFrame, layers: Sequence[str]) -> None:
     """Draw the index in each control."""
-    rows = statistics[statistics["control"].notna()]
+    rows = statistics[statistics["control"].ne("")]
     names = [name for name in CONTROLS if name in set(rows["control"])]
     for offset, (layer, colour) in enumerate(zip(layers, LAYER_COLOURS, strict=False)):
         shown = rows[rows["layer"] == layer].set_index("control").reindex(names)

@@ -1,15 +1,15 @@
-"""What the statistics of activity scaling show, in sentences."""
+"""What the statistics of activity scaling show: verdicts, each with the numbers that it rests on."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from neuroattn.experiments.activity_scaling.summary import NOTHING, RECORDED, RESPONDING, SHARE
+from neuroattn.experiments.activity_scaling.summary import NOTHING, SHARE
+from neuroattn.experiments.finding import Estimate, Finding, intervals_of, numbers_of, warnings_of
 from neuroattn.statistics.control_share import AS_MUCH, compared
-from neuroattn.statistics.population import INTERVAL_OF_MEDIANS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
     import pandas as pd
 
@@ -19,18 +19,6 @@ BIOLOGY = {"V4": 0.115, "V1": 0.038}
 NO_GAIN, NO_OFFSET = (1 / 1.04, 1.04), (-0.04, 0.04)
 # Of the index: half the least of the biology.
 NO_EFFECT = (-0.019, 0.019)
-FEWEST_FOR_CLUSTERS = 6  # networks whose sign patterns allow p < .05
-# Checks of the code: no gate acts in them.
-CHECKS = {"zero_strength": "s = 0", "one_step": "T = 1"}
-
-
-def ceiling(strength: float) -> tuple[float, float]:
-    """Return the largest index one gate of a strength can give a linear unit: gates in 0 … 1, and in −1 … 1.
-
-    A gate g turns its input x into x·(1 − s·g). Attended and unattended are at most 1 and 1 − s apart with gates in
-    0 … 1, and 1 + s and 1 − s with gates in −1 … 1. Gates of several stages compound, and rectification can exceed it.
-    """
-    return strength / (2 - strength), strength
 
 
 def verdict(statistics: pd.DataFrame, layer: str) -> str:
@@ -39,7 +27,7 @@ def verdict(statistics: pd.DataFrame, layer: str) -> str:
     ``supported`` or ``contradicted`` where the 95 % interval of the mean index, over networks or over the feature
     channels of one, lies above or below 0; ``absent`` where it lies within `NO_EFFECT`; else ``undecided``.
     """
-    row = _row(statistics, "modulation_index", layer)
+    row = row_of(statistics, "modulation_index", layer)
     low, high = row["cluster_mean_low"], row["cluster_mean_high"]
     if NO_EFFECT[0] < low and high < NO_EFFECT[1]:
         return "absent"
@@ -56,7 +44,7 @@ def form(statistics: pd.DataFrame, layer: str) -> str:
     found = []
     for what, null, nothing in (("slope", 1.0, NO_GAIN), ("offset_share", 0.0, NO_OFFSET)):
         equal, proportional = (
-            _there(_row(statistics, f"{what}{kind}", layer), null, nothing) for kind in ("", "_proportional")
+            _there(row_of(statistics, f"{what}{kind}", layer), null, nothing) for kind in ("", "_proportional")
         )
         if {equal, proportional} == {True, False}:
             return "undecided: it depends on which state's responses scatter more"
@@ -79,162 +67,62 @@ def _there(row: pd.Series[Any], null: float, nothing: tuple[float, float]) -> bo
     return True if not low <= null <= high and abs(row["estimate"] - null) > NOTHING else None
 
 
-def findings(statistics: pd.DataFrame, strengths: Sequence[float]) -> list[str]:
-    """Return sentences with estimates, intervals and numbers, warnings first.
+def row_of(statistics: pd.DataFrame, what: str, layer: str) -> pd.Series[Any]:
+    """Return the row of a measure of a layer, over all time steps."""
+    rows = statistics[(statistics["what"] == what) & (statistics["layer"] == layer) & statistics["time_step"].isna()]
+    return rows.iloc[0]
+
+
+def findings(statistics: pd.DataFrame) -> tuple[Finding, ...]:
+    """Return what is claimed of every layer that has units to tell of it.
 
     Parameters
     ----------
     statistics
         `neuroattn.experiments.activity_scaling.summary.summarise`, with the rows of controls and strengths.
-    strengths
-        Gate strengths of the networks.
     """
-    statistics = statistics[statistics["model"] == ""]
-    main = statistics[statistics["control"].isna() & statistics["strength"].isna()]
+    main = statistics[(statistics["model"] == "") & (statistics["control"] == "") & statistics["strength"].isna()]
     measured = main[(main["what"] == "modulation_index") & main["time_step"].isna()]
-    if measured.empty:
-        return ["No unit is driven by its object: nothing can be said of attention (--driven sets the threshold)."]
-    first = measured.iloc[0]
-    one = first["scope"] == "units of one network"
-    shown, selecting, dropped = (int(first[f"n_stimuli{kind}"]) for kind in ("", "_selection", "_dropped"))
-    caveat = " Intervals and tests are about this network, not about networks of its kind: give several seeds."
-    lines = [
-        *_control_warnings(statistics),
-        (
-            f"Activity scaling, {first['scope']}, {shown:,} stimuli in both states measure and {selecting:,} others "
-            f"select ({dropped:,} dropped: attention not confirmed in both).{caveat if one else ''}"
+    return tuple(finding for layer in measured["layer"] for finding in _of_layer(main, str(layer)))
+
+
+def _of_layer(main: pd.DataFrame, layer: str) -> Iterator[Finding]:
+    index = row_of(main, "modulation_index", layer)
+    several = index["n_models"] > 1
+    yield Finding(
+        claim="Attention to its object increases a unit's activity",
+        verdict=verdict(main, layer),
+        layer=layer,
+        rests_on=(Estimate.of_mean(index, "mean modulation index", NO_EFFECT),),
+        n=numbers_of(index),
+        test=f"t interval over {'networks' if several else 'feature channels of one network'}",
+        warnings=warnings_of(index),
+    )
+    lines = {
+        "slope": ("slope", NO_GAIN),
+        "slope_proportional": ("slope, errors in proportion to the response", NO_GAIN),
+        "offset_share": ("offset, of the mean response", NO_OFFSET),
+        "offset_share_proportional": ("offset, errors in proportion to the response", NO_OFFSET),
+    }
+    slope = row_of(main, "slope", layer)
+    yield Finding(
+        claim="Attention multiplies responses, adds to them, or both",
+        verdict=form(main, layer),
+        layer=layer,
+        rests_on=tuple(
+            Estimate.of_units(row_of(main, name, layer), what, bounds) for name, (what, bounds) in lines.items()
         ),
-        "Medians over units that their own object drives, of stimuli in which they see it alone"
-        + (" [95 % bootstrap interval]." if one else "; means of the networks' medians [95 % t interval]."),
-    ]
-    for layer in measured["layer"]:
-        lines += _layer(main, statistics, layer)
-    without = [layer for layer in main["layer"].dropna().unique() if layer not in set(measured["layer"])]
-    lines += [f"  {layer}: no unit takes part ({_counts(main, layer)})" for layer in without]
-    lines.append(_order(main))
-    for strength in sorted(set(strengths)):
-        low, high = ceiling(strength)
-        lines.append(
-            f"Ceiling of one gate of strength {strength:g} on a linear unit: index {high:.3f} ({low:.3f} while gates "
-            "stay in 0 … 1); gates of stages compound."
+        n=numbers_of(slope),
+        test="Deming regression over stimuli; intervals " + intervals_of(slope),
+        warnings=warnings_of(slope),
+    )
+    for _, share in main[(main["layer"] == layer) & (main["what"] == SHARE)].iterrows():
+        yield Finding(
+            claim="Gates of other stimuli do as much",
+            verdict=compared(share),
+            layer=layer,
+            rests_on=(Estimate.of_units(share, "share of each unit's difference that they leave", AS_MUCH),),
+            n=numbers_of(share),
+            test=f"equivalence; intervals {intervals_of(share)}",
+            warnings=warnings_of(share),
         )
-    indices = ", ".join(f"{area} {value:g}" for area, value in BIOLOGY.items())
-    return [
-        *lines,
-        (
-            f"Biology (McAdams & Maunsell 1999): modulation index {indices}. What a network shows grows with the "
-            "strength of its gates (a gain of up to 1/(1 − s) a gate), which was chosen: an index like the brain's is "
-            "a choice of s."
-        ),
-    ]
-
-
-def _layer(main: pd.DataFrame, statistics: pd.DataFrame, layer: str) -> list[str]:
-    index, gain, difference, d_prime, area = (
-        _row(main, what, layer) for what in ("modulation_index", "gain_ratio", "difference", "d_prime", "roc_area")
-    )
-    slope, offset, slope_2, offset_2 = (
-        _row(main, what, layer) for what in ("slope", "offset_share", "slope_proportional", "offset_share_proportional")
-    )
-    lines = [
-        f"  {layer}: {_counts(main, layer)}",
-        f"    modulation index {_interval(index)}; gain {_interval(gain)}; difference {_interval(difference)}",
-        f"    d′ {_interval(d_prime)}; ROC area {_interval(area)}",
-        (
-            f"    over stimuli, {int(slope['n_units']):,} units that vary in both states: slope {_interval(slope)}, "
-            f"offset {_interval(offset)} of the mean response; with errors in proportion to the response "
-            f"{_interval(slope_2)}, {_interval(offset_2)}; the effect is {form(main, layer)}"
-        ),
-    ]
-    for _, feature in main[(main["layer"] == layer) & (main["what"] == "feature_similarity")].iterrows():
-        lines.append(
-            f"    attention to the preferred class elsewhere: {_interval(feature)} of the mean response "
-            f"(p = {feature['p_within_network']:.3f} over stimuli)"
-        )
-    doses = statistics[(statistics["layer"] == layer) & statistics["strength"].notna()].sort_values("strength")
-    if len(doses):
-        values = ", ".join(f"{row.strength:g}: {row.estimate:.3f} {_confirmed(row)}" for row in doses.itertuples())
-        lines.append(f"    modulation index by gate strength (share of presentations confirmed): {values}")
-    controls = statistics[(statistics["layer"] == layer) & statistics["control"].notna()]
-    if len(controls):
-        names = [(row, CHECKS.get(str(row.control))) for row in controls.itertuples()]
-        texts = [f"{row.control} {row.estimate:.3f} {_confirmed(row)}" for row, check in names if check is None]
-        checks = [f"{check} {row.estimate:.3f}" for row, check in names if check]
-        lines += [f"    controls (share of presentations confirmed): {', '.join(texts)}"] if texts else []
-        lines += [f"    checks of the code, which must give 0: {', '.join(checks)}"] if checks else []
-    lines += [
-        f"    under gates of other stimuli {_interval(row)} of each unit's difference is left "
-        f"(n = {int(row['n_units']):,}; as much: {AS_MUCH[0]:g} to {AS_MUCH[1]:g}): "
-        f"{compared(row)}"
-        for _, row in main[(main["layer"] == layer) & (main["what"] == SHARE)].iterrows()
-    ]
-    over = f"{int(index['n_models'])} networks" if index["n_models"] > 1 else f"{int(index['n_channels'])} channels"
-    lines.append(
-        f"    'Attention to its object increases a unit's activity': {verdict(main, layer)} (mean index over {over} "
-        f"{index['cluster_mean']:.3f} [{index['cluster_mean_low']:.3f}, {index['cluster_mean_high']:.3f}])"
-    )
-    return lines
-
-
-def _confirmed(row: Any) -> str:
-    """Return the share of presentations whose intended object is attended; with s = 0 none is."""
-    return "(–)" if row.strength == 0 or row.control == "zero_strength" else f"({row.confirmed:.2f})"
-
-
-def _counts(main: pd.DataFrame, layer: str) -> str:
-    """Return how many units of a layer are in which class."""
-    counts = main[(main["layer"] == layer) & main["what"].str.startswith("n_")].set_index("what")["estimate"]
-    whole = int(counts[RECORDED])
-    order = [RESPONDING, *sorted(set(counts.index) - {RECORDED, RESPONDING}, reverse=True)]
-    texts = [f"{int(counts[what]):,} {_class(what)}" for what in order if what in counts.index]
-    return f"of {whole:,} units {', '.join(texts)}"
-
-
-def _class(what: str) -> str:
-    return what.removeprefix("n_").replace("excluded: ", "").replace(": ", " ")
-
-
-def _order(main: pd.DataFrame) -> str:
-    """Return which time steps differ; no test tells that none does."""
-    layers = main.loc[(main["what"] == "modulation_index") & main["time_step"].isna(), "layer"]
-    texts = []
-    for layer in layers:
-        clusters = main[(main["what"] == "cluster") & (main["layer"] == layer)]
-        found = clusters[clusters[["p", "p_within_network"]].min(axis=1) < 0.05]
-        found = found[found["estimate"].abs() > NOTHING].sort_values("time_step")
-        spans = [f"{int(row.time_step)} to {int(row.last_step)}" for row in found.itertuples()]
-        texts.append(f"{layer} {' and '.join(spans) or 'none shown'}")
-    few = int(main.loc[main["what"] == "modulation_index", "n_models"].max())
-    if 1 < few < FEWEST_FOR_CLUSTERS:
-        texts.append(f"{few} networks cannot give p below {2 / 2**few:g}")
-    return (
-        f"Time steps whose index differs from 0 (cluster permutation): {'; '.join(texts)}. Gates act from step 1 on, "
-        "so that a difference from there follows from the architecture and says nothing of latency."
-    )
-
-
-def _control_warnings(statistics: pd.DataFrame) -> list[str]:
-    """Return a line for every control, but the network itself, whose index is not 0."""
-    controls = statistics[statistics["control"].notna() & (statistics["control"] != "intact")]
-    shown = controls[
-        ((controls["interval_low"] > 0) | (controls["interval_high"] < 0)) & (controls["estimate"].abs() > NOTHING)
-    ]
-    return [
-        f"WARNING: the control {row.control} shows a modulation index of {row.estimate:.3f} in {row.layer}"
-        + (", where attention cannot act; distrust this run." if row.control in CHECKS else ".")
-        for row in shown.itertuples()
-    ]
-
-
-def _interval(row: pd.Series[Any]) -> str:
-    names = ("estimate", "interval_low", "interval_high")
-    estimate, low, high = (f"{row[name]:.3f}".replace("inf", "∞") for name in names)
-    if low == high == estimate:
-        return f"{estimate} (all alike)"
-    between = INTERVAL_OF_MEDIANS.search(str(row["warnings"]))
-    return f"{estimate} [{low}, {high}{f'; smallest to largest network, {between[1]} %' if between else ''}]"
-
-
-def _row(statistics: pd.DataFrame, what: str, layer: str) -> pd.Series[Any]:
-    rows = statistics[(statistics["what"] == what) & (statistics["layer"] == layer) & statistics["time_step"].isna()]
-    return rows.iloc[0]

@@ -28,7 +28,7 @@ from neuroattn.experiments.scene_stimuli import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     import xarray as xr
@@ -72,7 +72,11 @@ class Config(SceneOptions):
     design: str = option("cued", "states cued by inhibition, or the network's free order", choices=("cued", "free"))
     n_units: int = option(1000, "units a layer and network, drawn from those that see one object alone", low=1)
     driven: float = option(
-        0.02, "a driven unit's ungated response is larger by this with its object than without it", unit="1", low=0
+        0.02,
+        "a driven unit's ungated response is larger by this with its object than without it",
+        unit="1",
+        low=0,
+        analysis=True,
     )
     strengths: tuple[float, ...] = option(
         (0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0), "gate strengths of the dose-response curve", low=0, high=1
@@ -84,7 +88,9 @@ class Config(SceneOptions):
         dims.CONTROLS, "controls, on a part of the stimuli", choices=(*dims.CONTROLS, "none")
     )
     n_control_stimuli: int = option(100, "stimuli of the controls and of each gate strength", low=20)
-    n_resamples: int = option(2000, "resamples of the hierarchical bootstrap", low=100, high=MOST_RESAMPLES)
+    n_resamples: int = option(
+        2000, "resamples of the hierarchical bootstrap", low=100, high=MOST_RESAMPLES, analysis=True
+    )
     batch_size: int = option(100, "stimuli at once", low=2, high=MOST_AT_ONCE)
 
     def __post_init__(self) -> None:
@@ -104,7 +110,7 @@ class Config(SceneOptions):
         return () if self.controls == ("none",) else self.controls
 
 
-def stimuli(config: Config) -> StimulusSet:
+def stimuli(config: Config, models: Sequence[GatedNetwork]) -> StimulusSet:
     """Return composites of two embedded digits, or scenes, in random order; every other one measures."""
     import torch
 
@@ -112,9 +118,9 @@ def stimuli(config: Config) -> StimulusSet:
     from neuroattn.stimuli.mnist import embedded
 
     if config.stimuli == SCENES:
-        whole = scene_stimuli(config, config.n_stimuli, len(OBJECTS))
+        whole = scene_stimuli(config, models, config.n_stimuli, len(OBJECTS))
     else:
-        require_digit_networks(config, len(OBJECTS))
+        require_digit_networks(config, models, len(OBJECTS))
         generator = torch.Generator().manual_seed(config.seed)
         composites = sample_composites(
             embedded(), config.n_stimuli, n_objects=len(OBJECTS), noise=config.noise, generator=generator
@@ -257,6 +263,7 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
     import pandas as pd
 
     from neuroattn.experiments.activity_scaling.findings import findings
+    from neuroattn.experiments.activity_scaling.sentences import sentences
     from neuroattn.experiments.activity_scaling.summary import (
         adjusted,
         summarise,
@@ -303,8 +310,8 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
         parts.append(summarise_index(table, about, config.seed, config.n_resamples))
     statistics = adjusted(pd.concat(parts, ignore_index=True))
     n_stages = max(len(json.loads(tree.attrs["model_config"])["channels"]) for tree in recording.children.values())
-    lines = (*_notes(config, whole, n_stages), *_confound(config), *findings(statistics, strengths))
-    return Tables(units=whole, statistics=statistics, findings=lines)
+    lines = (*_notes(config, whole, n_stages), *_confound(config), *sentences(statistics, strengths))
+    return Tables(units=whole, statistics=statistics, findings=findings(statistics), text=lines)
 
 
 def _others(config: Config, recording: xr.DataTree) -> dict[str, pd.DataFrame]:

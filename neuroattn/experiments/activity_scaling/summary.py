@@ -9,6 +9,7 @@ import pandas as pd
 
 from neuroattn.dims import CHANNEL, LAYER, MODEL
 from neuroattn.statistics.cluster_permutation import cluster_permutation
+from neuroattn.statistics.estimates import with_texts
 from neuroattn.statistics.mixed import mixed_model
 from neuroattn.statistics.population import adjust, by_network, estimate
 from neuroattn.statistics.resampling import named_generator
@@ -212,13 +213,10 @@ def adjusted(statistics: pd.DataFrame) -> pd.DataFrame:
     A family is all measures, steps and layers of the networks themselves, or of one control; strengths are one more,
     and the mixed model another, which stands beside the tests of layers.
     """
-    families = [
-        statistics["control"].astype(object).where(statistics["control"].notna(), ""),
-        statistics["strength"].notna(),
-        statistics["what"].str.startswith("mixed model"),
-    ]
-    grouped = statistics.groupby(families, sort=False)
-    return statistics.assign(
+    table = with_texts(statistics)
+    families = [table["control"], table["strength"].notna(), table["what"].str.startswith("mixed model")]
+    grouped = table.groupby(families, sort=False)
+    return table.assign(
         p_adjusted=grouped["p"].transform(adjust),
         p_within_network_adjusted=grouped["p_within_network"].transform(adjust),
     )[COLUMNS]

@@ -40,7 +40,7 @@ def returns_figure(statistics: pd.DataFrame) -> Figure:
         `neuroattn.experiments.inhibition_of_return.summary.summarise`, with controls. What has no row has no panel.
     """
     together = statistics[statistics["model"] == ""]
-    main, controls = together[together["control"].isna()], together[together["control"].notna()]
+    main, controls = together[together["control"].eq("")], together[together["control"].ne("")]
     by_mask, matched = _of(main, "return", "return to place"), _of(main, "matched difference")
     above: list[tuple[Callable[[Axes, pd.DataFrame], None], pd.DataFrame]] = [
         (_draw_gates, _of(main, "gate")),

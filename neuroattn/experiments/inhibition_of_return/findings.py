@@ -1,22 +1,16 @@
-"""What the statistics of inhibition of return show, in sentences."""
+"""What the statistics of inhibition of return show: verdicts, each with the numbers that it rests on."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from neuroattn.experiments.finding import ABSENT, CONTRADICTED, SUPPORTED, UNDECIDED, Estimate, Finding
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
     import pandas as pd
 
-CONDITIONS = {
-    "imposed": "mask of the first phase imposed, as trained",
-    "ablated": "no mask",
-    "swapped": "mask of the object attended second",
-    "another": "mask of another stimulus that attended the object at the same place from the left",
-    "carried": "mask carried to a scene whose objects changed places",
-    "moved, no mask": "no mask in that scene",
-}
 AVOIDANCE = {
     "imposed": "of the first object, by its own mask",
     "another": (
@@ -26,15 +20,9 @@ AVOIDANCE = {
     "carried": "of the first object where it now stands, by its mask carried along",
     "carried to place": "of what now stands at its place, by that mask",
 }
-UNALIGNED = (
-    "whether it needs the object's own pixels cannot be told of photographs, in which the object of another stimulus "
-    "has the same rank from the left and lies elsewhere"
-)
 # Within it of 0, avoidance counts as none; beyond it, as there.
 BOUND = 0.1
-PLACE, OBJECT, BOTH, NEITHER, UNDECIDED = (
-    "the place", "the object", "place and object", "neither place nor object", "undecided",
-)  # fmt: skip
+PLACE, OBJECT, BOTH, NEITHER = "the place", "the object", "place and object", "neither place nor object"
 
 
 def verdict(statistics: pd.DataFrame, bound: float = BOUND) -> str:
@@ -44,11 +32,11 @@ def verdict(statistics: pd.DataFrame, bound: float = BOUND) -> str:
     that of avoidance by the own mask lies above the bound; ``absent``, it lies within ± the bound; else ``undecided``.
     Without a mask these networks always return, so that any change of choice is avoidance: it counts from the bound on.
     """
-    ablated = _row(statistics, "return", "ablated")
+    ablated = row_of(statistics, "return", "ablated")
     if ablated is not None and ablated["interval_high"] < ablated["null"]:
         return "emergent"
-    own = _row(statistics, "avoidance", "imposed")
-    if _acts(own, bound):
+    own = row_of(statistics, "avoidance", "imposed")
+    if acts(own, bound):
         return "imposed by the mask"
     return "absent" if _within(own, bound) else UNDECIDED
 
@@ -63,13 +51,13 @@ def inhibited(statistics: pd.DataFrame, bound: float = BOUND) -> str:
     mask acts. ``neither place nor object``: all three intervals lie within ± the bound. Else ``undecided``.
     """
     another, carried, at_place = (
-        _row(statistics, "avoidance", name) for name in ("another", "carried", "carried to place")
+        row_of(statistics, "avoidance", name) for name in ("another", "carried", "carried to place")
     )
-    if _acts(another, bound) and _acts(at_place, bound) and _at_most(carried, bound):
+    if acts(another, bound) and acts(at_place, bound) and _at_most(carried, bound):
         return PLACE
-    if _acts(carried, bound) and _at_most(another, bound):
+    if acts(carried, bound) and _at_most(another, bound):
         return OBJECT
-    if _acts(carried, bound) and _acts(another, bound):
+    if acts(carried, bound) and acts(another, bound):
         return BOTH
     return NEITHER if all(_within(row, bound) for row in (another, carried, at_place)) else UNDECIDED
 
@@ -80,142 +68,14 @@ def own_pixels(statistics: pd.DataFrame, bound: float = BOUND) -> str:
     Decided on the 95 % interval of avoidance by the own mask less by another's: ``part``, it lies above the bound;
     ``none``, it does not reach beyond; else ``undecided``.
     """
-    difference = _row(statistics, "avoidance", "own less another")
-    if _acts(difference, bound):
+    difference = row_of(statistics, "avoidance", "own less another")
+    if acts(difference, bound):
         return "part"
     return "none" if _at_most(difference, bound) else UNDECIDED
 
 
-def findings(
-    statistics: pd.DataFrame,
-    n_objects: int,
-    shown: tuple[str, str] = ("composites", "digits"),
-    bound: float = BOUND,
-) -> list[str]:
-    """Return sentences with estimates, intervals and numbers, warnings first.
-
-    Parameters
-    ----------
-    statistics
-        `neuroattn.experiments.inhibition_of_return.summary.summarise`, with controls.
-    n_objects
-        Of a picture.
-    shown
-        What pictures and their objects are called.
-    bound
-        Of avoidance that counts.
-    """
-    together = statistics[statistics["model"] == ""]
-    main = together[together["control"].isna()]
-    return [
-        *_control_warnings(together, bound),
-        *_of_gates(main, n_objects, shown),
-        *_of_choices(main, n_objects),
-        *_of_controls(together),
-        *_verdict(main, n_objects, bound, aligned=shown[1] == "digits"),
-    ]
-
-
-def _of_gates(main: pd.DataFrame, n_objects: int, shown: tuple[str, str]) -> Iterator[str]:
-    contrast, *sides = _contrast(main)
-    one = contrast["n_models"] == 1
-    over = "stimuli" if one else "networks"
-    yield (
-        f"Inhibition of return, {contrast['scope']}, {_number(contrast)} {shown[0]} of {n_objects} {shown[1]}. "
-        f"Means [95 % interval over {over}]."
-        + (" They are about this network, not about networks of its kind: give several seeds." if one else "")
-    )
-    attended, unattended = (f"{row['estimate']:.4f} ± {row['sd']:.4f}" for row in sides)
-    yield (
-        f"The paper's contrast, which is selection: gate over attended pixels {attended}, over the others {unattended} "
-        f"(± SD over {over}; dz = {contrast['effect_size']:.1f})."
-    )
-    gates = _rows(main, "gate")
-    texts = [f"{row['measure']} {_interval(row)}" for row in gates]
-    yield f"Gate over an object's own pixels in the free trial, and over the background: {'; '.join(texts)}."
-
-
-def _of_choices(main: pd.DataFrame, n_objects: int) -> Iterator[str]:
-    for row in _rows(main, "return"):
-        name = CONDITIONS.get(row["condition"], f"mask of {row['condition']}")
-        if row["condition"] == "ablated":
-            yield f"  return to the first object, {name}: {row['estimate']:.3f}, which follows from the architecture"
-        else:
-            yield f"  return to the first object, {name}: {_interval(row)} ({_n(row)}, chance {row['null']:.2f})"
-    for row in _rows(main, "return to place"):
-        name = CONDITIONS[row["condition"]]
-        yield f"  choice of what now stands at the first object's place, {name}: {_interval(row)} ({_n(row)})"
-    for row in _rows(main, "matched difference"):
-        yield (
-            f"  {row['measure']}, first attended less never attended at the same place, mask {row['condition']}: "
-            f"{_interval(row)} ({_n(row)})"
-        )
-    lags = [row for row in _rows(main, "return by lag") if row["phase"] == n_objects]
-    if len(lags) > 1:
-        texts = [f"{int(row['lag'])} phase{'s' if row['lag'] > 1 else ''} ago {_interval(row)}" for row in lags]
-        yield f"  return in phase {n_objects} to what was attended {', '.join(texts)}"
-
-
-def _of_controls(together: pd.DataFrame) -> Iterator[str]:
-    rows = _rows(together[together["control"].notna()], "return")
-    texts = [f"{row['control']} {_interval(row)} ({_n(row)})" for row in rows if row["control"] != "one_step"]
-    if texts:
-        yield f"  return with the mask imposed in controls: {', '.join(texts)}"
-    checks = [f"{row['estimate']:.3f} with one time step, where no mask acts" for row in rows
-              if row["control"] == "one_step"]  # fmt: skip
-    if rows:
-        checks.append("not defined at strength 0")
-        yield f"  checks of the code, which follow from the architecture: return {', '.join(checks)}"
-
-
-def _verdict(main: pd.DataFrame, n_objects: int, bound: float, *, aligned: bool) -> Iterator[str]:
-    """Yield the verdict with what it rests on; `aligned` if objects of one place lie at the same pixels."""
-    whose = verdict(main, bound)
-    text = f"Verdict: avoidance of the attended object is {whose}"
-    if whose not in {"absent", UNDECIDED}:
-        text += f"; what the mask inhibits is {inhibited(main, bound)}; "
-        text += (
-            {
-                "part": "part of the avoidance needs the object's own pixels",
-                "none": "the object's own pixels are not needed",
-                UNDECIDED: "whether it needs the object's own pixels is undecided",
-            }[own_pixels(main, bound)]
-            if aligned
-            else UNALIGNED
-        )
-    yield f"{text}."
-    yield (
-        "It rests on avoidance: how much less often a mask lets an object be chosen than no mask, on the same "
-        f"pictures. That counts as there where the interval lies above {bound:g}, and as none within ±{bound:g}."
-    )
-    for row in _rows(main, "avoidance"):
-        yield f"  avoidance {AVOIDANCE[row['condition']]}: {_interval(row)} ({_n(row)})"
-    for row in _rows(main, "needs own pixels"):
-        yield f"  of the stimuli that the own mask turns away, another's does not on {_interval(row)} ({_n(row)})"
-    if n_objects == 2 and _rows(main, "avoidance"):
-        yield (
-            "  (with two objects avoidance of the first one where it now stands, and of what stands at its place, are "
-            "one number with either sign, tested once; inhibition of both alike would look there like none)"
-        )
-    yield (
-        "No state but the mask outlasts a phase of these networks: without it the second phase is the first one again, "
-        "and the return of 1.000 follows from that. Biology (Posner & Cohen 1984; Klein 2000): return is slower for up "
-        "to five places, and moves with objects that move."
-    )
-
-
-def _control_warnings(together: pd.DataFrame, bound: float) -> list[str]:
-    """Return a line for every control, but the network itself, that avoids the object it attended."""
-    rows = _rows(together[together["control"].notna()], "avoidance")
-    return [
-        f"WARNING: the control {row['control']} avoids the first object: with its mask it returns on a fraction of "
-        f"trials that is lower by {_interval(row)} than without."
-        for row in rows
-        if row["control"] != "intact" and _acts(row, bound)
-    ]
-
-
-def _acts(row: Any, bound: float) -> bool:
+def acts(row: Any, bound: float) -> bool:
+    """Return whether avoidance lies above the bound."""
     return row is not None and bool(row["interval_low"] > bound)
 
 
@@ -227,32 +87,76 @@ def _within(row: Any, bound: float) -> bool:
     return _at_most(row, bound) and bool(row["interval_low"] >= -bound)
 
 
-def _contrast(main: pd.DataFrame) -> list[dict[str, Any]]:
-    rows = {row["measure"]: row for row in _rows(main, "contrast")}
-    return [rows[name] for name in ("difference", "attended", "unattended")]
-
-
-def _rows(statistics: pd.DataFrame, what: str) -> list[dict[str, Any]]:
+def rows_of(statistics: pd.DataFrame, what: str) -> list[dict[str, Any]]:
+    """Return the rows of a kind of effect."""
     return [
         {str(key): value for key, value in row.items()}
         for row in statistics[statistics["what"] == what].to_dict("records")
     ]
 
 
-def _row(statistics: pd.DataFrame, what: str, condition: str) -> dict[str, Any] | None:
+def row_of(statistics: pd.DataFrame, what: str, condition: str) -> dict[str, Any] | None:
     """Return the row of all networks; None where no stimulus tells of the effect."""
-    rows = _rows(statistics[(statistics["model"] == "") & (statistics["condition"] == condition)], what)
+    rows = rows_of(statistics[(statistics["model"] == "") & (statistics["condition"] == condition)], what)
     return rows[0] if rows else None
 
 
-def _interval(row: Any) -> str:
-    return f"{row['estimate']:.3f} [{row['interval_low']:.3f}, {row['interval_high']:.3f}]"
+def findings(
+    statistics: pd.DataFrame, n_objects: int, bound: float = BOUND, *, aligned: bool = True
+) -> tuple[Finding, ...]:
+    """Return what is claimed of avoidance, and of what the mask inhibits where there is any.
+
+    Parameters
+    ----------
+    statistics
+        `neuroattn.experiments.inhibition_of_return.summary.summarise`, with controls.
+    n_objects
+        Of a picture.
+    bound
+        Of avoidance that counts.
+    aligned
+        Whether objects of one place lie at the same pixels in all pictures.
+    """
+    main = statistics[(statistics["model"] == "") & (statistics["control"] == "")]
+    whose = verdict(main, bound)
+    named = {"imposed by the mask": SUPPORTED, "emergent": CONTRADICTED}
+    found = [
+        _finding(
+            main, "The mask that a phase leaves imposes avoidance of the object that was attended",
+            named.get(whose, whose), ("imposed",), bound,
+            ("without a mask the network avoids it by itself",) if whose == "emergent" else (),
+        )
+    ]  # fmt: skip
+    if whose in {"absent", UNDECIDED}:
+        return tuple(found)
+    few = ("with two objects the rows of the carried mask are one number with either sign",) if n_objects == 2 else ()
+    what = "The mask inhibits a place, an object, both or neither"
+    found.append(_finding(main, what, inhibited(main, bound), ("another", "carried", "carried to place"), bound, few))
+    if aligned:
+        own = {"part": SUPPORTED, "none": ABSENT}.get(own_pixels(main, bound), UNDECIDED)
+        found.append(
+            _finding(main, "Part of the avoidance needs the object's own pixels", own, ("own less another",), bound)
+        )
+    return tuple(found)
 
 
-def _number(row: Any) -> str:
-    fewest, most = int(row["n_stimuli"]), int(row["n_stimuli_most"])
-    return f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
-
-
-def _n(row: Any) -> str:
-    return f"n = {_number(row)}"
+def _finding(
+    main: pd.DataFrame,
+    claim: str,
+    answer: str,
+    conditions: Sequence[str],
+    bound: float,
+    warnings: tuple[str, ...] = (),
+) -> Finding:
+    rows = [row for name in conditions if (row := row_of(main, "avoidance", name)) is not None]
+    n = {"networks": int(rows[0]["n_models"]), "stimuli": min(int(row["n_stimuli"]) for row in rows)} if rows else {}
+    return Finding(
+        claim=claim,
+        verdict=answer,
+        rests_on=tuple(
+            Estimate.of_units(row, f"avoidance {AVOIDANCE[row['condition']]}", (-bound, bound)) for row in rows
+        ),
+        n=n,
+        test=f"intervals over {'networks' if n.get('networks', 0) > 1 else 'stimuli of one network'}",
+        warnings=warnings,
+    )

@@ -29,6 +29,8 @@ from neuroattn.experiments.scene_stimuli import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import xarray as xr
     from matplotlib.figure import Figure
 
@@ -63,8 +65,10 @@ class Config(SceneOptions):
         dims.CONTROLS, "controls, on a part of the stimuli", choices=(*dims.CONTROLS, "none")
     )
     n_control_stimuli: int = option(200, "stimuli of the controls", low=20)
-    bound: float = option(0.1, "avoidance (difference of fractions) within ± this counts as none", low=0.01, high=0.5)
-    n_resamples: int = option(2000, "resamples of the bootstrap", low=100, high=MOST_RESAMPLES)
+    bound: float = option(
+        0.1, "avoidance (difference of fractions) within ± this counts as none", low=0.01, high=0.5, analysis=True
+    )
+    n_resamples: int = option(2000, "resamples of the bootstrap", low=100, high=MOST_RESAMPLES, analysis=True)
     batch_size: int = option(100, "stimuli at once", low=2, high=MOST_AT_ONCE)
 
     def __post_init__(self) -> None:
@@ -84,13 +88,13 @@ class Config(SceneOptions):
         return () if self.controls == ("none",) else self.controls
 
 
-def stimuli(config: Config) -> StimulusSet:
+def stimuli(config: Config, models: Sequence[GatedNetwork]) -> StimulusSet:
     """Return composites of embedded digits, or scenes, in random order."""
     import torch
 
     if config.stimuli == SCENES:
-        return scene_stimuli(config, config.n_stimuli, config.n_objects)
-    require_digit_networks(config, config.n_objects)
+        return scene_stimuli(config, models, config.n_stimuli, config.n_objects)
+    require_digit_networks(config, models, config.n_objects)
 
     from neuroattn.stimuli.digits import sample_composites, stimulus_set
     from neuroattn.stimuli.mnist import embedded
@@ -118,7 +122,7 @@ def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.D
     import torch
     import xarray as xr
 
-    from neuroattn.experiments.inhibition_of_return.second_phases import record_returns
+    from neuroattn.experiments.inhibition_of_return.recording import record_returns
     from neuroattn.models.controls import control
 
     def returns(subject: GatedNetwork, shown: StimulusSet) -> xr.Dataset:
@@ -154,6 +158,7 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
     import pandas as pd
 
     from neuroattn.experiments.inhibition_of_return.findings import findings
+    from neuroattn.experiments.inhibition_of_return.sentences import sentences
     from neuroattn.experiments.inhibition_of_return.summary import adjusted, summarise
     from neuroattn.experiments.inhibition_of_return.trials import return_trials
 
@@ -172,8 +177,9 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
     statistics = adjusted(pd.concat(parts, ignore_index=True))
     scenes = ("synthetic scenes" if config.synthetic else "scenes", "objects")
     shown = scenes if config.stimuli == SCENES else ("composites", "digits")
-    lines = findings(statistics, config.n_objects, shown, config.bound)
-    return Tables(units=whole, statistics=statistics, findings=(*scene_notes(config), *lines))
+    lines = sentences(statistics, config.n_objects, shown, config.bound)
+    records = findings(statistics, config.n_objects, config.bound, aligned=config.stimuli != SCENES)
+    return Tables(units=whole, statistics=statistics, findings=records, text=(*scene_notes(config), *lines))
 
 
 def figure(config: Config, tables: Tables) -> Figure:

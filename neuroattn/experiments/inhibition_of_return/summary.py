@@ -13,6 +13,7 @@ from statsmodels.stats.proportion import proportion_confint
 from neuroattn.dims import MODEL
 from neuroattn.experiments.inhibition_of_return.effects import DIFFERENCE, FRACTION, GATE, NUMBER, Effect, effects
 from neuroattn.experiments.inhibition_of_return.trials import NEVER
+from neuroattn.statistics.estimates import with_texts
 from neuroattn.statistics.intervals import fraction_interval, limited_interval, paired_difference_interval, t_interval
 from neuroattn.statistics.population import adjust
 from neuroattn.statistics.resampling import hierarchical_bootstrap, named_generator
@@ -82,13 +83,12 @@ def summarise(trials: pd.DataFrame, seed: int, n_resamples: int, control: str | 
     # With two objects none is never attended.
     if control is None and trials["object"].nunique() > 2:
         rows += _matched_differences(trials, seed)
-    return pd.DataFrame(rows).assign(control=control).reindex(columns=COLUMNS)
+    return with_texts(pd.DataFrame(rows).assign(control=control).reindex(columns=COLUMNS))
 
 
 def adjusted(statistics: pd.DataFrame) -> pd.DataFrame:
     """Add Benjamini–Hochberg adjusted p values; a family is all effects of the networks, or of one control."""
-    control = statistics["control"].astype(object).where(statistics["control"].notna(), "")
-    return statistics.assign(p_adjusted=statistics.groupby(control, sort=False)["p"].transform(adjust))[COLUMNS]
+    return statistics.assign(p_adjusted=statistics.groupby("control", sort=False)["p"].transform(adjust))[COLUMNS]
 
 
 def _estimates(effect: Effect, origin: tuple[int, str], n_resamples: int) -> Iterator[dict[str, Any]]:

@@ -21,7 +21,7 @@ def return_trials(returns: xr.Dataset, model: str) -> pd.DataFrame:
     Parameters
     ----------
     returns
-        `neuroattn.experiments.inhibition_of_return.second_phases.record_returns`, loaded.
+        `neuroattn.experiments.inhibition_of_return.recording.record_returns`, loaded.
     model
         Name of the network.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from neuroattn import dims
 from neuroattn.command.line import read_options, run_command, tell
 from neuroattn.command.option import check_options, option
-from neuroattn.experiments.protocol import ProtocolConfig
+from neuroattn.experiments.protocol import CommandConfig
 from neuroattn.runs.folder import alone, is_free, occupied, run_folder
 from neuroattn.runs.output_file import replacing, write_csv
 from neuroattn.runs.plain_text import shown
@@ -40,7 +40,7 @@ _RECIPES = next(place for place in (_PACKAGE / "recipes", _PACKAGE.parent / "exp
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(ProtocolConfig):
+class Config(CommandConfig):
     """Options of the command."""
 
     models: tuple[str, ...] = option(
@@ -312,13 +312,12 @@ def _on_scenes(config: Config, name: str, model: GatedNetwork, notes: list[str])
     """
     from neuroattn.evaluation.network_scenes import held_out_scenes, scenes_for
     from neuroattn.evaluation.scenes import evaluate_scenes
-    from neuroattn.models.checkpoint import is_of_scenes
 
     if config.images is None or config.annotations is None:
         raise TypeError("scenes must be named")
-    scenes = scenes_for(name, model, config.images, config.annotations, cache=config.cache)
+    scenes = scenes_for(model, config.images, config.annotations, cache=config.cache)
     notes += [note for note in scenes.notes if note not in notes]
-    if is_of_scenes(name):  # on what it was trained on, it would do better than it can
+    if model.about.scenes is not None:  # on what it was trained on, it would do better than it can
         scenes = held_out_scenes(name, scenes)
     rows = evaluate_scenes(model, scenes).table.to_dict("records")
     numbers = {(row["what"], column): float(row[column]) for row in rows for column in ("estimate", "sd")}

@@ -1,6 +1,6 @@
 """``python -m neuroattn.experiments.tuning``."""
 
-from neuroattn.experiments.protocol import main
+from neuroattn.experiments.line import main
 from neuroattn.experiments.tuning.protocol import PROTOCOL
 
 if __name__ == "__main__":

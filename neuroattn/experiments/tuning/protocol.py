@@ -31,6 +31,8 @@ from neuroattn.experiments.scene_stimuli import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     import xarray as xr
     from matplotlib.figure import Figure
@@ -97,18 +99,28 @@ class Config(SceneOptions):
     )
     n_units: int = option(20_000, "units a layer and network, drawn at random where there are more", low=1)
     driven: float = option(
-        0.1, "a driven unit's ungated curve peaks by more than this above the response without the bar", unit="1", low=0
+        0.1,
+        "a driven unit's ungated curve peaks by more than this above the response without the bar",
+        unit="1",
+        low=0,
+        analysis=True,
     )
-    tuned: float = option(0.5, "R² a tuned unit's ungated curve needs, on the other half of the bars", low=0, high=1)
-    fitted: float = option(0.5, "R² that each state's fit needs for fit-based measures", low=0, high=1)
-    shift_bound: float = option(5.0, "equivalence bound of the preferred orientation's shift", unit="degree", low=0.01)
+    tuned: float = option(
+        0.5, "R² a tuned unit's ungated curve needs, on the other half of the bars", low=0, high=1, analysis=True
+    )
+    fitted: float = option(0.5, "R² that each state's fit needs for fit-based measures", low=0, high=1, analysis=True)
+    shift_bound: float = option(
+        5.0, "equivalence bound of the preferred orientation's shift", unit="degree", low=0.01, analysis=True
+    )
     bandwidth_bound: float = option(
-        5.0, "equivalence bound of the change in half width at half height", unit="degree", low=0.01
+        5.0, "equivalence bound of the change in half width at half height", unit="degree", low=0.01, analysis=True
     )
     controls: tuple[str, ...] = option(
         dims.CONTROLS, "controls, on a part of the bars", choices=(*dims.CONTROLS, "none")
     )
-    n_resamples: int = option(2000, "resamples of the hierarchical bootstrap", low=100, high=MOST_RESAMPLES)
+    n_resamples: int = option(
+        2000, "resamples of the hierarchical bootstrap", low=100, high=MOST_RESAMPLES, analysis=True
+    )
     batch_size: int = option(256, "stimuli at once", low=2, high=MOST_AT_ONCE)
 
     def __post_init__(self) -> None:
@@ -141,7 +153,7 @@ class Config(SceneOptions):
         return () if self.controls == ("none",) else self.controls
 
 
-def stimuli(config: Config) -> StimulusSet:
+def stimuli(config: Config, models: Sequence[GatedNetwork]) -> StimulusSet:
     """Return the bars beside the distractors, and last what is seen without a bar.
 
     Columns of the table: ``bar`` (whether there is one), ``half``, ``for_controls`` (a sparse part of the bars).
@@ -154,8 +166,8 @@ def stimuli(config: Config) -> StimulusSet:
     from neuroattn.stimuli.mnist import SIDE, embedded
 
     if config.stimuli == SCENES:
-        return _beside_objects(config)
-    require_digit_networks(config, 2)
+        return _beside_objects(config, models)
+    require_digit_networks(config, models, 2)
     _require_room(config, SIDE * (SIDE + SHIFT))
     digits = embedded()
     generator = torch.Generator().manual_seed(config.seed)
@@ -167,14 +179,14 @@ def stimuli(config: Config) -> StimulusSet:
     return in_one(parts)
 
 
-def _beside_objects(config: Config) -> StimulusSet:
+def _beside_objects(config: Config, models: Sequence[GatedNetwork]) -> StimulusSet:
     """Return the bars beside the larger objects of scenes that are drawn at random."""
     from neuroattn.stimuli.beside import in_one, shared_out
     from neuroattn.stimuli.scene_bars import bar_and_object, on_the_right, scene_tuning_grid
 
     height, width = config.size
     _require_room(config, 3 * height * width)
-    drawn, parts = scene_stimuli(config, len(config.distractors), 2), []
+    drawn, parts = scene_stimuli(config, models, len(config.distractors), 2), []
     if len(drawn) < len(config.distractors):
         raise ValueError(
             f"distractors must be no more than there are scenes, {len(drawn)}, got {len(config.distractors)}; "
@@ -335,6 +347,7 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
     import pandas as pd
 
     from neuroattn.experiments.tuning.findings import findings
+    from neuroattn.experiments.tuning.sentences import sentences
     from neuroattn.experiments.tuning.summary import adjusted, share_confirmed, summarise
 
     bounds = {"shift": config.shift_bound, "bandwidth_change": config.bandwidth_bound}
@@ -361,8 +374,8 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
         kept, presented = (np.array([getattr(numbers, of) for numbers in of_row]) for of in ("kept", "presented"))
         parts.append(rows.assign(n_stimuli=kept, n_stimuli_dropped=presented - kept))
     statistics = adjusted(pd.concat(parts, ignore_index=True))
-    lines = (*scene_notes(config), *_confound(config), *findings(statistics))
-    return Tables(units=units, statistics=statistics, findings=lines)
+    lines = (*scene_notes(config), *_confound(config), *sentences(statistics))
+    return Tables(units=units, statistics=statistics, findings=findings(statistics), text=lines)
 
 
 class _Shown(NamedTuple):

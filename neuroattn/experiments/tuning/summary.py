@@ -10,6 +10,7 @@ import pandas as pd
 from neuroattn.dims import LAYER, MODEL, PERIOD_DEGREES
 from neuroattn.experiments.tuning.units import CLASSES, NARROW_INCLUDED, SHAPE_MEASURES
 from neuroattn.statistics.curves import KAPPA_MAXIMUM, KAPPA_MINIMUM
+from neuroattn.statistics.estimates import with_texts
 from neuroattn.statistics.intervals import fraction_interval
 from neuroattn.statistics.nested_models import MODELS
 from neuroattn.statistics.population import adjust, by_network, estimate
@@ -158,8 +159,9 @@ def adjusted(statistics: pd.DataFrame) -> pd.DataFrame:
     A family is all measures, layers and reductions of one control, or of the network itself. Equivalence is claimed
     only where shift and bandwidth change both pass, which needs no adjustment.
     """
-    families = statistics.groupby("control", sort=False)
-    return statistics.assign(
+    table = with_texts(statistics)
+    families = table.groupby("control", sort=False)
+    return table.assign(
         p_adjusted=families["p"].transform(adjust),
         p_within_network_adjusted=families["p_within_network"].transform(adjust),
     )[COLUMNS]

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 
 from neuroattn.dims import CONTROLS
 from neuroattn.experiments.activity_scaling import protocol as activity_scaling
-from neuroattn.experiments.protocol import main
+from neuroattn.experiments.line import main
 
 SMALL = ["--n_stimuli", "60", "--n_control_stimuli", "20", "--n_units", "150", "--n_resamples", "100"]
 SMALL += ["--strengths", "0", "0.2", "0.5"]

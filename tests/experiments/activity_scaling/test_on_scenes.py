@@ -13,8 +13,9 @@ from scaled_subject import ScaledSubject
 
 from neuroattn.experiments.activity_scaling import protocol as activity_scaling
 from neuroattn.experiments.activity_scaling.units import TOO_FEW, Responses, scaling_units
-from neuroattn.experiments.protocol import main
+from neuroattn.experiments.line import main
 from neuroattn.experiments.scene_stimuli import SYNTHETIC
+from neuroattn.models.checkpoint import load_models
 from neuroattn.models.config import GatedConfig
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.models.receptive_field import own_object, receptive_field
@@ -30,7 +31,7 @@ def test_planted_gain_comes_back(tmp_path):
         driven=0.0,
     )  # fmt: skip
     subject = ScaledSubject(GatedConfig(channels=(7,), **CONFIG), left=28, right=28, gain=1.5)
-    shown = activity_scaling.stimuli(config)
+    shown = activity_scaling.stimuli(config, load_models(config.models))
     tree = xr.DataTree.from_dict({"/planted": activity_scaling.recording(config, subject, shown)})
     tables = activity_scaling.analysis(config, tree)
     units = tables.units[tables.units["excluded_by"] == ""]
@@ -42,7 +43,7 @@ def test_planted_gain_comes_back(tmp_path):
     assert len(set(units["n_stimuli"])) > 1
     assert units["n_stimuli"].max() == 22
     assert "feature_similarity" not in set(tables.statistics["what"])
-    assert any("Units are measured on 22 scenes (median)" in line for line in tables.findings)
+    assert any("Units are measured on 22 scenes (median)" in line for line in tables.text)
     dataset = tree["planted/stage1/response"].to_dataset()
     assert dict(dataset.sizes) == {"presentation": 88, "time_step": 5, "neuroid": 300}
     assert_array_equal(np.unique(dataset["own"]), [-1, 0, 1])
@@ -147,7 +148,7 @@ def test_controls_are_of_the_same_units_and_a_layer_without_any_is_told(tmp_path
     )  # fmt: skip
     unseen(monkeypatch, "stage2/response")
     network = GatedNetwork(GatedConfig(channels=(3, 4), **CONFIG), torch.Generator().manual_seed(0), name="wide").eval()
-    shown = activity_scaling.stimuli(config)
+    shown = activity_scaling.stimuli(config, load_models(config.models))
     tree = xr.DataTree.from_dict({"/wide": activity_scaling.recording(config, network, shown)})
     assert "stage2" not in tree["wide"].children
     for at in ("controls/zero_strength", "strength/0.3"):
@@ -157,7 +158,7 @@ def test_controls_are_of_the_same_units_and_a_layer_without_any_is_told(tmp_path
         assert min((own[half::2] >= 0).sum(0).min() for half in (0, 1)) >= 7
     tables = activity_scaling.analysis(config, tree)
     note = "NOTE: stage2/response is left out: no unit of it sees one object alone in enough scenes."
-    assert note in tables.findings
+    assert note in tables.text
 
 
 def test_wrong_options(network, tmp_path, capsys):

@@ -22,7 +22,7 @@ def run(*subjects, **options):
     config = activity_scaling.Config(
         **{"controls": ("none",), "strengths": (0.2,), "n_resamples": 200, "noise": 0.3} | options
     )
-    shown = activity_scaling.stimuli(config)
+    shown = activity_scaling.stimuli(config, ())
     trees = {f"/{one.name}": activity_scaling.recording(config, one, shown) for one in subjects}
     return activity_scaling.analysis(config, xr.DataTree.from_dict(trees))
 
@@ -33,7 +33,7 @@ def row(tables, what):
 
 
 def told(tables, text):
-    return any(text in line for line in tables.findings)
+    return any(text in line for line in tables.text)
 
 
 @pytest.mark.parametrize(
@@ -52,13 +52,13 @@ def test_planted_gain_and_offset_come_back(gain, offset, form):
     assert_allclose(row(tables, "slope")["estimate"], gain, rtol=1e-4)
     assert_allclose(row(tables, "intercept")["estimate"], offset, atol=1e-4)
     assert told(tables, f"; the effect is {form}")
-    assert tables.findings[-1].startswith("Biology")
+    assert tables.text[-1].startswith("Biology")
     index = row(tables, "modulation_index")
     numbers = [f"{index[f'cluster_mean{kind}']:.3f}" for kind in ("", "_low", "_high")]
     assert (
         "    'Attention to its object increases a unit's activity': supported (mean index over "
         "{} channels {} [{}, {}])".format(int(index["n_channels"]), *numbers)
-    ) in tables.findings
+    ) in tables.text
     # The first step is before any gate.
     assert_allclose(units["modulation_index_step_0"], 0, atol=1e-12)
     assert_allclose(units["modulation_index_step_1"], units["modulation_index"], rtol=1e-3)

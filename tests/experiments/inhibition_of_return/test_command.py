@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from neuroattn.dims import CONTROLS
 from neuroattn.evaluation.digits import evaluate
 from neuroattn.experiments.inhibition_of_return import protocol as inhibition_of_return
-from neuroattn.experiments.protocol import main
+from neuroattn.experiments.line import main
 from neuroattn.models.checkpoint import load_model
 from neuroattn.stimuli import digits
 from neuroattn.stimuli.digits import Composites
@@ -42,7 +42,7 @@ def test_the_papers_contrast_is_that_of_the_evaluation(finished):
     """The same composites through the other path."""
     import torch
 
-    stimuli = inhibition_of_return.stimuli(inhibition_of_return.Config(n_stimuli=60, n_control_stimuli=30))
+    stimuli = inhibition_of_return.stimuli(inhibition_of_return.Config(n_stimuli=60, n_control_stimuli=30), ())
     shown = Composites(
         images=torch.tensor(stimuli.images),
         objects=torch.tensor(stimuli.objects),
@@ -77,7 +77,7 @@ def test_controls(finished):
 def test_every_network_has_an_untrained_one_of_its_own():
     """Untrained networks of one seed would be one network that counts as many."""
     config = inhibition_of_return.Config(n_stimuli=20, n_control_stimuli=20, controls=("untrained",))
-    shown = inhibition_of_return.stimuli(config)
+    shown = inhibition_of_return.stimuli(config, ())
     gates = []
     for name in ("digits-0", "digits-1", "digits-0"):
         tree = inhibition_of_return.recording(config, load_model(name), shown)
@@ -99,7 +99,7 @@ def test_the_order_in_which_a_store_lists_groups_and_variables_does_not_matter(f
             for path in random.permutation(paths)
         }
         tables = inhibition_of_return.analysis(config, xr.DataTree.from_dict(listed))
-        found.add((tables.statistics.to_csv(), tables.units.to_csv(), tables.findings))
+        found.add((tables.statistics.to_csv(), tables.units.to_csv(), tables.text))
     assert len(found) == 1
 
 

@@ -10,7 +10,8 @@ from numpy.testing import assert_allclose
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from neuroattn.experiments.inhibition_of_return.findings import AVOIDANCE, findings, inhibited, own_pixels, verdict
+from neuroattn.experiments.inhibition_of_return.findings import AVOIDANCE, inhibited, own_pixels, verdict
+from neuroattn.experiments.inhibition_of_return.sentences import sentences
 from neuroattn.experiments.inhibition_of_return.summary import adjusted, summarise
 from neuroattn.experiments.inhibition_of_return.trials import return_trials
 from neuroattn.statistics.intervals import fraction_interval
@@ -164,7 +165,7 @@ def test_verdicts(options, what, pixels, n_networks):
     tables = [return_trials(recorded(seed, 150, **options), f"net{seed}") for seed in range(n_networks)]
     table = summarise(pd.concat(tables), 0, 100)
     assert (verdict(table), inhibited(table), own_pixels(table)) == ("imposed by the mask", what, pixels)
-    (line,) = [line for line in findings(table, 3) if line.startswith("Verdict")]
+    (line,) = [line for line in sentences(table, 3) if line.startswith("Verdict")]
     needs = "part of the avoidance needs the object's own pixels" if pixels == "part" else (
         "the object's own pixels are not needed")  # fmt: skip
     expected = "Verdict: avoidance of the attended object is imposed by the mask; what the mask inhibits is"
@@ -174,14 +175,14 @@ def test_verdicts(options, what, pixels, n_networks):
 def test_of_photographs_nothing_is_said_of_own_pixels():
     """Another stimulus's object of the same rank from the left lies elsewhere, whatever its shape is."""
     table = summarise(return_trials(recorded(0, 150, share=0.6), "a"), 0, 100)
-    (line,) = [line for line in findings(table, 3, ("scenes", "objects")) if line.startswith("Verdict")]
+    (line,) = [line for line in sentences(table, 3, ("scenes", "objects")) if line.startswith("Verdict")]
     assert "; whether it needs the object's own pixels cannot be told of photographs, in which " in line
 
 
 def test_with_nine_stimuli_what_is_inhibited_is_undecided():
     table = summarise(return_trials(recorded(7, 9, inhibits="pixels"), "a"), 0, 100)
     assert (verdict(table), inhibited(table)) == ("imposed by the mask", "undecided")
-    (line,) = [line for line in findings(table, 3) if line.startswith("Verdict")]
+    (line,) = [line for line in sentences(table, 3) if line.startswith("Verdict")]
     assert "what the mask inhibits is undecided; " in line
     assert line.endswith("needs the object's own pixels.")
 
@@ -192,7 +193,7 @@ def test_that_masks_do_nothing_is_shown_by_equivalence(n_stimuli, expected, n_ne
     tables = [return_trials(recorded(seed, n_stimuli, memory=False), f"net{seed}") for seed in range(n_networks)]
     table = summarise(pd.concat(tables), 0, 100)
     assert verdict(table) == expected
-    (line,) = [line for line in findings(table, 3) if line.startswith("Verdict")]
+    (line,) = [line for line in sentences(table, 3) if line.startswith("Verdict")]
     assert line == f"Verdict: avoidance of the attended object is {expected}."
 
 
@@ -202,14 +203,14 @@ def test_what_is_inhibited_is_undecided_where_no_stimulus_tells():
     table = summarise(return_trials(runs, "a"), 0, 100)
     assert set(table["condition"].dropna()).isdisjoint({"another", "carried", "carried to place"})
     assert (verdict(table), inhibited(table), own_pixels(table)) == ("imposed by the mask", "undecided", "undecided")
-    assert any("what the mask inhibits is undecided" in line for line in findings(table, 3))
+    assert any("what the mask inhibits is undecided" in line for line in sentences(table, 3))
 
 
 def test_the_numbers_of_the_verdict_stand_beside_it():
     runs = recorded(3, 150, share=0.6)
     runs["chosen"].values[7:, :13] = -1
     table = summarise(return_trials(runs, "a"), 0, 100)
-    lines = findings(table, 3)
+    lines = sentences(table, 3)
     for condition, n in (("imposed", 150), ("another", 150), ("own less another", 150), ("carried to place", 137)):
         row = rows_of(table, "avoidance", condition)
         (line,) = [line for line in lines if line.startswith(f"  avoidance {AVOIDANCE[condition]}: ")]
@@ -267,7 +268,7 @@ def test_what_follows_from_the_architecture_is_not_tested():
     checks = table[table["control"] == "one_step"]
     assert checks["p"].isna().all()
     assert set(checks["test"]) == {"none: checks the code: without feedback no mask acts"}
-    lines = findings(table, 3)
+    lines = sentences(table, 3)
     assert "  return to the first object, no mask: 1.000, which follows from the architecture" in lines
     expected = "  checks of the code, which follow from the architecture: return 0.000 with one time step"
     assert f"{expected}, where no mask acts, not defined at strength 0" in lines
@@ -343,7 +344,7 @@ def test_an_emergent_return_would_be_seen():
 def test_a_control_that_avoids_is_a_warning():
     table = summarise(return_trials(recorded(4), "a"), 0, 200)
     control = table[(table["condition"] == "imposed") & table["what"].isin(["return", "avoidance"])]
-    lines = findings(pd.concat([table, control.assign(control="untrained")]), 3)
+    lines = sentences(pd.concat([table, control.assign(control="untrained")]), 3)
     assert lines[0] == (
         "WARNING: the control untrained avoids the first object: with its mask it returns on a fraction of trials that "
         "is lower by 1.000 [0.940, 1.000] than without."

@@ -14,7 +14,7 @@ from drawn_scenes import drawn_scenes
 from numpy.testing import assert_array_equal
 
 from neuroattn.experiments.inhibition_of_return import protocol as inhibition_of_return
-from neuroattn.experiments.protocol import main
+from neuroattn.experiments.line import main
 from neuroattn.experiments.scene_stimuli import SYNTHETIC
 from neuroattn.models.checkpoint import save_model
 from neuroattn.models.config import GatedConfig

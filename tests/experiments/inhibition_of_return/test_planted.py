@@ -43,7 +43,7 @@ def test_what_was_planted_comes_back(memory):
     shape = GatedConfig(size=(1, 28, 42), channels=(1,), classes=2, kernel=1, steps=2)
     subject = Spatial(shape, torch.Generator().manual_seed(0), name="spatial")
     subject.memory = memory
-    tree = inhibition_of_return.recording(config, subject, inhibition_of_return.stimuli(config))
+    tree = inhibition_of_return.recording(config, subject, inhibition_of_return.stimuli(config, ()))
     tables = inhibition_of_return.analysis(config, xr.DataTree(children={"spatial": tree}))
     found = verdict(tables.statistics)
     if memory:
@@ -52,7 +52,7 @@ def test_what_was_planted_comes_back(memory):
     else:
         assert found == "absent"
         few = dataclasses.replace(config, n_stimuli=20)
-        tree = inhibition_of_return.recording(few, subject, inhibition_of_return.stimuli(few))
+        tree = inhibition_of_return.recording(few, subject, inhibition_of_return.stimuli(few, ()))
         shown = xr.DataTree(children={"spatial": xr.DataTree.from_dict({"trials": tree["trials"].to_dataset().isel(
             stimulus=slice(9))})})  # fmt: skip
         assert verdict(inhibition_of_return.analysis(few, shown).statistics) == "undecided"

@@ -19,7 +19,7 @@ import xarray as xr
 from numpy.testing import assert_allclose
 
 from neuroattn.compute import memory
-from neuroattn.experiments.protocol import main
+from neuroattn.experiments.line import main
 from neuroattn.experiments.tuning import protocol as tuning
 from neuroattn.models.checkpoint import load_model, save_model
 from neuroattn.models.config import digits_config
@@ -148,7 +148,7 @@ def test_what_another_version_recorded_is_not_analysed_by_this_one(
 def test_controls_see_the_same_few_bars_of_both_halves_at_every_orientation(grid: tuple[int, int, int]) -> None:
     n_widths, n_x, n_y = grid
     config = tuning.Config(n_orientations=6, n_widths=n_widths, n_x=n_x, n_y=n_y)
-    table = tuning.stimuli(config).table
+    table = tuning.stimuli(config, ()).table
     bars = 6 * np.prod(grid)
     assert table["bar"].tolist() == [True] * bars + [False]  # one picture without, since there is no noise
     table = table[table["bar"]]

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from neuroattn.experiments.tuning.findings import findings, verdict
+from neuroattn.experiments.tuning.findings import verdict
+from neuroattn.experiments.tuning.sentences import sentences
 from neuroattn.experiments.tuning.summary import summarise
 from neuroattn.experiments.tuning.units import SHAPE_MEASURES
 
@@ -78,7 +79,7 @@ def test_findings_say_estimates_intervals_and_numbers() -> None:
         | {"n_tuned_units": {"estimate": 32}, "n_fitted_units": {"estimate": 30}}
     )
     table = pd.concat([table, narrow.assign(what="n_unfitted: too narrow to resolve")])
-    assert findings(table) == [
+    assert sentences(table) == [
         (
             "Tuning, units of one network, 1,013 stimuli in both states (7 dropped: attention not confirmed in both). "
             "Intervals and tests are about this network, not about networks of its kind: give several seeds."
@@ -116,7 +117,7 @@ def test_controls_say_how_often_attention_is_confirmed_and_what_gates_of_others_
         of_control = statistics({"share_within_shift": {"estimate": confirmed}}, control=name)
         of_control = of_control[of_control["what"].isin(["modulation_index", "response_ratio", "share_within_shift"])]
         tables.append(of_control.replace({"what": {"share_within_shift": "share_confirmed"}}))
-    lines = findings(pd.concat(tables))
+    lines = sentences(pd.concat(tables))
     assert (
         "    controls, modulation index on the same few bars (stimuli on which attention is confirmed): intact 1.00 "
         "[0.50, 1.50] (100%); s = 0 1.00 [0.50, 1.50] (–); shuffled gates 1.00 [0.50, 1.50] (91%); s = 0 checks the "
@@ -129,7 +130,7 @@ def test_controls_say_how_often_attention_is_confirmed_and_what_gates_of_others_
 
 
 def line_of(changes: dict[str, dict[str, object]], start: str, **columns: object) -> str:
-    (line,) = (text for text in findings(statistics(changes).assign(**columns)) if text.strip().startswith(start))
+    (line,) = (text for text in sentences(statistics(changes).assign(**columns)) if text.strip().startswith(start))
     return line
 
 
@@ -183,13 +184,13 @@ def test_units_without_a_width_are_counted_with_their_reason() -> None:
     assert (
         "    shift 1.00° [0.50, 1.50]; bandwidth change 1.00° [0.50, 1.50], n = 29 (not: 7 at the broad limit in both "
         "states)"
-    ) in findings(pd.concat([table, broad]))
+    ) in sentences(pd.concat([table, broad]))
 
 
 def test_a_control_with_an_effect_comes_first() -> None:
     wrong = statistics({"response_ratio": {"estimate": 1.25}}, control="zero_strength")
     wrong = wrong[wrong["what"] == "response_ratio"]
-    first = findings(pd.concat([statistics(), wrong], ignore_index=True))[0]
+    first = sentences(pd.concat([statistics(), wrong], ignore_index=True))[0]
     assert first == (
         "WARNING: the control zero_strength shows a response ratio of 1.250 in stage1/response (maximum), "
         "where attention cannot act; distrust this run."

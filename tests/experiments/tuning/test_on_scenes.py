@@ -10,9 +10,10 @@ import pytest
 from drawn_scenes import COLOURS, drawn_scenes
 from numpy.testing import assert_array_equal
 
-from neuroattn.experiments.protocol import main
+from neuroattn.experiments.line import main
 from neuroattn.experiments.scene_stimuli import SYNTHETIC
 from neuroattn.experiments.tuning import protocol as tuning
+from neuroattn.models.checkpoint import load_models
 
 SMALL = ["--stimuli", "scenes", "--size", "40", "60", "--n_orientations", "6", "--n_widths", "2", "--n_x", "2"]
 SMALL += ["--n_y", "3", "--n_resamples", "100", "--design", "free", "--driven", "0.0001", "--batch_size", "40"]
@@ -58,7 +59,7 @@ def test_the_distractors_are_the_larger_objects(tmp_path):
             stimuli="scenes", images=str(images), annotations=str(annotations), cache=str(tmp_path / "cache"),
             models=(), size=(40, 60), n_orientations=6, seed=seed,
         )  # fmt: skip
-        shown = tuning.stimuli(config)
+        shown = tuning.stimuli(config, load_models(config.models))
         assert shown.table["bar"].sum() == 6 * 3 * 5 * 5
         # Three scenes: one for selection, two in turn for measurement, and last the first object without a bar.
         beside = shown.objects[:, 1]

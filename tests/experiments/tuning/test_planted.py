@@ -92,7 +92,7 @@ def test_planted_effects_come_back_through_noise() -> None:
     assert row["interval_low"] < 9 < row["interval_high"]
     assert row["p_within_network"] < 1e-6
     assert row["p_equivalence_within_network"] > 0.95  # the shift lies outside its bounds of ±5°
-    assert any("'Attention leaves the shape', on average over units: contradicted" in text for text in tables.findings)
+    assert any("'Attention leaves the shape', on average over units: contradicted" in text for text in tables.text)
     within = tables.statistics.query("what == 'share_within_shift' and reduction == 'mean'").iloc[0]
     assert within["estimate"] < 0.05
 
@@ -108,7 +108,7 @@ def test_pure_gain_is_found_to_leave_the_shape() -> None:
     shares = found[found.index.str.startswith("share_best_model")]
     assert shares.idxmax() == "share_best_model_gain"
     claim = "'Attention leaves the shape', on average over units: supported"
-    assert sum(claim in text for text in tables.findings) == 2
+    assert sum(claim in text for text in tables.text) == 2
     # All units agree, of 61 channels: no share is known without an interval.
     within = tables.statistics.query("what == 'share_within_shift' and reduction == 'mean'").iloc[0]
     assert_allclose(within[["estimate", "interval_low", "interval_high"]].astype(float), [1, 0.025 ** (1 / 61), 1])
@@ -138,7 +138,7 @@ def test_noise_alone_never_contradicts_the_claim() -> None:
     crossvalidated = means.loc["crossvalidated_bandwidth_change"]
     assert crossvalidated["cluster_mean_low"] < 0 < crossvalidated["cluster_mean_high"]
     assert crossvalidated["cluster_mean_high"] < means["cluster_mean_low"]["absolute_bandwidth_change"]
-    assert not any("contradicted" in text for text in tables.findings)
+    assert not any("contradicted" in text for text in tables.text)
 
 
 def test_units_that_answer_to_something_else_than_the_bar_are_no_driven_units() -> None:
@@ -199,7 +199,7 @@ def test_the_share_that_gates_of_others_leave_is_found() -> None:
     row = tables.statistics.query("what == 'share_of_shuffled_gates' and reduction == 'mean'").iloc[0]
     assert (row["n_units"], row["n_missing"]) == (48, 10)
     assert_allclose(row["estimate"], np.nanmedian(expected), rtol=1e-4)
-    line = next(text for text in tables.findings if "gates of other stimuli" in text)
+    line = next(text for text in tables.text if "gates of other stimuli" in text)
     assert line.endswith("n = 48 (10 without a difference): gates of other stimuli do less (as much: 0.8 to 1.25)")
 
 
@@ -219,7 +219,7 @@ def test_gates_of_others_do_as_much_where_attention_is_spatial_alone() -> None:
         shares = tables.units.loc[tables.units["excluded_by"] == "", f"share_of_shuffled_gates_{reduction}"]
         assert len(shares) == 2 * 29
         assert_allclose(shares, 1, atol=0.5)
-    lines = [text for text in tables.findings if "gates of other stimuli" in text]
+    lines = [text for text in tables.text if "gates of other stimuli" in text]
     assert len(lines) == 2
     for line in lines:
         assert line.endswith(

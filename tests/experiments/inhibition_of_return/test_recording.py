@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from neuroattn.experiments.inhibition_of_return.second_phases import (
+from neuroattn.experiments.inhibition_of_return.recording import (
     _alone,
     _changed_places,
     _mirrored,

@@ -1,0 +1,157 @@
+"""The second half of a run: from a recording to tables, figure, findings and report, which can be made again."""
+
+from __future__ import annotations
+
+import json
+import platform
+import resource
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from neuroattn.experiments.finding import to_json
+from neuroattn.experiments.recording import damaged
+from neuroattn.experiments.run_file import write_run
+from neuroattn.runs.output_file import replacing, write_csv
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+    from neuroattn.experiments.protocol import C, Protocol, Tables
+
+UNITS, STATISTICS, FINDINGS, REPORT = "units.parquet", "statistics.csv", "findings.json", "report.html"
+# What a methods section names, by its key among the versions.
+SOFTWARE = {
+    "torch": "PyTorch", "numpy": "NumPy", "scipy": "SciPy", "statsmodels": "statsmodels", "pandas": "pandas",
+    "xarray": "xarray",
+}  # fmt: skip
+
+
+class Session:
+    """The time, memory and device that a piece of work on a run takes."""
+
+    def __init__(self, device: str) -> None:
+        self._started, self._start = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
+        self._device = device
+
+    def record(self, recorded: Sequence[str]) -> dict[str, Any]:
+        """Return what ``run.json`` says of it, so far."""
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
+        return {
+            "started": self._started,
+            "duration_seconds": round(time.perf_counter() - self._start, 1),
+            "peak_memory_bytes": peak,
+            "device": self._device,
+            "recorded": [*recorded],
+        }
+
+
+def analyse_recording(
+    protocol: Protocol[C],
+    config: C,
+    about: Mapping[str, Any],
+    store: Path,
+    folder: Path,
+    session: Session,
+    recorded: Sequence[str] = (),
+) -> Tables:
+    """Make everything of a run that comes after its recording, and write it.
+
+    Parameters
+    ----------
+    protocol, config
+        What was run, with the options of this analysis.
+    about
+        What ``run.json`` says of the recording, and of the sessions before this one.
+    store
+        The recording.
+    folder
+        Where to write.
+    session
+        The one that this is part of.
+    recorded
+        Networks that it recorded.
+
+    Raises
+    ------
+    ValueError
+        If the recording cannot be analysed, or is damaged.
+    WriteError
+        If something cannot be written.
+    """
+    from neuroattn.experiments.report import report
+
+    tables = _tables(protocol, config, store, list(about["weights_sha256"]))
+    figure = draw(protocol, config, tables)
+    _write_tables(config, tables, figure, folder)
+    notes = list(about["notes"])
+    outcome = {
+        **about,
+        "sessions": [*about["sessions"], session.record(recorded)],
+        "findings": [*notes, *tables.text],
+    }
+    with replacing(folder / FINDINGS) as file:
+        file.write_text(json.dumps(to_json(tables.findings), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    text = report(
+        title=protocol.name.replace("_", " ").capitalize(),
+        description=protocol.description,
+        notes=[*notes, *(line for line in tables.text if line.startswith(("WARNING", "NOTE")))],
+        findings=tables.findings,
+        text=tables.text,
+        statistics=tables.statistics,
+        figure=figure,
+        methods=f"{protocol.methods(config)} {_software(about['versions'])}",
+        about=outcome,
+    )
+    with replacing(folder / REPORT) as file:
+        file.write_text(text, encoding="utf-8")
+    write_run(folder, {**outcome, "state": "done"})
+    return tables
+
+
+def draw(protocol: Protocol[C], config: C, tables: Tables) -> Figure:
+    """Return the figure of a run."""
+    figure = protocol.figure(config, tables)
+    if config.synthetic:  # a figure may be looked at without its report
+        figure.supxlabel("synthetic scenes", fontsize=7)  # legends are above
+    return figure
+
+
+def _tables(protocol: Protocol[C], config: C, store: Path, models: list[str]) -> Tables:
+    """Return the tables of a recording."""
+    import xarray as xr
+
+    from neuroattn.recording.damage import problems
+    from neuroattn.recording.store import open_recording
+
+    try:
+        with open_recording(store) as recordings:
+            # As they were asked for: a store lists its groups in any order, and numbers must not depend on it.
+            ordered = xr.DataTree(children={name: recordings.children[name] for name in models})
+            return protocol.analysis(config, ordered)
+    except (ValueError, KeyError, OSError) as error:
+        # Only now: data are read where they are needed, and whoever reads them cannot name the store.
+        if found := problems(store):
+            raise damaged(store, found[0]) from error
+        raise
+
+
+def _write_tables(config: Any, tables: Tables, figure: Figure, folder: Path) -> None:
+    # A table may be looked at without its report.
+    made = {"stimuli": "synthetic scenes"} if config.synthetic else {}
+    with replacing(folder / UNITS) as file:
+        tables.units.assign(**made).to_parquet(file, index=False)
+    write_csv(tables.statistics.assign(**made), folder / STATISTICS)
+    for suffix in ("png", "svg"):
+        with replacing(folder / f"figure.{suffix}") as file:
+            figure.savefig(file, dpi=300)
+
+
+def _software(installed: Mapping[str, str]) -> str:
+    """Return the sentence that names what it was computed with."""
+    named = [f"{name} {installed[key]}" for key, name in SOFTWARE.items() if key in installed]
+    commit = installed.get("git_commit") or "unknown"
+    return f"Computed with neuroattn {installed['neuroattn']} (commit {commit[:10]}), {', '.join(named)}."

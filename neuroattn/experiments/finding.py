@@ -1,0 +1,161 @@
+"""A finding: a claim with its verdict, and the very numbers that the verdict rests on."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+SUPPORTED, CONTRADICTED, ABSENT, UNDECIDED = "supported", "contradicted", "absent", "undecided"
+_FAR = {"inf": math.inf, "-inf": -math.inf}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A number with its 95 % interval.
+
+    Attributes
+    ----------
+    what
+        In words.
+    value, low, high
+        The number and the limits of its interval.
+    unit
+        Of all three, "" for none.
+    bounds
+        Within these it counts as no effect, or as the same; None where nothing was asked of equivalence.
+    """
+
+    what: str
+    value: float
+    low: float
+    high: float
+    unit: str = ""
+    bounds: tuple[float, float] | None = None
+
+    @classmethod
+    def of_units(cls, row: Any, what: str, bounds: tuple[float, float] | None = None) -> Estimate:
+        """Return the estimate of a row of statistics, over units."""
+        value, low, high = (float(row[name]) for name in ("estimate", "interval_low", "interval_high"))
+        return cls(what=what, value=value, low=low, high=high, bounds=bounds)
+
+    @classmethod
+    def of_mean(cls, row: Any, what: str, bounds: tuple[float, float] | None = None, unit: str = "") -> Estimate:
+        """Return the mean of a row of statistics, over networks or over the feature channels of one."""
+        value, low, high = (float(row[f"cluster_mean{limit}"]) for limit in ("", "_low", "_high"))
+        return cls(what=what, value=value, low=low, high=high, unit=unit, bounds=bounds)
+
+    def __str__(self) -> str:
+        value, low, high = (f"{number:.3f}".replace("inf", "∞") for number in (self.value, self.low, self.high))
+        return f"{self.what} {value}{self.unit} [{low}, {high}]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What a run says of a claim.
+
+    Attributes
+    ----------
+    claim
+        A sentence that can be true or false.
+    verdict
+        ``supported``, ``contradicted``, ``absent`` (shown by equivalence), ``undecided``, or the answer in the
+        protocol's own words.
+    layer
+        Variable that it is about, "" for the network.
+    condition
+        Of the stimuli or of the analysis, "" for the only one.
+    rests_on
+        The estimates that decide.
+    n
+        Numbers at every level: networks, units, stimuli.
+    test
+        Where the intervals come from.
+    warnings
+        What weakens it.
+    """
+
+    claim: str
+    verdict: str
+    layer: str = ""
+    condition: str = ""
+    rests_on: tuple[Estimate, ...] = ()
+    n: Mapping[str, int] = field(default_factory=dict)
+    test: str = ""
+    warnings: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        about = ", ".join(part for part in (self.layer, self.condition) if part)
+        numbers = "; ".join(map(str, self.rests_on)) or "no number"
+        n = ", ".join(f"{number:,} {what}" for what, number in self.n.items())
+        where = f" ({about})" if about else ""
+        return f"{self.verdict.upper()}  {self.claim}{where}: {numbers}" + (f"; n = {n}" if n else "")
+
+
+def numbers_of(row: Any) -> dict[str, int]:
+    """Return the numbers at every level of a row of statistics of units."""
+    names = {"networks": "n_models", "feature channels": "n_channels", "units": "n_units", "stimuli": "n_stimuli"}
+    return {name: int(row[column]) for name, column in names.items()}
+
+
+def warnings_of(row: Any) -> tuple[str, ...]:
+    """Return the warnings of a row of statistics."""
+    return tuple(part for part in str(row["warnings"]).split("; ") if part)
+
+
+def intervals_of(row: Any) -> str:
+    """Return where the interval over units of a row of statistics comes from."""
+    return (
+        "over networks, of their medians" if row["n_models"] > 1 else "from a bootstrap of feature channels and units"
+    )
+
+
+def to_json(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """Return findings as JSON holds them: infinity is a text, a missing number null."""
+    return [_plain(dataclasses.asdict(finding)) for finding in findings]
+
+
+def from_json(records: Sequence[Mapping[str, Any]]) -> tuple[Finding, ...]:
+    """Return the findings that `to_json` wrote.
+
+    Raises
+    ------
+    TypeError, ValueError, KeyError
+        If they are none.
+    """
+    return tuple(_finding(record) for record in records)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
+def _finding(record: Mapping[str, Any]) -> Finding:
+    estimates = tuple(
+        Estimate(
+            what=str(one["what"]),
+            value=_number(one["value"]),
+            low=_number(one["low"]),
+            high=_number(one["high"]),
+            unit=str(one["unit"]),
+            bounds=None if one["bounds"] is None else (_number(one["bounds"][0]), _number(one["bounds"][1])),
+        )
+        for one in record["rests_on"]
+    )
+    texts = {name: str(record[name]) for name in ("claim", "verdict", "layer", "condition", "test")}
+    n = {str(what): int(number) for what, number in record["n"].items()}
+    return Finding(**texts, rests_on=estimates, n=n, warnings=tuple(map(str, record["warnings"])))
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else _FAR[value] if isinstance(value, str) else float(value)

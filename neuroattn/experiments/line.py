@@ -1,0 +1,57 @@
+"""The command of a protocol."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from neuroattn.command.line import read_options, run_command, tell
+from neuroattn.experiments.recording import stored_configuration
+from neuroattn.experiments.run import Run, interrupted, open_run, perform
+from neuroattn.runs.folder import run_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from neuroattn.experiments.protocol import C, Protocol
+
+
+def main(protocol: Protocol[C], argv: Sequence[str] | None = None) -> None:
+    """Run a protocol as a command, and leave with its exit status."""
+    prog = f"python -m neuroattn.experiments.{protocol.name}"
+    config = read_options(protocol.config, argv, prog=prog, description=protocol.description)
+    if config.analyse is not None:
+        _again(protocol, config.analyse, argv, prog)
+    folder = run_folder(config.out, protocol.name)
+
+    def command() -> None:
+        perform(protocol, config, None, folder)
+        _tell(Run(folder))
+
+    run_command(command, interrupted=lambda: interrupted(folder))
+
+
+def _again(protocol: Protocol[C], analysed: str, argv: Sequence[str] | None, prog: str) -> None:
+    """Analyse a run's recording again, by the options that stand on the line, and leave."""
+
+    def command() -> None:
+        run = open_run(analysed)
+        if run.protocol.name != protocol.name:
+            raise ValueError(
+                f"analyse must be a run of {protocol.name}, got {analysed!r}, one of {run.protocol.name}; "
+                f"its command is python -m neuroattn.experiments.{run.protocol.name}"
+            )
+        before = stored_configuration(run.config)
+        config = read_options(protocol.config, argv, prog=prog, description=protocol.description, defaults=before)
+        now = stored_configuration(config)
+        changed = {name: value for name, value in now.items() if value != before[name]}
+        _tell(run.analyse(out=config.out, **changed))
+
+    run_command(command, interrupted=lambda: "the recording is as it was; the same command begins the analysis again")
+
+
+def _tell(run: Run) -> None:
+    """Print warnings and notes, a line a finding, and where the rest is."""
+    noted = [line for line in run.text if line.startswith(("WARNING", "NOTE"))]
+    found = [*map(str, run.findings)] or [*run.text]
+    for line in (*noted, *found, "", f"results in {run.path}; report.html says all of it in sentences"):
+        tell(line)

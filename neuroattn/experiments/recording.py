@@ -1,0 +1,117 @@
+"""The first half of a run: every network is recorded on the protocol's stimuli, and what is recorded is kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+from neuroattn.experiments.run_file import RUN, earlier_sessions, write_run
+from neuroattn.runs.provenance import code_hash, versions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from neuroattn.experiments.protocol import C, Protocol
+    from neuroattn.models.gated import GatedNetwork
+
+STORE = "recording.zarr"  # in the folder of a run
+# Options that are not part of what a run is.
+ELSEWHERE = ("out", "analyse")
+# What makes recordings, beside the protocol's own `protocol.py` and `recording.py`.
+_CODE = ("dims.py", "models", "stimuli", "recording", "experiments/scene_stimuli.py")
+
+
+def record_networks(
+    protocol: Protocol[C], config: C, models: Sequence[GatedNetwork], folder: Path
+) -> tuple[dict[str, Any], list[str]]:
+    """Record the networks that the folder of a run does not hold yet.
+
+    Returns
+    -------
+    tuple
+        What ``run.json`` is to say, the sessions before this one among it; and the names of the networks that were
+        recorded now.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds anything but a run of the same configuration, weights and stimuli, made by the same code;
+        or a network cannot be recorded or analysed on these stimuli.
+    """
+    from neuroattn.experiments.comparability import comparability_warnings
+    from neuroattn.models.checkpoint import weights_hash
+    from neuroattn.recording.gated_subject import require_size
+    from neuroattn.recording.store import recorded_models, require_recording, write_model
+
+    hashes = {model.name: weights_hash(model) for model in models}
+    about = _about(protocol, config, hashes, {model.name: model.seed for model in models})
+    earlier_sessions(folder, about)  # before the stimuli, which take their time
+    stimuli = protocol.stimuli(config, models)
+    for model in models:
+        require_size(model, stimuli)
+    about |= {"stimuli_sha256": stimuli.identity(), "synthetic_stimuli": config.synthetic}
+    about |= {"notes": [*(f"NOTE: {note}." for note in stimuli.notes), *comparability_warnings(models)]}
+    sessions, store = earlier_sessions(folder, about), folder / STORE
+    require_undamaged(store)
+    recorded = recorded_models(store)
+    missing = [model for model in models if model.name not in recorded]
+    for model in models:
+        if model.name in recorded:
+            require_recording(store, model.name, hashes[model.name])
+    for model in missing:  # all of them before the first is recorded, which takes its time
+        protocol.check(config, model, stimuli)
+    write_run(folder, {**about, "sessions": sessions, "state": "running"})
+    for model in missing:
+        try:
+            write_model(protocol.recording(config, model, stimuli), store, model.name)
+        except ValueError:
+            if not recorded and model is missing[0] and not store.exists():
+                (folder / RUN).unlink()  # these stimuli cannot be recorded: nothing is left behind
+            raise
+    _write_attributes(store, about)
+    return {**about, "sessions": sessions}, [model.name for model in missing]
+
+
+def require_undamaged(store: Path) -> None:
+    """Raise if a file of a store is gone or not what was written; data are read where they are needed."""
+    from neuroattn.recording.damage import faults
+
+    if damage := next(faults(store), None):
+        raise damaged(store, damage)
+
+
+def damaged(store: Path, damage: str) -> ValueError:
+    """Return the error that says what of a store is damaged."""
+    return ValueError(
+        f"store {str(store)!r} is damaged: {damage}; to begin anew, remove {str(store.parent)!r} or name another "
+        "folder (--out)"
+    )
+
+
+def stored_configuration(config: Any) -> dict[str, Any]:
+    """Return the options that a run is of, as JSON holds them."""
+    given = {key: value for key, value in dataclasses.asdict(config).items() if key not in ELSEWHERE}
+    found: dict[str, Any] = json.loads(json.dumps(given))
+    return found
+
+
+def _write_attributes(store: Path, about: dict[str, Any]) -> None:
+    from neuroattn.recording.attributes import SCHEMA_VERSION
+    from neuroattn.recording.store import write_attributes
+
+    attributes = {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()}
+    write_attributes(store, {"schema_version": SCHEMA_VERSION, **attributes})
+
+
+def _about(protocol: Protocol[C], config: C, hashes: dict[str, str], seeds: dict[str, int | None]) -> dict[str, Any]:
+    own = [f"experiments/{protocol.name}/{file}.py" for file in ("protocol", "recording")]
+    return {
+        "protocol": protocol.name,
+        "configuration": stored_configuration(config),
+        "seeds": {"protocol": config.seed, "models": seeds},
+        "weights_sha256": hashes,
+        "versions": versions(),
+        "recording_code": code_hash(*_CODE, *own),
+    }

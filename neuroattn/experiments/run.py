@@ -1,0 +1,289 @@
+"""Runs of protocols: from Python, from their folders, and again."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neuroattn.command.line import configured
+from neuroattn.command.option import suggestion
+from neuroattn.experiments.analysis import FINDINGS, STATISTICS, UNITS, Session, analyse_recording, draw
+from neuroattn.experiments.finding import from_json
+from neuroattn.experiments.protocol import Tables
+from neuroattn.experiments.recording import STORE, record_networks, require_undamaged, stored_configuration
+from neuroattn.experiments.run_file import read_run
+from neuroattn.runs.folder import alone, is_free, run_folder
+from neuroattn.runs.local_path import local_path
+from neuroattn.runs.plain_text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+    from neuroattn.experiments.finding import Finding
+    from neuroattn.experiments.protocol import C, Protocol, ProtocolConfig
+    from neuroattn.models.gated import GatedNetwork
+
+RECORDING = "recording"  # in the file of an analysis that stands in a folder of its own: where the recording is
+
+
+def protocols() -> list[str]:
+    """Return the names of the protocols."""
+    folder = Path(__file__).parent
+    return sorted(path.parent.name for path in folder.glob("*/protocol.py"))
+
+
+def protocol_named(name: str) -> Protocol[Any]:
+    """Return a protocol by its name.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+    """
+    known = protocols()
+    if name not in known:
+        raise ValueError(f"protocol must be one of {', '.join(known)}, got {shown(name)}{suggestion(str(name), known)}")
+    found: Protocol[Any] = importlib.import_module(f"neuroattn.experiments.{name}.protocol").PROTOCOL
+    return found
+
+
+class Run:
+    """A run of a protocol: what the files in its folder hold.
+
+    Attributes
+    ----------
+    path
+        Its folder.
+    protocol, config
+        What was run, and with which options.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = read_run(path, "path")
+        self.path = path
+        self.protocol = protocol_named(self._file["protocol"])
+        self.config: ProtocolConfig = configured(self.protocol.config, self._file["configuration"])
+
+    def __repr__(self) -> str:
+        return f"Run of {self.protocol.name} on {', '.join(self._file['weights_sha256'])} in {str(self.path)!r}"
+
+    @property
+    def store(self) -> Path:
+        """Folder of the recording."""
+        elsewhere: str = self._file.get(RECORDING, STORE)
+        return (self.path / elsewhere).resolve()
+
+    @cached_property
+    def recording(self) -> xr.DataTree:
+        """The recording, a group a network; read from its store as it is looked at."""
+        from neuroattn.recording.store import open_recording
+
+        return open_recording(self.store)
+
+    @cached_property
+    def units(self) -> pd.DataFrame:
+        """One row a unit and network."""
+        import pandas as pd
+
+        return pd.read_parquet(self.path / UNITS)
+
+    @cached_property
+    def statistics(self) -> pd.DataFrame:
+        """One row an estimate."""
+        from neuroattn.statistics.estimates import read_statistics
+
+        return read_statistics(self.path / STATISTICS)
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """One record a claim; those of runs from before there were findings have to be analysed again."""
+        import msgspec
+
+        file = self.path / FINDINGS
+        if not file.is_file():
+            raise ValueError(f"run must have {FINDINGS}, got {str(self.path)!r} without; make it with run.analyse()")
+        try:
+            return from_json(msgspec.json.decode(file.read_bytes()))
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            raise ValueError(
+                f"{FINDINGS} of {str(self.path)!r} is damaged; make it again with run.analyse()"
+            ) from error
+
+    @property
+    def text(self) -> tuple[str, ...]:
+        """Everything that was found, in sentences."""
+        return tuple(self._file["findings"])
+
+    def figure(self) -> Figure:
+        """Draw the protocol's figure."""
+        tables = Tables(units=self.units, statistics=self.statistics, findings=(), text=())
+        return draw(self.protocol, self.config, tables)
+
+    def analyse(self, *, out: str | Path | None = None, **options: Any) -> Run:
+        """Make units, statistics, findings, figure and report anew from the recording.
+
+        Parameters
+        ----------
+        out
+            Folder for them; None replaces those that are there.
+        **options
+            Options of the analysis that are to differ.
+
+        Raises
+        ------
+        ValueError
+            If an option is one of the recording, or `out` is not free.
+
+        Examples
+        --------
+        >>> run.analyse(n_resamples=5000)  # doctest: +SKIP
+        """
+        self._require_analysis(options)
+        config = configured(self.protocol.config, {**stored_configuration(self.config), **options})
+        folder = self.path if out is None else local_path("out", out)
+        with contextlib.ExitStack() as locks:
+            locks.enter_context(alone(folder))
+            if out is not None and not is_free(folder):
+                raise ValueError(f"out must be a folder that is empty or does not exist, got {str(folder)!r}")
+            require_undamaged(self.store)
+            about = {**self._file, "configuration": stored_configuration(config)}
+            about["notes"] = self._file.get("notes", [])
+            about |= self._analysed_now(folder)
+            analyse_recording(self.protocol, config, about, self.store, folder, Session("cpu"))
+        return Run(folder)
+
+    def _analysed_now(self, folder: Path) -> dict[str, Any]:
+        """Return what the file says of the analysis: its versions, and where the recording is if it is elsewhere."""
+        from neuroattn.runs.provenance import versions
+
+        own = {"analysis_versions": versions()}
+        return own if folder == self.path else {**own, RECORDING: str(self.store)}
+
+    def _require_analysis(self, options: dict[str, Any]) -> None:
+        fields = {field.name: field for field in dataclasses.fields(self.protocol.config)}
+        for name, value in options.items():
+            before = getattr(self.config, name, None)
+            same = value == before or (isinstance(before, tuple) and tuple(value) == before)
+            if name in fields and not fields[name].metadata.get("analysis") and not same:
+                of_analysis = ", ".join(key for key, field in fields.items() if field.metadata.get("analysis"))
+                raise ValueError(
+                    f"{name} is an option of the recording, {shown(before)} in {str(self.path)!r}, got {shown(value)}; "
+                    f"record anew, or give options of the analysis ({of_analysis})"
+                )
+
+
+def open_run(path: str | Path) -> Run:
+    """Open the folder of a run.
+
+    Raises
+    ------
+    ValueError
+        If it holds no run, or one that was interrupted.
+
+    Examples
+    --------
+    >>> run = neuroattn.open_run("runs/x")  # doctest: +SKIP
+    >>> run.statistics  # doctest: +SKIP
+    """
+    return Run(local_path("path", path))
+
+
+def run(
+    protocol: str,
+    *,
+    models: Sequence[str | Path | GatedNetwork] | None = None,
+    out: str | Path | None = None,
+    **options: Any,
+) -> Run:
+    """Run a protocol, and save every step of it in a folder.
+
+    Parameters
+    ----------
+    protocol
+        Its name, such as ``tuning``.
+    models
+        Shipped names, paths, or networks; None takes the protocol's own default.
+    out
+        Folder of the run (default: ``runs/PROTOCOL-DATE-TIME``). One that holds the same run goes on.
+    **options
+        Those of the command, by the same names.
+
+    Raises
+    ------
+    ValueError
+        In one line: what was wrong with an option, a network, or the folder.
+
+    Examples
+    --------
+    >>> run = neuroattn.run("tuning", models=["digits-0"], n_orientations=12)  # doctest: +SKIP
+    >>> run.findings  # doctest: +SKIP
+    """
+    from neuroattn.models.checkpoint import load_models
+    from neuroattn.models.gated import GatedNetwork
+
+    found = protocol_named(protocol)
+    given = [*(models if models is not None else configured(found.config, {}).models)]
+    if isinstance(models, str | Path):
+        raise ValueError(f"models must be a list of names, paths or networks, got {shown(str(models))}")
+    for one in given:
+        if not isinstance(one, str | Path | GatedNetwork):
+            raise ValueError(f"models must be names, paths or networks, got {type(one).__name__}")
+    names = [one.name if isinstance(one, GatedNetwork) else str(one) for one in given]
+    folder = run_folder(None if out is None else str(out), protocol)
+    config = configured(found.config, {**options, "models": names, "out": str(folder)})
+    objects = iter(load_models([one for one in given if not isinstance(one, GatedNetwork)]))
+    perform(found, config, [one if isinstance(one, GatedNetwork) else next(objects) for one in given], folder)
+    return Run(folder)
+
+
+def perform(protocol: Protocol[C], config: C, models: Sequence[GatedNetwork] | None, folder: Path) -> Tables:
+    """Run a protocol and save each step of it in a folder.
+
+    A folder in which the same configuration was run before is continued: networks that are recorded already are not
+    recorded again. Everything after the recording is made anew.
+
+    Parameters
+    ----------
+    protocol, config
+        What to run.
+    models
+        The networks; None loads those that the configuration names.
+    folder
+        Of the run.
+
+    Raises
+    ------
+    ValueError
+        If `folder` holds anything but a run of the same configuration and the same weights, or another process works
+        in it; or a network cannot be recorded or analysed on these stimuli.
+    WriteError
+        If something cannot be written. What was recorded of whole networks is kept.
+    """
+    from neuroattn.compute.device import choose_device
+    from neuroattn.models.checkpoint import load_models, require_different
+
+    with alone(folder):
+        device = choose_device(config.device)
+        networks = load_models(config.models, device=device) if models is None else [one.to(device) for one in models]
+        require_different(networks)
+        session = Session(str(device))
+        about, recorded = record_networks(protocol, config, networks, folder)
+        return analyse_recording(protocol, config, about, folder / STORE, folder, session, recorded)
+
+
+def interrupted(folder: Path) -> str:
+    """Return what is kept of a run that did not come to its end."""
+    if not any((folder / STORE).glob("*/zarr.json")):
+        return "nothing was recorded; the same command begins again"
+    return (
+        f"the recordings of whole networks are kept in {folder}; the same command with --out {folder} goes on from "
+        "there"
+    )
