@@ -49,7 +49,7 @@ def test_a_line_says_verdict_claim_place_numbers_and_n():
         rests_on=(estimate,), n={"networks": 3, "units": 12_345},
     )  # fmt: skip
     assert str(finding) == (
-        "UNDECIDED  Attention leaves the shape (stage1/response, maximum over bars): mean shift 1.235° [-0.500, ∞]; n = "
-        "3 networks, 12,345 units"
+        "UNDECIDED  Attention leaves the shape (stage1/response, maximum over bars): mean shift 1.235° [-0.500, ∞]; "
+        "n = 3 networks, 12,345 units"
     )
     assert str(Finding(claim="A", verdict="absent")) == "ABSENT  A: no number"
