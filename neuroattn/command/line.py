@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import jsonargparse
+import yaml
 
 from neuroattn.command.option import allowed, suggestion
 from neuroattn.command.yaml_file import read_yaml
@@ -24,6 +25,8 @@ from neuroattn.runs.plain_text import printable, shortened, shown
 
 if typing.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    Options = Mapping[str, dataclasses.Field[Any]]
 
 Config = TypeVar("Config")
 
@@ -117,12 +120,14 @@ def read_options(
     """
     parser = _parser(config_class, prog=prog, description=description)
     fields = {field.name: field for field in dataclasses.fields(config_class)}  # type: ignore[arg-type]
-    for recipe in _recipes(sys.argv[1:] if argv is None else argv):
-        _check_recipe(recipe, fields, typing.get_type_hints(config_class))
+    hints = typing.get_type_hints(config_class)
+    line = [_respelled(argument, fields) for argument in (sys.argv[1:] if argv is None else argv)]
+    for place, recipe in _recipes(line):
+        line[place] = _checked_recipe(line[place], recipe, fields, hints)
     parser.set_defaults({name: list(v) if isinstance(v, tuple) else v for name, v in (defaults or {}).items()})
     with _reader_may_leave():
         try:
-            values = parser.parse_args(argv).as_dict()
+            values = parser.parse_args(line).as_dict()
         except SystemExit:
             sys.stdout.flush()  # the help
             raise
@@ -241,7 +246,7 @@ def _add_option(parser: _Parser, field: dataclasses.Field[Any], hint: Any) -> No
     kind = typing.get_args(_tuple_of(hint))[0] if several else hint
     notes = [note for note in (field.metadata.get("unit"), allowed(field)) if note]
     text = field.metadata["description"] + (f" [{'; '.join(notes)}]" if notes else "")
-    extra: dict[str, Any] = {"nargs": "+"} if several else {}
+    extra: dict[str, Any] = {"nargs": "+"} if several else {"nargs": "?", "const": True} if kind is bool else {}
     default: Any = field.default
     if isinstance(default, tuple):
         default = list(default)
@@ -257,36 +262,65 @@ def _tuple_of(hint: Any) -> Any:
     return next((part for part in typing.get_args(hint) if typing.get_origin(part) is tuple), hint)
 
 
-def _recipes(argv: Sequence[str]) -> Iterator[str]:
-    """Yield the files that a command line names by ``--config``."""
-    for argument, following in zip(argv, (*argv[1:], "-"), strict=False):
+def _respelled(argument: str, options: Options) -> str:
+    """Return an argument with its option's name as it is spelled today; whatever else it is, as it stands."""
+    name, equals, value = argument.partition("=")
+    if not name.startswith("--"):
+        return argument
+    today = _today(name[2:], options)
+    return f"--{today}{equals}{value}" if today in {*options, "config", "print_config"} else argument
+
+
+def _today(name: str, options: Options) -> str:
+    """Return an option's name of today: dashes are underscores, and names of before are known."""
+    name = name.replace("-", "_")
+    return next((field.name for field in options.values() if name == field.metadata["former"]), name)
+
+
+def _recipes(line: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Yield the places in a command line, and the names, of the files that it names by ``--config``."""
+    for place, (argument, following) in enumerate(zip(line, (*line[1:], "-"), strict=False)):
         if argument.startswith("--config="):
-            yield argument.removeprefix("--config=")
+            yield place, argument.removeprefix("--config=")
         elif argument == "--config" and not following.startswith("-"):  # else the file is missing, as the parser says
-            yield following
+            yield place + 1, following
 
 
-def _check_recipe(name: str, options: Mapping[str, dataclasses.Field[Any]], hints: Mapping[str, Any]) -> None:
-    """Leave with one line unless a YAML file holds options with values, and lists where an option takes several.
+def _checked_recipe(argument: str, name: str, options: Options, hints: Mapping[str, Any]) -> str:
+    """Return the argument by which the parser gets a YAML file: as it stands, or with the text of today in it.
 
-    The parser guesses at what else such a file might be, and its errors are about the guess.
+    Leaves with one line unless the file holds options with values, and lists where an option takes several. The parser
+    guesses at what else such a file might be, and its errors are about the guess.
     """
     content = _read_recipe(name)
     if not isinstance(content, dict):
         what = "nothing" if content is None else "a list" if isinstance(content, list) else "a single value"
         stop(f"config must be a YAML file of options, got {name!r}, which holds {what}; write lines of OPTION: VALUE")
-    for key, value in content.items():
+    today: dict[str, Any] = {}
+    for given, value in content.items():
+        key = _today(str(given), options)
         if key not in options:
-            stop(f"Option {shown(str(key))} is not accepted{suggestion(str(key), options)} (see --help)")
-        optional = type(None) in typing.get_args(hints[key])
-        if _holds_several(hints[key]) and not isinstance(value, list) and not (value is None and optional):
-            example: Any = options[key].default or [] if value is None or isinstance(value, dict) else [value]
-            found = "nothing" if value is None else shown(value)
-            write = f"{key}: [{shortened(', '.join(map(str, example)))}]"
-            stop(f"{key} must be a list in {name!r}, got {found}; write {write}")
-        # The parser takes a single line without a value for no option at all.
-        if value is None and (len(content) == 1 or not optional):
-            stop(f"{key} must have a value in {name!r}, got nothing; give it one or leave the line out")
+            stop(f"Option {shown(str(given))} is not accepted{suggestion(str(given), options)} (see --help)")
+        if key in today:
+            stop(f"{key} must be given once in {name!r}, got it under two spellings; leave one out")
+        # A name of before may be of one value where the option takes several today.
+        wrapped = key != given and _holds_several(hints[key]) and isinstance(value, str)
+        today[key] = [value] if wrapped else value
+        _check_entry(options[key], hints[key], today[key], name, alone=len(content) == 1)
+    return argument if today == content else argument.removesuffix(name) + yaml.safe_dump(today, sort_keys=False)
+
+
+def _check_entry(option: dataclasses.Field[Any], hint: Any, value: Any, name: str, *, alone: bool) -> None:
+    """Leave with one line unless the value of an option in a YAML file is one, or a list where several are taken."""
+    key, optional = option.name, type(None) in typing.get_args(hint)
+    if _holds_several(hint) and not isinstance(value, list) and not (value is None and optional):
+        example: Any = option.default or [] if value is None or isinstance(value, dict) else [value]
+        found = "nothing" if value is None else shown(value)
+        write = f"{key}: [{shortened(', '.join(map(str, example)))}]"
+        stop(f"{key} must be a list in {name!r}, got {found}; write {write}")
+    # The parser takes a single line without a value for no option at all.
+    if value is None and (alone or not optional):
+        stop(f"{key} must have a value in {name!r}, got nothing; give it one or leave the line out")
 
 
 def _read_recipe(name: str) -> Any:

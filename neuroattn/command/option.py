@@ -28,6 +28,7 @@ def option(
     choices: tuple[str, ...] = (),
     path: bool = False,
     analysis: bool = False,
+    former: str = "",
 ) -> Any:
     """Declare a field of a configuration.
 
@@ -47,10 +48,12 @@ def option(
         Whether a string is, or may be, a path.
     analysis
         Whether it is of the analysis alone: another value needs no other recording.
+    former
+        Name that the option had before, which command lines and recipes may still use.
     """
     metadata = {
         "description": description, "unit": unit, "low": low, "high": high, "choices": choices, "path": path,
-        "analysis": analysis,
+        "analysis": analysis, "former": former,
     }  # fmt: skip
     return dataclasses.field(default=default, metadata=metadata)
 

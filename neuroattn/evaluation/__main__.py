@@ -18,7 +18,7 @@ machine, accuracy, which side is attended first, contrast of the gate, hashes.""
 SCENES_CARD = """Evaluate networks on the scenes that their own training held out and write their model card, in
 Markdown, with other networks beside them on the same scenes."""
 USAGE = f"""usage: {PROG} digits [options]
-       {PROG} scenes --model NAME --images DIR --annotations FILE [options]
+       {PROG} scenes --models NAME --images DIR --annotations FILE [options]
        {PROG} card [options]
        {PROG} scenes-card --images DIR --annotations FILE [options]
 
@@ -39,9 +39,7 @@ def main(argv: list[str]) -> None:
         digits = read_options(DigitsConfig, argv[1:], prog=f"{PROG} digits", description=DIGITS)
         run_command(lambda: _evaluate(digits), interrupted=lambda: "nothing was kept")
     if argv[0] == "scenes":
-        # With a hyphen, too, as COCO's users write it.
-        rest = [argument.replace("--export-coco", "--export_coco") for argument in argv[1:]]
-        scenes = read_options(ScenesConfig, rest, prog=f"{PROG} scenes", description=SCENES)
+        scenes = read_options(ScenesConfig, argv[1:], prog=f"{PROG} scenes", description=SCENES)
         run_command(lambda: _evaluate_scenes(scenes), interrupted=lambda: "pictures that are made are kept")
     if argv[0] == "card":
         card = read_options(CardConfig, argv[1:], prog=f"{PROG} card", description=CARD)

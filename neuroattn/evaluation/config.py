@@ -11,8 +11,11 @@ from neuroattn.command.option import check_options, option
 class DigitsConfig:
     """What networks are evaluated on; every field is an option of ``neuroattn.evaluation digits``."""
 
-    model: tuple[str, ...] = option(
-        ("digits-0",), "networks: shipped names, or paths of .safetensors or published .pt files", path=True
+    models: tuple[str, ...] = option(
+        ("digits-0",),
+        "networks: shipped names, or paths of .safetensors or published .pt files",
+        path=True,
+        former="model",
     )
     digits: str = option(
         "embedded",
@@ -35,15 +38,15 @@ class DigitsConfig:
     def __post_init__(self) -> None:
         """Check every option."""
         check_options(self)
-        _check_models(self.model)
+        _check_models(self.models)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScenesConfig:
     """Which networks are evaluated on which scenes."""
 
-    model: tuple[str, ...] = option(
-        (), "networks: shipped names, or paths of .safetensors or published .pt files", path=True
+    models: tuple[str, ...] = option(
+        (), "networks: shipped names, or paths of .safetensors or published .pt files", path=True, former="model"
     )
     images: str = option("", "folder of COCO images", path=True)
     annotations: str = option("", "COCO's instance annotations for them, a JSON file", path=True)
@@ -68,21 +71,21 @@ class ScenesConfig:
     def __post_init__(self) -> None:
         """Check every option."""
         check_options(self)
-        _check_models(self.model)
+        _check_models(self.models)
         for name in ("images", "annotations"):
             if not getattr(self, name):
                 raise ValueError(f"{name} must be named, as in --{name} PATH")
         for name in ("figure", "export_coco"):
-            if getattr(self, name) is not None and len(self.model) > 1:
-                raise ValueError(f"{name} must be for one network, got {len(self.model)}; name one with --model")
+            if getattr(self, name) is not None and len(self.models) > 1:
+                raise ValueError(f"{name} must be for one network, got {len(self.models)}; name one with --models")
 
 
 @dataclass(frozen=True, kw_only=True)
 class CardConfig:
     """Which networks a model card is about, and what they are evaluated on."""
 
-    model: tuple[str, ...] = option(
-        (), "networks: shipped names or .safetensors files (default: all that are shipped)", path=True
+    models: tuple[str, ...] = option(
+        (), "networks: shipped names or .safetensors files (default: all that are shipped)", path=True, former="model"
     )
     data: str | None = option(
         None, "folder with MNIST's IDX files, or 'download'; without it, the folder in NEUROATTN_DATA", path=True
@@ -101,8 +104,11 @@ class CardConfig:
 class ScenesCardConfig:
     """Which networks of scenes a model card is about, and the scenes that they were trained with."""
 
-    model: tuple[str, ...] = option(
-        (), "networks: shipped names or .safetensors files (default: all of scenes that are shipped)", path=True
+    models: tuple[str, ...] = option(
+        (),
+        "networks: shipped names or .safetensors files (default: all of scenes that are shipped)",
+        path=True,
+        former="model",
     )
     beside: tuple[str, ...] = option(
         (),
@@ -128,6 +134,6 @@ class ScenesCardConfig:
 def _check_models(names: tuple[str, ...]) -> None:
     """Raise unless there are networks, and different ones."""
     if not names:
-        raise ValueError("model must name at least one network, got none")
+        raise ValueError("models must name at least one network, got none")
     if len(set(names)) < len(names):
-        raise ValueError(f"model must name different networks, got {', '.join(names)}")
+        raise ValueError(f"models must name different networks, got {', '.join(names)}")

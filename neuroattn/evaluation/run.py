@@ -38,7 +38,7 @@ def evaluate_digits(config: DigitsConfig, tell: Callable[[str], None]) -> None:
     """
     require_new("out", config.out)
     digits = load(config.data, config.digits)
-    models = load_models(config.model, device=choose_device(config.device), strength=config.strength)
+    models = load_models(config.models, device=choose_device(config.device), strength=config.strength)
     _require_number(models, config.n_objects)
     number = config.composites or len(digits)
     table = _evaluated(models, digits, number, config.noise, config.seed)
@@ -59,12 +59,12 @@ def write_card(config: CardConfig, tell: Callable[[str], None]) -> None:
         If a file does not say how it was trained, the digits cannot be had, or the card's folder does not exist.
     """
     require_folder("out", config.out)
-    names = config.model or tuple(name for name in shipped_models() if not is_of_scenes(name))
+    names = config.models or tuple(name for name in shipped_models() if not is_of_scenes(name))
     files = [checkpoint_path(name) for name in names]
     about = [read_metadata(file) for file in files]
     for file, one in zip(files, about, strict=True):
         if not says(one, *NEEDED, "training.digits.what", "training.digits.n"):
-            raise ValueError(f"model must say how it was trained, got {str(file)!r}, whose metadata does not")
+            raise ValueError(f"models must say how they were trained, got {str(file)!r}, whose metadata does not")
     digits = load(config.data, "test")
     models = load_models(names, device=choose_device(config.device), strength=None)
     for model in models:

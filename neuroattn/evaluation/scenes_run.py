@@ -51,7 +51,7 @@ def evaluate_on_scenes(config: ScenesConfig, tell: Callable[[str], None]) -> Non
     _require_files(config)
     if config.held_out_of is not None:
         told_images(config.held_out_of)  # before scenes are decoded
-    models = load_models(config.model, device=choose_device(config.device), strength=config.strength)
+    models = load_models(config.models, device=choose_device(config.device), strength=config.strength)
     tables: list[pd.DataFrame] = []
     by_class: list[pd.DataFrame] = []
     texts: list[str] = []
@@ -124,11 +124,11 @@ def write_scenes_card(config: ScenesCardConfig, tell: Callable[[str], None]) -> 
         with, or the card's folder does not exist.
     """
     require_folder("out", config.out)
-    names = config.model or tuple(name for name in shipped_models() if is_of_scenes(name))
+    names = config.models or tuple(name for name in shipped_models() if is_of_scenes(name))
     if not names:
-        raise ValueError("model must name a network of scenes, got none, and none is shipped")
+        raise ValueError("models must name a network of scenes, got none, and none is shipped")
     if twice := sorted(set(names) & set(config.beside)):
-        raise ValueError(f"beside must name other networks than model, got {', '.join(twice)}")
+        raise ValueError(f"beside must name other networks than models, got {', '.join(twice)}")
     files = [checkpoint_path(name) for name in names]
     for name in config.beside:
         checkpoint_path(name, "beside")
@@ -137,7 +137,7 @@ def write_scenes_card(config: ScenesCardConfig, tell: Callable[[str], None]) -> 
     options = [one["training"]["options"] for one in about]
     kinds = {(one["n_objects"], one["labels"], tuple(one["size"])) for one in options}
     if len(kinds) > 1 or len({model.config.size for model in models}) > 1:
-        raise ValueError("model must name networks of as many objects, the same labels and one size; make a card each")
+        raise ValueError("models must name networks of as many objects, the same labels and one size; make a card each")
     [(n_objects, labels, _)] = kinds
     for model in models:
         scenes = scenes_for(
@@ -165,7 +165,7 @@ def _described(file: Path) -> dict[str, Any]:
     about = read_metadata(file)
     of_scenes = ("scenes.what", "held_out_images", "n_cutouts", *(f"options.{name}" for name in SCENES_OPTIONS))
     if not says(about, *NEEDED, *(f"training.{name}" for name in of_scenes)):
-        raise ValueError(f"model must say how it was trained on scenes, got {str(file)!r}, whose metadata does not")
+        raise ValueError(f"models must say how they were trained on scenes, got {str(file)!r}, whose metadata does not")
     return about
 
 

@@ -28,8 +28,11 @@ class MakeConfig:
     """What is recorded; every field is an option of ``neuroattn.recording make``."""
 
     store: str | None = option(None, "path of the Zarr store; one that was interrupted goes on", path=True)
-    model: str = option(
-        "digits-0", "network: a shipped name, or path of a .safetensors or published .pt file", path=True
+    models: tuple[str, ...] = option(
+        ("digits-0",),
+        "the one network: a shipped name, or path of a .safetensors or published .pt file",
+        path=True,
+        former="model",
     )
     variables: tuple[str, ...] = option(
         ("stage1/gate", "stage1/response", "stage2/gate", "stage2/response"), "variables to record"
@@ -86,7 +89,9 @@ class MakeConfig:
         """Check every option."""
         check_options(self)
         if self.store is None and not self.dry_run:
-            raise ValueError("store must be the path to record to, got none; give --store PATH, or --dry_run true")
+            raise ValueError("store must be the path to record to, got none; give --store PATH, or --dry_run")
+        if len(self.models) != 1:
+            raise ValueError(f"models must name one network, got {len(self.models)}; make a recording of each")
         for name in ("y", "x"):
             window = getattr(self, name)
             if window is not None and len(window) != 2:
@@ -109,7 +114,7 @@ def make(config: MakeConfig) -> str:
     from neuroattn.recording.record import make_plan, record
     from neuroattn.recording.room import estimate
 
-    model = load_model(config.model, device=choose_device(config.device))
+    model = load_model(config.models[0], device=choose_device(config.device))
     stimuli = _stimuli(config, model)
     asked: dict[str, Any] = {
         "design": config.design,
@@ -203,7 +208,9 @@ def _scenes(config: MakeConfig, model: GatedNetwork, images: str, annotations: s
 
     channels, height, width = model.config.size
     if channels != 3:
-        raise ValueError(f"model must take colour images (3, y, x) for scenes, got {model.name} of {model.config.size}")
+        raise ValueError(
+            f"models must take colour images (3, y, x) for scenes, got {model.name} of {model.config.size}"
+        )
     scenes = load_scenes(
         images, annotations, size=(height, width), n_objects=config.n_objects, labels=config.labels, cache=config.cache
     )

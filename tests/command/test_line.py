@@ -94,7 +94,7 @@ def test_what_is_printed_can_be_read_again(capsys, tmp_path):
         (["--shape", "round"], "unrecognized arguments: --shape round (see --help)"),
         (["--stren", "0.5"], "unrecognized arguments: --stren 0.5; did you mean --strength? (see --help)"),
         (["--name=x"], "unrecognized arguments: --name=x; did you mean --names? (see --help)"),
-        (["--print-config"], "unrecognized arguments: --print-config; did you mean --print_config? (see --help)"),
+        (["--print-confi"], "unrecognized arguments: --print-confi; did you mean --print_config? (see --help)"),
         (["--counts", "-" + "9" * 400], f"counts must be at least 1, got -{'9' * 37}...{'9' * 39}"),
         (
             ["--strength", "9" * 400],
@@ -109,6 +109,64 @@ def test_what_is_printed_can_be_read_again(capsys, tmp_path):
 )
 def test_errors(capsys, argv, text):
     assert refused(capsys, *argv) == f"error: {text}\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renamed:
+    """Options of a command some of which had other names before."""
+
+    models: tuple[str, ...] = option(("a",), "networks", former="model")
+    n_objects: int = option(2, "how many", former="count")
+    dry_run: bool = option(False, "say what it would take")
+    noise: float = option(0.5, "how much")
+    name: str = option("", "a name that looks like a number")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("--model x", Renamed(models=("x",))),
+        ("--model=x", Renamed(models=("x",))),
+        ("--model x y --model z", Renamed(models=("z",))),
+        ("--count 3 --n-objects=5", Renamed(n_objects=5)),
+        ("--n-objects 5 --name a-b --models x-y", Renamed(n_objects=5, name="a-b", models=("x-y",))),
+        ("--dry-run", Renamed(dry_run=True)),
+        ("--dry_run --n_objects 3", Renamed(dry_run=True, n_objects=3)),
+        ("--dry_run true", Renamed(dry_run=True)),
+        ("--dry_run=false", Renamed()),
+        ("--dry_run --dry_run false", Renamed()),
+    ],
+)
+def test_spellings_of_an_option(line, expected):
+    assert read_options(Renamed, line.split(), prog="test", description="test") == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("model: x", Renamed(models=("x",))),
+        ("model: [x, y]\nname: '7'\nnoise: 1e-3", Renamed(models=("x", "y"), name="7", noise=0.001)),
+        ("count: 3\ndry-run: true", Renamed(n_objects=3, dry_run=True)),
+        ("models: [x]\nn-objects: 5", Renamed(models=("x",), n_objects=5)),
+        (f"model: ['{'x ' * 99}']", Renamed(models=("x " * 99,))),
+    ],
+)
+@pytest.mark.parametrize("option", ["--config {}", "--config={}"])
+def test_spellings_of_a_recipe(tmp_path, content, expected, option):
+    path = tmp_path / "r.yaml"
+    path.write_text(content)
+    argv = option.format(path).split()
+    assert read_options(Renamed, argv, prog="test", description="test") == expected
+    assert read_options(Renamed, [*argv, "--name", "z"], prog="test", description="test").name == "z"
+
+
+def test_two_spellings_of_one_option_in_a_recipe(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("r.yaml").write_text("model: x\nmodels: [y]\n")
+    with pytest.raises(SystemExit):
+        read_options(Renamed, ["--config", "r.yaml"], prog="test", description="test")
+    text = "error: models must be given once in 'r.yaml', got it under two spellings; leave one out\n"
+    assert capsys.readouterr() == ("", text)
 
 
 NO_OPTIONS = "config must be a YAML file of options, got 'r.yaml', which holds {}; write lines of OPTION: VALUE"

@@ -61,7 +61,7 @@ def test_a_card(networks, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(run, "evaluate", spy)
     monkeypatch.setattr(run, "load", lambda _data, split: {"test": embedded().select(slice(0, None, 50))}[split])
     out = tmp_path / "card.md"
-    assert left(capsys, "--model", *networks, "--out", out) == (0, "", "")
+    assert left(capsys, "--models", *networks, "--out", out) == (0, "", "")
     text = out.read_text()
     assert "Evaluated on 100 composites of MNIST's official test digits (noise 0.3, seed 0)." in text
     assert [line for line in text.splitlines() if line.startswith("## ")] == ["## `net-3` to `net-5`", "## `net-7`"]
@@ -96,7 +96,7 @@ def test_a_card(networks, tmp_path, monkeypatch, capsys):
 def test_a_card_of_other_digits_says_so(networks, monkeypatch, capsys):
     digits = dataclasses.replace(embedded().select(slice(0, None, 100)), is_mnist=False)
     monkeypatch.setattr(run, "load", lambda _data, split: {"test": digits}[split])
-    status, text, _ = left(capsys, "--model", networks[0])
+    status, text, _ = left(capsys, "--models", networks[0])
     assert status == 0
     assert "Evaluated on 50 composites of test digits that are not MNIST's own (noise 0.3, seed 0)." in text
     assert "official test digits" not in text
@@ -116,7 +116,7 @@ def test_a_network_without_gating(tmp_path, monkeypatch, capsys):
         files.append(tmp_path / f"s-{strength}.safetensors")
         network = GatedNetwork(config, torch.Generator().manual_seed(0), name=files[-1].stem, seed=0)
         save_model(network, files[-1], training=training, provenance={"platform": "-", "torch": "2"})
-    status, text, error = left(capsys, "--model", *files)
+    status, text, error = left(capsys, "--models", *files)
     assert (status, error) == (0, "")
     rows = [line for line in text.splitlines() if line.startswith("| `s-0.") and "safetensors" not in line]
     assert rows[0].endswith("| – | – |")
@@ -127,9 +127,9 @@ def test_a_card_without_a_folder_is_refused_before_the_evaluation(networks, tmp_
     monkeypatch.setattr(run, "load", None)
     out = str(tmp_path / "none" / "card.md")
     text = f"error: out must be in a folder that exists, got {out!r}; make the folder\n"
-    assert left(capsys, "--model", *networks, "--out", out) == (2, "", text)
+    assert left(capsys, "--models", *networks, "--out", out) == (2, "", text)
     text = f"error: out must be a file, got {str(tmp_path)!r}, which is a folder; name a file in it\n"
-    assert left(capsys, "--model", *networks, "--out", tmp_path) == (2, "", text)
+    assert left(capsys, "--models", *networks, "--out", tmp_path) == (2, "", text)
 
 
 TOLD = {
@@ -153,8 +153,8 @@ TOLD = {
 def test_a_network_that_does_not_say_how_it_was_trained(tmp_path, capsys, training, provenance):
     file = tmp_path / "a.safetensors"
     save_model(GatedNetwork(digits_config(), torch.Generator()), file, training=training, provenance=provenance)
-    text = f"error: model must say how it was trained, got {str(file)!r}, whose metadata does not\n"
-    assert left(capsys, "--model", file) == (2, "", text)
+    text = f"error: models must say how they were trained, got {str(file)!r}, whose metadata does not\n"
+    assert left(capsys, "--models", file) == (2, "", text)
 
 
 def test_the_mean_over_networks():

@@ -45,7 +45,7 @@ def untrained(tmp_path):
 
 def test_the_table(reference, tmp_path):
     command = [sys.executable, "-m", "neuroattn.evaluation", "digits", "--composites", "60", "--out", "table.csv"]
-    command += ["--model", str(reference / "reference" / "paper_mnist_model.pt")]
+    command += ["--models", str(reference / "reference" / "paper_mnist_model.pt")]
     done = subprocess.run(
         command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, check=False, text=True, timeout=120
     )
@@ -72,7 +72,7 @@ def test_several_networks_see_the_same_composites_of_all_classes(capsys, untrain
 
     monkeypatch.setattr(run, "evaluate", spy)
     out = tmp_path / "table.csv"
-    arguments = ["--model", *untrained, "--composites", 60, "--strength", 0.5, "--seed", 3]
+    arguments = ["--models", *untrained, "--composites", 60, "--strength", 0.5, "--seed", 3]
     status, printed, err = run_here(capsys, *arguments, "--out", out)
     assert (status, err) == (0, "")
     assert torch.equal(shown[0].images, shown[1].images)
@@ -95,8 +95,8 @@ def test_several_networks_see_the_same_composites_of_all_classes(capsys, untrain
         (["--noise", "2"], "noise must be in [0, 1], got 2.0"),
         (["--seed", str(2**70)], f"seed must be in [0, 4294967295], got {2**70}"),
         (["--digits", "train"], "digits must be one of embedded, test, got train"),
-        (["--model", "a", "b", "a"], "model must name different networks, got a, b, a"),
-        (["--model", "no.pt"], "model must be a file that exists, got 'no.pt'; check the path"),
+        (["--models", "a", "b", "a"], "models must name different networks, got a, b, a"),
+        (["--models", "no.pt"], "model must be a file that exists, got 'no.pt'; check the path"),
         (["--colour", "red"], "unrecognized arguments: --colour red (see --help)"),
         (["--out", "no/table.csv"], "out must be in a folder that exists, got 'no/table.csv'; make the folder"),
         (["--out", "."], "out must be a file that does not exist, got '.'"),
@@ -113,7 +113,7 @@ def test_a_name_that_is_not_shipped(capsys):
         f"error: model must be a shipped name ({', '.join(shipped_models())}) or the path of a .safetensors or .pt "
         "file, got 'digits-99'\n"
     )
-    assert run_here(capsys, "--model", "digits-99") == (2, "", text)
+    assert run_here(capsys, "--models", "digits-99") == (2, "", text)
 
 
 def test_a_network_of_scenes(capsys, reference):
@@ -121,14 +121,14 @@ def test_a_network_of_scenes(capsys, reference):
         "error: model 'paper_coco_model' must take composites of digits, (1, 28, 28 + 14·(n - 1)) px and 10 classes, "
         "got (3, 100, 100) px and 12 classes\n"
     )
-    assert run_here(capsys, "--model", reference / "reference" / "paper_coco_model.pt") == (2, "", text)
+    assert run_here(capsys, "--models", reference / "reference" / "paper_coco_model.pt") == (2, "", text)
 
 
 def test_two_files_of_one_name(capsys, untrained, tmp_path):
     copy = tmp_path / "copy.safetensors"
     copy.write_bytes(untrained[0].read_bytes())
     text = "error: models must have different names, got untrained-0 more than once; rename a file\n"
-    assert run_here(capsys, "--model", untrained[0], copy) == (2, "", text)
+    assert run_here(capsys, "--models", untrained[0], copy) == (2, "", text)
 
 
 def test_a_file_that_exists_is_not_overwritten(capsys, tmp_path):
@@ -145,7 +145,7 @@ def test_official_digits_need_a_folder(capsys, untrained, monkeypatch):
         "error: split 'test' needs a source of digits, got none: name a folder with the IDX files of MNIST, "
         "set NEUROATTN_DATA to one, use 'download', or ask for the split 'embedded'\n"
     )
-    assert run_here(capsys, "--digits", "test", "--model", untrained[0]) == (2, "", text)
+    assert run_here(capsys, "--digits", "test", "--models", untrained[0]) == (2, "", text)
 
 
 @pytest.mark.parametrize("command", [["card"], ["digits", "--digits", "test"]])
@@ -161,16 +161,16 @@ def test_digits_are_missed_before_a_network_is_loaded(capsys, monkeypatch, comma
 def test_held_out_scenes_of_a_network_that_is_not_there(capsys, monkeypatch):
     monkeypatch.setattr(scenes_run, "load_models", None)
     with pytest.raises(SystemExit):
-        main(["scenes", "--model", "scenes-0", "--images", ".", "--annotations", "a", "--held_out_of", "no.pt"])
+        main(["scenes", "--models", "scenes-0", "--images", ".", "--annotations", "a", "--held_out_of", "no.pt"])
     assert capsys.readouterr() == ("", "error: held_out_of must be a file that exists, got 'no.pt'; check the path\n")
 
 
 def test_a_card_of_a_network_of_scenes(capsys, monkeypatch, mnist):
     monkeypatch.setattr(run, "evaluate", None)
     with pytest.raises(SystemExit) as left:
-        main(["card", "--data", str(mnist), "--model", "digits-0", "scenes-0"])
+        main(["card", "--data", str(mnist), "--models", "digits-0", "scenes-0"])
     assert left.value.code == 2
-    assert capsys.readouterr().err.startswith("error: model must say how it was trained, got ")
+    assert capsys.readouterr().err.startswith("error: models must say how they were trained, got ")
 
 
 def test_a_reader_that_leaves_costs_no_table(monkeypatch, untrained, tmp_path):
@@ -179,12 +179,12 @@ def test_a_reader_that_leaves_costs_no_table(monkeypatch, untrained, tmp_path):
 
     monkeypatch.setattr(evaluation_command, "tell", leave)
     with pytest.raises(SystemExit):
-        main(["digits", "--model", str(untrained[0]), "--composites", "3", "--out", str(tmp_path / "table.csv")])
+        main(["digits", "--models", str(untrained[0]), "--composites", "3", "--out", str(tmp_path / "table.csv")])
     assert len(pd.read_csv(tmp_path / "table.csv")) > 5
 
 
 def test_official_digits(capsys, untrained, mnist):
-    arguments = ["--digits", "test", "--data", mnist, "--composites", 3, "--model", untrained[0]]
+    arguments = ["--digits", "test", "--data", mnist, "--composites", 3, "--models", untrained[0]]
     status, out, err = run_here(capsys, *arguments)
     assert (status, err) == (0, "")
     assert out.startswith(f"3 composites of MNIST test in {mnist}, noise 0.3, seed 0\n")
@@ -195,7 +195,7 @@ def test_other_digits_under_the_names_of_mnist(capsys, untrained, tmp_path):
     for name, array in (("images-idx3", digits.images), ("labels-idx1", digits.labels)):
         header = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
         (tmp_path / f"t10k-{name}-ubyte").write_bytes(header + array.astype("u1").tobytes())
-    arguments = ["--digits", "test", "--data", tmp_path, "--composites", 3, "--model", untrained[0]]
+    arguments = ["--digits", "test", "--data", tmp_path, "--composites", 3, "--models", untrained[0]]
     status, out, err = run_here(capsys, *arguments)
     assert (status, err) == (0, "")
     assert out.startswith(f"3 composites of test digits in {tmp_path} (not MNIST's own), noise 0.3, seed 0\n")
@@ -206,7 +206,7 @@ def test_an_interrupt(capsys, untrained, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run, "evaluate", interrupt)
-    assert run_here(capsys, "--model", untrained[0]) == (130, "", "interrupted: nothing was kept\n")
+    assert run_here(capsys, "--models", untrained[0]) == (130, "", "interrupted: nothing was kept\n")
 
 
 def test_what_to_evaluate_on(capsys):
@@ -221,5 +221,5 @@ def test_a_number_of_digits_that_a_network_cannot_take(capsys, untrained):
         "error: n_objects must be 2 for model 'untrained-0', got 3; its read-out has 1600 inputs, one a unit of "
         "the last stage, which fixes the width of the images\n"
     )
-    assert run_here(capsys, "--model", untrained[0], "--n_objects", 3) == (2, "", text)
-    assert run_here(capsys, "--model", untrained[0], "--n_objects", 2, "--composites", 4)[0] == 0
+    assert run_here(capsys, "--models", untrained[0], "--n_objects", 3) == (2, "", text)
+    assert run_here(capsys, "--models", untrained[0], "--n_objects", 2, "--composites", 4)[0] == 0

@@ -194,7 +194,7 @@ def test_categories_are_told_by_supercategory_too(files, network, tmp_path):
     save_model(network, tmp_path / "drawn.safetensors", training=training, provenance={})
     options = ["--images", files[0], "--annotations", files[1], "--cache", tmp_path / "cache", "--labels", "category"]
     out = tmp_path / "out.csv"
-    status, printed, err = run("--model", tmp_path / "drawn.safetensors", *options, "--out", out)
+    status, printed, err = run("--models", tmp_path / "drawn.safetensors", *options, "--out", out)
     assert (status, err) == (0, "")
     rows = pd.read_csv(out).set_index(["what", "class"]).loc["recall_in_supercategory"]
     assert rows["estimate"].to_dict() == {"animal": 0, "vehicle": 1}
@@ -251,7 +251,7 @@ def test_a_network_on_the_scenes_that_it_was_trained_on(files, scenes, network, 
     ):
         training = {"scenes": {"sha256": identity}, "held_out_images": held_out}
         save_model(network, tmp_path / "drawn.safetensors", training=training, provenance={})
-        status, out, _ = run("--model", tmp_path / "drawn.safetensors", *options)
+        status, out, _ = run("--models", tmp_path / "drawn.safetensors", *options)
         assert status == 0
         assert ("NOTE" in out) == (note is not None)
         assert note is None or f"NOTE: {note}" in out
@@ -259,7 +259,7 @@ def test_a_network_on_the_scenes_that_it_was_trained_on(files, scenes, network, 
 
 def test_the_scenes_that_a_network_held_out(files, scenes, network, tmp_path):
     file, options = tmp_path / "drawn.safetensors", ["--images", files[0], "--annotations", files[1]]
-    options += ["--cache", tmp_path / "cache", "--model", file]
+    options += ["--cache", tmp_path / "cache", "--models", file]
     training = {"scenes": {"sha256": scenes.identity}, "held_out_images": [2, 3, 6]}
     save_model(network, file, training=training, provenance={})
     status, out, err = run(*options, "--held_out_of", file, "--out", tmp_path / "table.csv")
@@ -311,7 +311,7 @@ def test_a_card(files, scenes, network, tmp_path):
     beside = [trained_file(network, scenes, tmp_path, "flat-1", 1, [3, 5, 6], steps=1), tmp_path / "other.safetensors"]
     network.name = "other"
     save_model(network, beside[1], training={"classes": list(scenes.classes)}, provenance={})
-    status, text, err = card("--model", *mine, "--beside", *beside, *options)
+    status, text, err = card("--models", *mine, "--beside", *beside, *options)
     assert (status, err) == (0, "")
     rows = [line.split(" | ")[:3] for line in text.splitlines() if line.startswith("| `") and "safetensors" not in line]
     expected = []
@@ -331,7 +331,7 @@ def test_a_card(files, scenes, network, tmp_path):
     assert "2 to 3 scenes held out, 8 objects cut out of the other photographs" in text
     assert text.count("safetensors` |") == 2
     out = tmp_path / "card.md"
-    assert card("--model", *mine, "--beside", *beside, *options, "--out", out) == (0, "", "")
+    assert card("--models", *mine, "--beside", *beside, *options, "--out", out) == (0, "", "")
     assert out.read_text() + "\n" == text
 
 
@@ -341,12 +341,15 @@ def test_what_a_card_cannot_be_of(files, scenes, network, tmp_path):
     other = trained_file(network, scenes, tmp_path, "net-1", 1, [1, 2], labels="category")
     elsewhere = trained_file(network, dataclasses.replace(scenes, identity="f" * 64), tmp_path, "net-2", 2, [1, 2])
     for arguments, text in [
-        (["--model", "digits-0"], "model must say how it was trained on scenes, got "),
-        (["--model", mine, other], "model must name networks of as many objects, the same labels and one size"),
-        (["--model", elsewhere], "annotations must be of the scenes that "),
-        (["--model", mine, "--beside", mine], f"beside must name other networks than model, got {mine}"),
-        (["--model", mine, "--beside", "digits-0"], "model must name networks of as many objects, the same labels and"),
-        (["--model", mine, "--out", tmp_path / "none" / "card.md"], "out must be in a folder that exists, got "),
+        (["--models", "digits-0"], "models must say how they were trained on scenes, got "),
+        (["--models", mine, other], "models must name networks of as many objects, the same labels and one size"),
+        (["--models", elsewhere], "annotations must be of the scenes that "),
+        (["--models", mine, "--beside", mine], f"beside must name other networks than models, got {mine}"),
+        (
+            ["--models", mine, "--beside", "digits-0"],
+            "models must name networks of as many objects, the same labels and",
+        ),
+        (["--models", mine, "--out", tmp_path / "none" / "card.md"], "out must be in a folder that exists, got "),
     ]:
         status, out, err = card(*options, *arguments)
         assert (status, out) == (2, "")
@@ -362,7 +365,7 @@ def test_a_card_needs_all_of_a_training(scenes, network, tmp_path, without):
     if without == "options":
         training["options"] = {"n_objects": 2}
     save_model(network, file, training=training, provenance={"platform": "-", "torch": "2"})
-    text = f"model must say how it was trained on scenes, got {str(file)!r}, whose metadata does not"
+    text = f"models must say how they were trained on scenes, got {str(file)!r}, whose metadata does not"
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         _described(file)
 
@@ -377,7 +380,7 @@ def test_what_a_network_cannot_take(files, network, tmp_path):
         (tmp_path / "drawn.safetensors", ["--labels", "category"], "labels must be the 12 classes of model 'drawn'"),
         (tmp_path / "drawn.safetensors", ["--n_objects", 3], "annotations must have an image with 3 objects"),
     ]:
-        status, out, err = run("--model", model, *options, *more)
+        status, out, err = run("--models", model, *options, *more)
         assert (status, out) == (2, "")
         assert err.startswith(f"error: {text}")
         assert err.count("\n") == 1
@@ -389,9 +392,9 @@ def test_several_networks(files, network, tmp_path):
         save_model(network, tmp_path / f"{name}.safetensors", training={}, provenance={})
     models = [tmp_path / "one.safetensors", tmp_path / "two.safetensors"]
     options = ["--images", files[0], "--annotations", files[1], "--cache", tmp_path / "cache"]
-    status, out, err = run("--model", *models, *options)
+    status, out, err = run("--models", *models, *options)
     assert (status, err) == (0, "")
     assert "mean of 2 networks" in out
-    status, _, err = run("--model", *models, *options, "--export_coco", tmp_path / "results.json")
-    assert (status, err) == (2, "error: export_coco must be for one network, got 2; name one with --model\n")
+    status, _, err = run("--models", *models, *options, "--export_coco", tmp_path / "results.json")
+    assert (status, err) == (2, "error: export_coco must be for one network, got 2; name one with --models\n")
     assert_array_equal(list(tmp_path.glob("results*")), [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,12 @@ from drawn_scenes import drawn_scenes
 from numpy.testing import assert_array_equal
 
 import neuroattn
+from neuroattn.command.line import read_options
 from neuroattn.models.checkpoint import save_model
 from neuroattn.models.config import GatedConfig
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.recording.__main__ import main
+from neuroattn.recording.make import MakeConfig
 from neuroattn.recording.store import open_recording
 from neuroattn.stimuli.scenes import load_scenes
 
@@ -88,8 +91,15 @@ def test_what_is_printed_as_configuration_is_taken_back(store, tmp_path, capsys)
     assert capsys.readouterr().out.startswith("up to 0.00 MB on disk")
 
 
+@pytest.mark.parametrize("spelling", [["--model", "digits-1"], ["--models", "digits-1"], ["--config", "r.yaml"]])
+def test_a_network_is_named_as_before(spelling, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("r.yaml").write_text("store: null\nmodel: digits-1\ndry_run: true\n")
+    assert read_options(MakeConfig, ["--dry_run", *spelling], prog="t", description="t").models == ("digits-1",)
+
+
 def test_a_dry_run_says_what_it_would_take(store, capsys):
-    assert run("--dry_run", "true", "--composites", 5, "--variables", "readout/logits", "--steps", 4) == 0
+    assert run("--dry_run", "--composites", 5, "--variables", "readout/logits", "--steps", 4) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("up to 0.00 MB on disk, 0.00 MB of values in memory at a time, 5 stimuli at once")
     assert second == "  readout/logits: 10 × 1 × 10 (presentation × time step × neuroid) float32, 0.00 MB"
@@ -117,7 +127,8 @@ def test_a_local_cluster_and_one_by_address(store, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ([], "store must be the path to record to, got none; give --store PATH, or --dry_run true"),
+        ([], "store must be the path to record to, got none; give --store PATH, or --dry_run"),
+        (["--store", "x", "--models", "a", "b"], "models must name one network, got 2; make a recording of each"),
         (["--store", "x", "--y", "3"], "y must be two numbers, first and last, got 1"),
         (["--store", "x", "--y", "5", "3"], "y must be a window (first, last) with 0 ≤ first < last, got (5, 3)"),
         (["--store", "x", "--table", "t.csv"], "images must be given with objects or table, got none; give --images"),
@@ -155,7 +166,7 @@ def test_scenes_into_a_store(store, tmp_path, capsys):
     save_model(network, tmp_path / "small.safetensors", training={}, provenance={})
     save_model(network, tmp_path / "other.safetensors", training={"classes": list("abcdefghijkl")}, provenance={})
     variables = [f"stage{number}/response" for number in (1, 2, 3, 4)]
-    options = ["--store", store, "--model", tmp_path / "small.safetensors", "--variables", *variables]
+    options = ["--store", store, "--models", tmp_path / "small.safetensors", "--variables", *variables]
     scenes = ["--images", images, "--annotations", annotations, "--cache", tmp_path / "cache"]
     assert run(*options, *scenes, "--composites", 5) == 0
     assert "10 of 10 presentations recorded (100.0%)" in capsys.readouterr().out
@@ -170,7 +181,7 @@ def test_scenes_into_a_store(store, tmp_path, capsys):
     config = GatedConfig(size=(3, 40, 60), channels=(3,), kernel=2, classes=3, resize="bicubic", strength=0.3)
     network = GatedNetwork(config, torch.Generator().manual_seed(0), name="three")
     save_model(network, tmp_path / "three.safetensors", training={"classes": list(classes)}, provenance={})
-    three = ["--store", tmp_path / "three.zarr", "--model", tmp_path / "three.safetensors", *scenes]
+    three = ["--store", tmp_path / "three.zarr", "--models", tmp_path / "three.safetensors", *scenes]
     assert run(*three, "--labels", "category", "--variables", "stage1/gate") == 0
     assert run(*three, "--labels", "category", "--n_objects", "3", "--variables", "stage1/gate") == 2
     with open_recording(tmp_path / "three.zarr") as tree:
@@ -180,14 +191,14 @@ def test_scenes_into_a_store(store, tmp_path, capsys):
     for more, text in [
         (["--annotations", annotations], "images must be given with annotations, got none; give --images DIR"),
         (
-            [*scenes, "--model", tmp_path / "other.safetensors"],
+            [*scenes, "--models", tmp_path / "other.safetensors"],
             "labels must be the 12 classes of model 'small' (a, b, c",
         ),
         ([*scenes, "--table", "a.csv"], "objects and table must not be given with annotations, which tell of both"),
         (
-            [*scenes, "--model", "digits-0"],
-            "model must take colour images (3, y, x) for scenes, got digits-0 of (1, 28",
+            [*scenes, "--models", "digits-0"],
+            "models must take colour images (3, y, x) for scenes, got digits-0 of (1, 28",
         ),
     ]:
-        assert run("--store", tmp_path / "b.zarr", "--model", tmp_path / "small.safetensors", *more) == 2
+        assert run("--store", tmp_path / "b.zarr", "--models", tmp_path / "small.safetensors", *more) == 2
         assert capsys.readouterr().err.startswith(f"error: {text}")
