@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -26,36 +27,51 @@ ALLOWED = {
         *BELOW, "stimuli", "models", "statistics", "figures", "recording", "training", "evaluation",
     },
 }  # fmt: skip
+VERBS = ("command", "verbs")  # runs doors by their names, and so stands on top like them
 PROTOCOLS = {path.parent.name for path in PACKAGE.glob("experiments/*/__main__.py")}
 
 
 def imported(source, package="neuroattn"):
-    """Return the modules of the package that a source text imports, ``from neuroattn import a`` as neuroattn.a."""
+    """Return the modules of the package that a source text imports, ``from neuroattn.a import b`` as neuroattn.a.b."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
-            names = [f"{package}.{alias.name}" for alias in node.names] if node.module == package else [node.module]
+            names = [
+                f"{node.module}.{alias.name}"
+                if node.module == package or _is_module(node.module, alias.name)
+                else node.module
+                for alias in node.names
+            ]
         else:
             continue
         found.update(name for name in names if name.split(".")[0] == package)
     return found
 
 
+def _is_module(package, name):
+    path = PACKAGE.parent.joinpath(*package.split("."), name)
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
 def violations(module, names):
     """Return the imports that a module (its parts below the package) may not make."""
     where = module[0]
-    if len(module) == 1:
-        return names
     if module[-1] == "__main__":
         return {name for name in names if name.endswith("__main__")}
-    if module == ("runs", "provenance"):
+    if len(module) == 1:
+        return names
+    if module in {("runs", "provenance"), VERBS}:
         names = names - {"neuroattn"}  # for its version
     within = ALLOWED[where] | {where}
     return {
-        name for name in names if name == "neuroattn" or name.split(".")[1] not in within or name.endswith(".__main__")
+        name
+        for name in names
+        if name == "neuroattn"
+        or name.split(".")[1] not in within
+        or name.endswith((".__main__", ".".join(("", *VERBS))))
     }
 
 
@@ -74,7 +90,18 @@ def test_a_module_imports_only_what_lies_below_it(path, parts):
 def test_every_folder_and_module_of_the_root_has_its_place():
     folders = {path.parent.name for path in PACKAGE.glob("*/*.py")}
     assert folders == ALLOWED.keys()
-    assert {path.stem for path in PACKAGE.glob("*.py")} == {"__init__", "dims"}
+    assert {path.stem for path in PACKAGE.glob("*.py")} == {"__init__", "__main__", "dims"}
+
+
+def test_no_import_hides_behind_a_name():
+    """What is imported or run by its name is no import statement: only the public names and the verbs may do so."""
+    by_name = {
+        path.relative_to(PACKAGE).with_suffix("").parts
+        for path in PACKAGE.rglob("*.py")
+        if re.search(r"import_module|__import__|\brunpy\b", path.read_text())
+    }
+    optional = ("recording", "export", "rsatoolbox_dataset")  # a library that may be missing
+    assert by_name == {("__init__",), VERBS, optional}
 
 
 def test_folders_form_no_circle():
@@ -102,15 +129,19 @@ def test_no_module_is_named_after_nothing():
     [
         ("models.gated", "from neuroattn.statistics.tuning_curve import fit", {"neuroattn.statistics.tuning_curve"}),
         ("models.gated", "def f():\n    import neuroattn.recording.tap as t", {"neuroattn.recording.tap"}),
-        ("statistics.a", "if X:\n    from neuroattn.stimuli import digits", {"neuroattn.stimuli"}),
+        ("statistics.a", "if X:\n    from neuroattn.stimuli import digits", {"neuroattn.stimuli.digits"}),
         ("stimuli.a", "from neuroattn import models", {"neuroattn.models"}),
         ("figures.a", "import neuroattn", {"neuroattn"}),
         ("dims", "from neuroattn.command.option import option", {"neuroattn.command.option"}),
-        ("recording.a", "from neuroattn.experiments import tuning", {"neuroattn.experiments"}),
+        ("recording.a", "from neuroattn.experiments import tuning", {"neuroattn.experiments.tuning"}),
         ("recording.a", "from neuroattn import dims\nfrom neuroattn.stimuli.digits import x\nimport numpy", set()),
         ("runs.provenance", "import neuroattn", set()),
         ("stimuli.__main__", "from neuroattn.figures import scenes", set()),
         ("training.a", "from neuroattn.training.__main__ import main", {"neuroattn.training.__main__"}),
+        ("training.a", "from neuroattn.command.verbs import main", {"neuroattn.command.verbs"}),
+        ("command.line", "from neuroattn.command import verbs", {"neuroattn.command.verbs"}),
+        ("__main__", "from neuroattn.command.verbs import main", set()),
+        ("__main__", "from neuroattn.training.__main__ import main", {"neuroattn.training.__main__"}),
     ],
 )
 def test_that_a_violation_would_be_seen(module, source, expected):

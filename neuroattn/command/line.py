@@ -19,6 +19,7 @@ import jsonargparse
 import yaml
 
 from neuroattn.command.option import allowed, suggestion
+from neuroattn.command.program import program
 from neuroattn.command.yaml_file import read_yaml
 from neuroattn.runs.output_file import WriteError
 from neuroattn.runs.plain_text import printable, shortened, shown
@@ -118,7 +119,7 @@ def read_options(
     SystemExit
         0 after ``--help`` or ``--print_config``; 2 after a line that says what was wrong.
     """
-    parser = _parser(config_class, prog=prog, description=description)
+    parser = _parser(config_class, prog=program(prog), description=description)
     fields = {field.name: field for field in dataclasses.fields(config_class)}  # type: ignore[arg-type]
     hints = typing.get_type_hints(config_class)
     line = [_respelled(argument, fields) for argument in (sys.argv[1:] if argv is None else argv)]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 
 from neuroattn.command.line import read_options, run_command, stop, tell
+from neuroattn.command.program import program
 from neuroattn.evaluation.config import CardConfig, DigitsConfig, ScenesCardConfig, ScenesConfig
 
-PROG = "python -m neuroattn.evaluation"
+PROG = program("python -m neuroattn.evaluation")
 DIGITS = """Show composites of digits to networks, the same to all: accuracy overall and per phase, how often every
 object is named and covered, which side is attended first, and the contrast of the image's gate."""
 SCENES = """Show scenes of COCO to networks, the same to all: accuracy overall, per phase and per class, against chance,

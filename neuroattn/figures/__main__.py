@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuroattn.command.line import read_options, run_command, stop, tell
 from neuroattn.command.option import check_options, option
+from neuroattn.command.program import program
 from neuroattn.runs.folder import unwritable
 from neuroattn.runs.local_path import local_path
 from neuroattn.runs.output_file import replacing
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from neuroattn.models.gated import GatedNetwork
     from neuroattn.stimuli.labelled import Labelled
 
-PROG = "python -m neuroattn.figures"
+PROG = program("python -m neuroattn.figures")
 # Options by which figures tell trainings apart, and those that make no other training.
 _TOLD_APART = ("phi", "learning_rate", "seed", "name", "device")
 # What figures need of what weights say of their training.

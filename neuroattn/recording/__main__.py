@@ -7,13 +7,14 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from neuroattn.command.line import read_options, run_command, stop, tell
+from neuroattn.command.program import program
 from neuroattn.recording.make import MakeConfig, make
 from neuroattn.runs.local_path import local_path
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PROG = "python -m neuroattn.recording"
+PROG = program("python -m neuroattn.recording")
 MAKE = """Record variables of a network into a Zarr store, on composites of digits or on images of your own. A recording
 that was interrupted goes on with the same command; the same command may run in several terminals at once."""
 

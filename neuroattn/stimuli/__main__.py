@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuroattn.command.line import read_options, run_command, stop, tell
+from neuroattn.command.program import program
 from neuroattn.runs.output_file import replacing, require_new, require_picture, write_csv
 from neuroattn.stimuli.coco_download import SETS, download
 from neuroattn.stimuli.config import CacheConfig, DownloadConfig, IndexConfig, ShowConfig
@@ -14,7 +15,7 @@ from neuroattn.stimuli.config import CacheConfig, DownloadConfig, IndexConfig, S
 if TYPE_CHECKING:
     from neuroattn.stimuli.scenes import Scenes
 
-PROG = "python -m neuroattn.stimuli scenes"
+PROG = program("python -m neuroattn.stimuli scenes")
 INDEX = """Choose scenes from COCO's instance annotations by the paper's rule, and keep the choice: how many there are,
 how many objects of each class, and what was left out."""
 CACHE = """Decode the photographs of the scenes once, as networks take them, and keep them as 8-bit arrays."""

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from neuroattn.command.line import USER_ERRORS, read_options, run_command, stop, tell
+from neuroattn.command.program import program
 from neuroattn.runs.folder import run_folder
 from neuroattn.runs.local_path import local_path
 from neuroattn.training.config import DigitsConfig, ScenesConfig
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from neuroattn.training.config import TrainingConfig
 
-PROG = "python -m neuroattn.training"
+PROG = program("python -m neuroattn.training")
 DIGITS = """Train a gated network on composites of MNIST digits. The digits that travel with the package are left
 out, so that they are a clean test set. The folder of the run gets NAME.safetensors, metrics.csv and TensorBoard's
 events."""
