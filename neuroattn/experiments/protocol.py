@@ -37,8 +37,8 @@ class ProtocolConfig(CommandConfig):
 
     analyse: str | None = option(
         None,
-        "folder of a run whose recording is analysed again, by options of the analysis that are given here; its tables "
-        "are made anew, or stand in --out",
+        "folder of a run whose recording is analysed again, with the options of the analysis that are given here; what "
+        "was made from it is replaced, unless out names another folder",
         path=True,
     )
 
