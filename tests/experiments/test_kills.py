@@ -113,7 +113,7 @@ def test_memory_that_runs_out_is_one_line(megabytes, tmp_path):
     """In no more address space than that beyond what is taken after the imports."""
     code = (
         "import resource, sys, matplotlib, scipy.stats, statsmodels.api, torch, zarr, seaborn\n"
-        "from neuroattn.experiments import inhibition_of_return as protocol\n"
+        "from neuroattn.experiments.inhibition_of_return import protocol\n"
         "from neuroattn.experiments.line import main\n"
         "taken = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (taken + int(sys.argv[1]),) * 2)\n"
