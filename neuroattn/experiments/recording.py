@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 STORE = "recording.zarr"  # in the folder of a run
 # Options that are not part of what a run is.
 ELSEWHERE = ("out", "analyse")
-# What makes recordings, beside the protocol's own `protocol.py` and `recording.py`.
-_CODE = ("dims.py", "models", "stimuli", "recording", "experiments/scene_stimuli.py")
+# What makes recordings, beside the protocol's own `protocol.py`, `recording.py` and `layout.py`.
+_CODE = ("dims.py", "models", "stimuli", "recording", "experiments/contrast.py", "experiments/scene_stimuli.py")
 
 
 def record_networks(
@@ -106,7 +106,7 @@ def _write_attributes(store: Path, about: dict[str, Any]) -> None:
 
 
 def _about(protocol: Protocol[C], config: C, hashes: dict[str, str], seeds: dict[str, int | None]) -> dict[str, Any]:
-    own = [f"experiments/{protocol.name}/{file}.py" for file in ("protocol", "recording")]
+    own = [f"experiments/{protocol.name}/{file}.py" for file in ("protocol", "recording", "layout")]
     return {
         "protocol": protocol.name,
         "configuration": stored_configuration(config),

@@ -16,13 +16,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neuroattn import dims
-from neuroattn.command.option import MOST_AT_ONCE, MOST_RESAMPLES, check_options, option
+from neuroattn.command.option import option
+from neuroattn.experiments.contrast import ControlOptions
 from neuroattn.experiments.protocol import Protocol, Tables
 from neuroattn.experiments.scene_stimuli import (
     SCENES,
-    SceneOptions,
-    check_scene_options,
     require_digit_networks,
     scene_notes,
     scene_stimuli,
@@ -55,37 +53,24 @@ is defined), one time step. The biology: Posner & Cohen (1984), Klein (2000)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(SceneOptions):
+class Config(ControlOptions):
     """Options of the protocol."""
 
     n_objects: int = option(2, "objects of a picture; with three some are never attended", low=2, high=10)
     n_stimuli: int = option(1000, "composites of embedded digits, or scenes at most", low=20, high=5000)
     noise: float = option(0.3, "upper bound of the uniform background noise", unit="luminance", low=0, high=1)
-    controls: tuple[str, ...] = option(
-        dims.CONTROLS, "controls, on a part of the stimuli", choices=(*dims.CONTROLS, "none")
-    )
     n_control_stimuli: int = option(200, "stimuli of the controls", low=20)
     bound: float = option(
         0.1, "avoidance (difference of fractions) within ± this counts as none", low=0.01, high=0.5, analysis=True
     )
-    n_resamples: int = option(2000, "resamples of the bootstrap", low=100, high=MOST_RESAMPLES, analysis=True)
-    batch_size: int = option(100, "stimuli at once", low=2, high=MOST_AT_ONCE)
 
     def __post_init__(self) -> None:
         """Check every option."""
-        check_options(self)
-        check_scene_options(self)
-        if "none" in self.controls and len(self.controls) > 1:
-            raise ValueError(f"controls must be none or a list of controls, got {', '.join(self.controls)}")
+        super().__post_init__()
         if self.n_control_stimuli > self.n_stimuli:
             raise ValueError(
                 f"n_control_stimuli must be at most n_stimuli ({self.n_stimuli}), got {self.n_control_stimuli}"
             )
-
-    @property
-    def chosen_controls(self) -> tuple[str, ...]:
-        """The controls to run: nothing where ``none`` was asked for."""
-        return () if self.controls == ("none",) else self.controls
 
 
 def stimuli(config: Config, models: Sequence[GatedNetwork]) -> StimulusSet:

@@ -10,47 +10,44 @@ Source: Lei, Benjamin & Kording (2021), arXiv:2106.04540; the biology: McAdams &
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from neuroattn import dims
-from neuroattn.command.option import MOST_AT_ONCE, MOST_RESAMPLES, check_options, option
-from neuroattn.experiments.protocol import Protocol, Tables, stages
+from neuroattn.command.option import MOST_AT_ONCE, option
+from neuroattn.experiments.contrast import ContrastOptions, joined
+from neuroattn.experiments.protocol import Protocol, Tables
+from neuroattn.experiments.recording import stored_configuration
 from neuroattn.experiments.scene_stimuli import (
     DIGITS,
     SCENES,
-    SceneOptions,
-    check_scene_options,
     require_digit_networks,
-    scene_notes,
     scene_stimuli,
+)
+from neuroattn.experiments.tuning.analysis import analysis, too_few_orientations
+from neuroattn.experiments.tuning.layout import (
+    CONDITIONS,
+    DISTRACTOR,
+    FEWEST_ORIENTATIONS,
+    MEASUREMENT,
+    REDUCTIONS,
+    SELECTION,
+    WITH_BAR,
+    WITHOUT_BAR,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
     import xarray as xr
     from matplotlib.figure import Figure
 
-    from neuroattn.experiments.tuning.units import Curves, Ungated
     from neuroattn.models.gated import GatedNetwork
     from neuroattn.stimuli.stimulus_set import StimulusSet
 
-BAR, DISTRACTOR = 0, 1  # the objects of every stimulus
-SELECTION, MEASUREMENT = 0, 1  # the halves of the bars
-REDUCTIONS = ("maximum", "mean")
-CONDITIONS = ("orientation", "half")  # and the attended object
-WITH_BAR, WITHOUT_BAR = "selection/with_bar", "selection/without_bar"  # groups of a recording before any feedback
-FEWEST_ORIENTATIONS = 6  # that a tuning curve is fitted to
-UNIT_COLUMNS = (
-    *(dims.MODEL, dims.NEUROID_ID, dims.LAYER, dims.AREA),
-    *(dims.CHANNEL, dims.CHANNEL_Y, dims.CHANNEL_X, "distractor_in_field"),
-)
 METHODS = """Bars at {grid[0]} orientations, {grid[1]} widths ({widths}) and {grid[2]} × {grid[3]} places were shown
 beside {distractor}, with the bar attended and with the distractor attended ({states}). Of layers of more than
 {config.n_units:,} units so many were drawn. A unit's tuning curve was the maximum
@@ -71,16 +68,13 @@ Kording (2021, arXiv:2106.04540); the biology that of McAdams & Maunsell (1999).
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(SceneOptions):
+class Config(ContrastOptions):
     """Options of the protocol; the defaults are the paper's grid and a cued design."""
 
     stimuli: str = option(
         DIGITS, "the distractor: an embedded digit, or an object of a scene of COCO", choices=(DIGITS, SCENES)
     )
 
-    design: str = option(
-        "cued", "states cued by inhibition, or the network's free order (the paper's)", choices=("cued", "free")
-    )
     n_orientations: int = option(20, "orientations of the bar, equally spaced on [0°, 180°)", low=6, high=360)
     n_widths: int | None = option(None, "widths of the bar (default: 6; with scenes 3)", low=1, high=100)
     n_x: int | None = option(
@@ -115,20 +109,11 @@ class Config(SceneOptions):
     bandwidth_bound: float = option(
         5.0, "equivalence bound of the change in half width at half height", unit="degree", low=0.01, analysis=True
     )
-    controls: tuple[str, ...] = option(
-        dims.CONTROLS, "controls, on a part of the bars", choices=(*dims.CONTROLS, "none")
-    )
-    n_resamples: int = option(
-        2000, "resamples of the hierarchical bootstrap", low=100, high=MOST_RESAMPLES, analysis=True
-    )
     batch_size: int = option(256, "stimuli at once", low=2, high=MOST_AT_ONCE)
 
     def __post_init__(self) -> None:
         """Check every option."""
-        check_options(self)
-        check_scene_options(self)
-        if "none" in self.controls and len(self.controls) > 1:
-            raise ValueError(f"controls must be none or a list of controls, got {', '.join(self.controls)}")
+        super().__post_init__()
         if not self.distractors or len(set(self.distractors)) < len(self.distractors):
             given = ", ".join(map(str, self.distractors)) or "none"
             raise ValueError(f"distractors must be different classes of digits, at least one, got {given}")
@@ -146,11 +131,6 @@ class Config(SceneOptions):
         given = (self.n_widths, self.n_x, self.n_y)
         n_widths, n_x, n_y = (n or default for n, default in zip(given, defaults, strict=True))
         return (self.n_orientations, n_widths, n_x, n_y)
-
-    @property
-    def chosen_controls(self) -> tuple[str, ...]:
-        """The controls to run: nothing where ``none`` was asked for."""
-        return () if self.controls == ("none",) else self.controls
 
 
 def stimuli(config: Config, models: Sequence[GatedNetwork]) -> StimulusSet:
@@ -231,7 +211,7 @@ def check(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> None:
         number = sum((orientation, MEASUREMENT) in found for orientation, half in found if half == SELECTION)
         if number >= FEWEST_ORIENTATIONS:
             return
-    raise _too_few_orientations(number, model.name)
+    raise too_few_orientations(number, model.name)
 
 
 def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.DataTree:
@@ -241,8 +221,6 @@ def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.D
     own, keep all stimuli by the intended object, because attention may fail in them, and count the confirmed ones. What
     selects units is recorded at step 0, before any feedback.
     """
-    import xarray as xr
-
     from neuroattn.recording.record import record
     from neuroattn.recording.reduce import Reduction
 
@@ -258,15 +236,7 @@ def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.D
         **_controls(config, model, stimuli, variables, options),
     }
     ink: np.ndarray = np.any(np.asarray(stimuli.objects)[:, DISTRACTOR] > 0, axis=(0, 1))
-    leaves = {
-        f"{at.rstrip('/')}{node.path}": _with_fields(node.to_dataset(), model, ink)
-        for at, tree in trees.items()
-        for node in tree.leaves
-    }
-    whole = xr.DataTree.from_dict(leaves)
-    for at, tree in trees.items():
-        whole[at].attrs = tree.attrs
-    return whole
+    return joined(trees, lambda _at, _variable, dataset: _with_fields(dataset, model, ink))
 
 
 def _options(config: Config, model: GatedNetwork) -> tuple[list[str], dict[str, Any]]:
@@ -274,13 +244,12 @@ def _options(config: Config, model: GatedNetwork) -> tuple[list[str], dict[str, 
     from neuroattn.recording.units import Units
 
     variables = [f"stage{number}/response" for number in range(1, len(model.config.channels) + 1)]
-    settings = {key: value for key, value in dataclasses.asdict(config).items() if key != "out"}
     units = {
         variable: Units(sample=config.n_units, seed=config.seed)
         for variable, shape in zip(variables, model.config.response_sizes, strict=True)
         if math.prod(shape) > config.n_units
     }
-    return variables, {"batch_size": config.batch_size, "configuration": settings, "units": units}
+    return variables, {"batch_size": config.batch_size, "configuration": stored_configuration(config), "units": units}
 
 
 def _before_feedback(
@@ -306,7 +275,7 @@ def _controls(
 
     bar, few, half = (stimuli.table[name].to_numpy() for name in ("bar", "for_controls", "half"))
     trees: dict[str, xr.DataTree] = {}
-    intended = dims.CUED if config.design == "cued" else dims.ATTENDED
+    intended = config.intended
     # In random order, so that the stimulus whose gates are taken in the shuffled control is any.
     order = np.random.default_rng(config.seed).permutation(np.flatnonzero(few))
     shown = stimuli.select(order)
@@ -316,21 +285,16 @@ def _controls(
         sink = Reduction([*CONDITIONS, intended, dims.CONFIRMED], keep, what=REDUCTIONS)
         steps = [0 if name == "one_step" else model.config.steps - 1]
         tree = record(subject, shown, variables, steps, design=config.design, sink=sink, **options)
-        joined = {node.path: over_confirmed(node.to_dataset(), [*CONDITIONS, intended]) for node in tree.leaves}
-        trees[at] = xr.DataTree.from_dict({path: one.rename({intended: dims.ATTENDED}) for path, one in joined.items()})
+        confirmed = {node.path: over_confirmed(node.to_dataset(), [*CONDITIONS, intended]) for node in tree.leaves}
+        trees[at] = xr.DataTree.from_dict(
+            {path: one.rename({intended: dims.ATTENDED}) for path, one in confirmed.items()}
+        )
         trees[at].attrs = tree.attrs
         if name == "untrained":  # other weights select other units
             with_bar, without = stimuli.select(few & (half == SELECTION)), stimuli.select(~bar)
             trees[f"{at}/{WITH_BAR}"] = _before_feedback(subject, with_bar, variables, options)
             trees[f"{at}/{WITHOUT_BAR}"] = _before_feedback(subject, without, variables, options)
     return trees
-
-
-def _too_few_orientations(number: int, model: str) -> ValueError:
-    return ValueError(
-        f"attention was confirmed in both states at {number} orientations only, and must be at {FEWEST_ORIENTATIONS}; "
-        f"{model} does not attend these stimuli: use another model, or --design free"
-    )
 
 
 def _with_fields(dataset: xr.Dataset, model: GatedNetwork, ink: np.ndarray) -> xr.Dataset:
@@ -340,143 +304,6 @@ def _with_fields(dataset: xr.Dataset, model: GatedNetwork, ink: np.ndarray) -> x
     variable = str(dataset[dims.LAYER].values[0])
     seen = sees(model.config, variable, ink)[dataset[dims.CHANNEL_Y], dataset[dims.CHANNEL_X]]
     return dataset.assign_coords(distractor_in_field=(dims.NEUROID, seen))
-
-
-def analysis(config: Config, recording: xr.DataTree) -> Tables:
-    """Return the unit table of every network, the statistics with their controls, and what they show."""
-    import pandas as pd
-
-    from neuroattn.experiments.tuning.findings import findings
-    from neuroattn.experiments.tuning.sentences import sentences
-    from neuroattn.experiments.tuning.summary import adjusted, share_confirmed, summarise
-
-    bounds = {"shift": config.shift_bound, "bandwidth_change": config.bandwidth_bound}
-    bounds |= {f"absolute_{name}": bound for name, bound in bounds.items()}
-    tables: dict[str, pd.DataFrame] = {}
-    shown: dict[str, dict[str, _Shown]] = {}
-    for control in ("", *config.chosen_controls):
-        parts, shown[control] = [], {}
-        for name, tree in recording.children.items():
-            for stage in stages(tree):
-                part, shown[control][str(name)] = _units(config, tree, stage, control)  # of all stages the same
-                parts.append(part)
-        tables[control] = pd.concat(parts, ignore_index=True)
-    units = _with_shares(tables)
-    parts = []
-    for control, table in (tables | {"": units}).items():
-        rows = summarise(
-            table, REDUCTIONS, bounds=bounds, seed=config.seed, n_resamples=config.n_resamples, control=control
-        )
-        shares = {name: numbers.confirmed for name, numbers in shown[control].items()}
-        rows = pd.concat([rows, share_confirmed(shares, control)], ignore_index=True)
-        worst = min(shown[control].values(), key=lambda numbers: numbers.kept)
-        of_row = [shown[control].get(name, worst) for name in rows["model"]]
-        kept, presented = (np.array([getattr(numbers, of) for numbers in of_row]) for of in ("kept", "presented"))
-        parts.append(rows.assign(n_stimuli=kept, n_stimuli_dropped=presented - kept))
-    statistics = adjusted(pd.concat(parts, ignore_index=True))
-    lines = (*scene_notes(config), *_confound(config), *sentences(statistics))
-    return Tables(units=units, statistics=statistics, findings=findings(statistics), text=lines)
-
-
-class _Shown(NamedTuple):
-    """How many stimuli were presented in both states and kept, and in which share attention was confirmed."""
-
-    presented: int
-    kept: int
-    confirmed: float
-
-
-def _with_shares(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Add to the units of the networks themselves what gates of other stimuli leave of their difference.
-
-    Stimuli for which a batch held no other with the same side attended are left out of the control alone: the share
-    compares means over all of the controls' stimuli with means over those whose gates were swapped.
-    """
-    from neuroattn.statistics.control_share import share_of
-
-    units = tables[""]
-    if not {"intact", "shuffled_gates"} <= set(tables):
-        return units
-    intact, shuffled = (
-        tables[name].set_index(dims.NEUROID_ID).loc[units[dims.NEUROID_ID]].reset_index()
-        for name in ("intact", "shuffled_gates")
-    )
-    return units.assign(
-        **{
-            f"share_of_shuffled_gates_{reduction}": share_of(
-                intact[f"difference_{reduction}"], shuffled[f"difference_{reduction}"], intact[f"total_{reduction}"]
-            )
-            for reduction in REDUCTIONS
-        }
-    )
-
-
-def _confound(config: Config) -> tuple[str, ...]:
-    if config.design == "cued":
-        return ()
-    return (
-        (
-            "NOTE: in the free order the attended object, the phase and the inhibition in force change together; the "
-            "difference between the states is not attention's alone. The cued design (--design cued) keeps them apart."
-        ),
-    )
-
-
-def _units(config: Config, tree: xr.DataTree, stage: str, control: str) -> tuple[pd.DataFrame, _Shown]:
-    """Return the unit table of one layer of one network, or of a control, and how many stimuli it rests on."""
-    from neuroattn.experiments.tuning.units import Criteria, Curves, tuning_units
-
-    at = f"controls/{control}/" if control else ""
-    dataset = tree[f"{at}{stage}/response"].to_dataset().load().isel({dims.TIME_STEP: 0})
-    # In an order of our own: a store lists its coordinates in any.
-    units = dataset[list(UNIT_COLUMNS)].to_dataframe()[[*UNIT_COLUMNS, dims.TIME_STEP]]
-    whole = dataset["count"].groupby("orientation").min() > 0
-    orientation = whole["orientation"].values[whole.values]
-    if len(orientation) < FEWEST_ORIENTATIONS:
-        raise _too_few_orientations(len(orientation), str(dataset[dims.MODEL].values[0]))
-
-    def curves(half: int, reduction: str) -> Curves:
-        states = []
-        for state in (BAR, DISTRACTOR):
-            rows = (dataset["half"] == half) & (dataset[dims.ATTENDED] == state)
-            states.append(_by_unit(dataset[reduction], rows & dataset["orientation"].isin(orientation)))
-        return Curves(*states)
-
-    selection, measured = (
-        {reduction: curves(half, reduction) for reduction in REDUCTIONS} for half in (SELECTION, MEASUREMENT)
-    )
-    criteria = Criteria(driven=config.driven, tuned=config.tuned, fitted=config.fitted)
-    ungated = _ungated(tree, at if control == "untrained" else "", stage, orientation)
-    table = tuning_units(units, orientation, ungated, selection, measured, criteria, fits=not control)
-    if not control:
-        drawn = (table["driven"] & ~table["distractor_in_field"]).to_numpy()
-        table["orientations"] = [orientation.tolist() if d else None for d in drawn]
-        for reduction, (attended, unattended) in measured.items():
-            for state, values in (("attended", attended), ("unattended", unattended)):
-                rows = [row.astype(np.float32) if d else None for row, d in zip(values, drawn, strict=True)]
-                table[f"curve_{state}_{reduction}"] = rows
-    used = dataset["orientation"].isin(orientation)
-    kept, presented = int(dataset["count"].where(used, 0).sum()) // 2, int(dataset["presented"].sum()) // 2
-    of, total = ("n_confirmed", "count") if control else ("count", "presented")
-    return table, _Shown(presented, kept, float(dataset[of].sum() / dataset[total].sum()))
-
-
-def _ungated(tree: xr.DataTree, at: str, stage: str, orientation: np.ndarray) -> Ungated:
-    """Return the responses of one layer that select units: of step 0, the largest over bars."""
-    from neuroattn.experiments.tuning.units import Ungated
-
-    values = []
-    for group in (WITH_BAR, WITHOUT_BAR):
-        dataset = tree[f"{at}{group}/{stage}/response"].to_dataset().load().isel({dims.TIME_STEP: 0})
-        used = dataset["orientation"].isin(orientation) | (group == WITHOUT_BAR)
-        values.append(_by_unit(dataset[REDUCTIONS[0]], used))
-    curves, without = values
-    return Ungated(curves, without.max(1))
-
-
-def _by_unit(values: xr.DataArray, rows: xr.DataArray) -> np.ndarray:
-    """Return (unit, condition) of chosen conditions."""
-    return np.asarray(values[rows.values].transpose(dims.NEUROID, ...).values, np.float64)
 
 
 def figure(config: Config, tables: Tables) -> Figure:
