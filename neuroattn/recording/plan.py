@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
+from neuroattn.compute.progress import progress
 from neuroattn.recording.run import Batch, run_batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     import pandas as pd
+    from tqdm import tqdm
 
     from neuroattn.recording.run import Arrays, Rehearsal, Work
     from neuroattn.recording.units import Units
@@ -71,21 +72,21 @@ class Plan:
         """Run all stimuli into arrays (presentation, time_step, neuroid); return the coordinates of presentations."""
         import pandas as pd
 
-        with self.progress(len(self.stimuli)) as progress:
-            trials = list(run_part(self.work, self.stimuli, 0, into, progress))
+        with self.progress(len(self.stimuli)) as bar:
+            trials = list(run_part(self.work, self.stimuli, 0, into, bar))
         return self.with_stimuli(pd.concat(trials, ignore_index=True), 0)
 
     def batches(self) -> Iterator[Batch]:
         """Run all stimuli and yield batch by batch; the arrays of a batch hold until the next one is asked for."""
-        size, progress = self.work.batch_size, self.progress(len(self.stimuli))
+        size = self.work.batch_size
         room = self.work.room(min(size, len(self.stimuli)))
-        with progress:
+        with self.progress(len(self.stimuli)) as bar:
             for first in range(0, len(self.stimuli), size):
                 part = self.stimuli.select(slice(first, first + size))
                 arrays = {name: array[: len(part) * self.per_stimulus] for name, array in room.items()}
                 trials = run_batch(self.work, part, np.arange(first, first + len(part)), arrays)
                 yield Batch(self.with_stimuli(trials, first), arrays)
-                progress.update(len(part))
+                bar.update(len(part))
 
     def with_stimuli(self, trials: pd.DataFrame, first: int) -> pd.DataFrame:
         """Return the table of presentations of the stimuli from `first` on, with the stimulus table's own columns."""
@@ -95,9 +96,8 @@ class Plan:
         return pd.concat([self.stimuli.table.iloc[rows].reset_index(drop=True), trials], axis=1)
 
     def progress(self, n_stimuli: int) -> tqdm[Any]:
-        """Return a bar for so many stimuli; it shows where there is a terminal."""
-        name = f"recording {self.work.subject.name}"
-        return tqdm(total=n_stimuli, desc=name, unit="stimulus", leave=False, disable=None)
+        """Return a bar for so many stimuli."""
+        return progress(n_stimuli, f"recording {self.work.subject.name}", "stimulus")
 
     def steps(self) -> list[int] | dict[str, list[int]]:
         """Return the time steps that are kept: a list where they are the same for all variables."""
@@ -132,7 +132,7 @@ class Plan:
 
 
 def run_part(
-    work: Work, stimuli: StimulusSet, first: int, into: Arrays, progress: tqdm[Any] | None = None
+    work: Work, stimuli: StimulusSet, first: int, into: Arrays, bar: tqdm[Any] | None = None
 ) -> Iterable[pd.DataFrame]:
     """Run stimuli batch by batch into arrays of just their presentations; yield what is known of these.
 
@@ -144,7 +144,7 @@ def run_part(
         A part of the whole set, whose first stands at `first` in it.
     into
         Variable → (presentation, time_step, neuroid).
-    progress
+    bar
         Told of every batch.
     """
     per = len(work.phases)
@@ -153,8 +153,8 @@ def run_part(
         rows = slice(start * per, (start + len(batch)) * per)
         positions = first + np.arange(start, start + len(batch))
         yield run_batch(work, batch, positions, {name: array[rows] for name, array in into.items()})
-        if progress is not None:
-            progress.update(len(batch))
+        if bar is not None:
+            bar.update(len(batch))
 
 
 def identity_hash(identity: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ import xarray as xr
 from torch.nn import functional
 
 from neuroattn import dims
+from neuroattn.compute.progress import progress
 from neuroattn.models.checkpoint import weights_hash
 from neuroattn.models.controls import donors
 from neuroattn.models.probe import probes
@@ -101,13 +102,15 @@ def record_returns(
             f"batch_size must leave no batch with a single stimulus, got {batch_size} for {len(stimuli)} stimuli"
         )
     parts = []
-    for first in range(0, len(stimuli), batch_size):
-        batch = slice(first, first + batch_size)
-        image = torch.from_numpy(np.ascontiguousarray(stimuli.images[batch])).to(model.device)
-        objects = torch.from_numpy(np.ascontiguousarray(stimuli.objects[batch])).to(model.device)
-        scene = _Scene(image, objects, _alone(objects))
-        moved = _mirrored(scene) if mirrored else _moved(scene, noise, generator)
-        parts.append(_batch(model, scene, moved, mirrored=mirrored))
+    with progress(len(stimuli), f"recording {model.name}", "stimulus") as bar:
+        for first in range(0, len(stimuli), batch_size):
+            batch = slice(first, first + batch_size)
+            image = torch.from_numpy(np.ascontiguousarray(stimuli.images[batch])).to(model.device)
+            objects = torch.from_numpy(np.ascontiguousarray(stimuli.objects[batch])).to(model.device)
+            scene = _Scene(image, objects, _alone(objects))
+            moved = _mirrored(scene) if mirrored else _moved(scene, noise, generator)
+            parts.append(_batch(model, scene, moved, mirrored=mirrored))
+            bar.update(len(image))
     joined = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
     return _dataset(model, stimuli, joined, mirrored=mirrored)
 
