@@ -91,6 +91,11 @@ class GatedConfig:
         return sizes
 
     @property
+    def layers(self) -> dict[str, tuple[int, int, int]]:
+        """(channel, y, x) of every stage's response, by the name of its variable, bottom up."""
+        return {f"stage{number}/response": size for number, size in enumerate(self.response_sizes, 1)}
+
+    @property
     def pooled_sizes(self) -> list[tuple[int, int, int]]:
         """(channel, y, x) of every stage's pooled response x[l+1]."""
         return [(channels, height // 2, width // 2) for channels, height, width in self.response_sizes]

@@ -116,3 +116,7 @@ def test_shapes_and_bytes_are_those_of_the_network(data):
     network = GatedNetwork(config)
     assert {key: tuple(value.shape) for key, value in network.state_dict().items()} == config.weight_shapes
     assert sum(buffer.nbytes for buffer in network.buffers()) == config.placement_bytes
+
+
+def test_layers_are_the_stages_responses_bottom_up():
+    assert list(digits_config().layers.items()) == [("stage1/response", (20, 25, 39)), ("stage2/response", (50, 9, 16))]

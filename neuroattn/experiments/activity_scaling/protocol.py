@@ -112,8 +112,7 @@ def check(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> None:
     from neuroattn.recording.attended import presentations
 
     few = stimuli.select(np.arange(min(config.n_control_stimuli, len(stimuli))))
-    variables = [f"stage{number}/response" for number in range(1, len(model.config.channels) + 1)]
-    if not any(len(_sample(config, model, name, _own(config, model, name, few))) for name in variables):
+    if not any(len(_sample(config, model, name, _own(config, model, name, few))) for name in model.config.layers):
         raise ValueError(
             f"n_control_stimuli must leave units that see one object alone in {FEWEST_STIMULI} stimuli of each half, "
             f"got {len(few)} stimuli, in which there is none; show more, or lower alone"
@@ -136,7 +135,7 @@ def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.D
     from neuroattn.recording.record import record
     from neuroattn.recording.units import Units
 
-    variables = [f"stage{number}/response" for number in range(1, len(model.config.channels) + 1)]
+    variables = [*model.config.layers]
     own = {variable: _own(config, model, variable, stimuli) for variable in variables}
     few = stimuli.select(np.arange(min(config.n_control_stimuli, len(stimuli))))
     numbers = {variable: _sample(config, model, variable, own[variable][: len(few)]) for variable in variables}
@@ -216,7 +215,7 @@ def _sample(config: Config, model: GatedNetwork, variable: str, own: np.ndarray)
 
     halves = [(own[half::2] >= 0).sum(0) for half in (SELECTION, MEASUREMENT)]
     often = np.minimum(*halves) >= FEWEST_STIMULI
-    n_channels = model.config.channels[int(variable.removeprefix("stage").partition("/")[0]) - 1]
+    n_channels = model.config.layers[variable][0]
     numbers = np.flatnonzero(np.broadcast_to(often, (n_channels, *often.shape)))
     if len(numbers) > config.n_units:
         generator = np.random.default_rng([config.seed, *variable.encode()])

@@ -131,8 +131,8 @@ def _batch(model: GatedNetwork, scene: _Scene, moved: _Scene, *, mirrored: bool)
     nothing, first = masks[:2]
     of_second = [both & ~before for both, before in zip(masks[2], first, strict=True)]
     imposed: dict[str, Maps] = {IMPOSED: first, ABLATED: nothing}
-    for number in range(len(first)) if len(first) > 1 else ():
-        imposed[f"stage{number + 1} alone"] = [
+    for number, variable in enumerate(model.config.layers) if len(first) > 1 else ():
+        imposed[f"{_stage(variable)} alone"] = [
             mask if index == number else empty for index, (mask, empty) in enumerate(zip(first, nothing, strict=True))
         ]
     donor = donors(rows[0]["attended"])
@@ -177,28 +177,32 @@ def _run(
         own = of_others == torch.arange(len(of_others), device=of_others.device)
         row |= {name: row[name].masked_fill(own, -1) for name in ("chosen", "attended")}
     row |= {"gate_attended": contrast[:, 0], "gate_unattended": contrast[:, 1]}
-    for name, response in responses.items():
-        row[f"response_{name}"] = _mean(response.mean(1)[:, None], _seeing(model, f"{name}/response", scene))
+    for variable, response in responses.items():
+        row[f"response_{_stage(variable)}"] = _mean(response.mean(1)[:, None], _seeing(model, variable, scene))
     return row, phase.inhibition, choice.used
 
 
 @contextmanager
 def _last_responses(model: GatedNetwork) -> Iterator[dict[str, torch.Tensor]]:
-    """Give the responses of each stage at the last step of what is run inside the block."""
+    """Give the responses of each stage, by variable, at the last step of what is run inside the block."""
     kept: dict[str, torch.Tensor] = {}
     known, handles = probes(model), []
-    for number in range(1, len(model.config.channels) + 1):
-        stage = f"stage{number}"
+    for variable in model.config.layers:
 
-        def keep(_module: torch.nn.Module, _inputs: object, output: torch.Tensor, stage: str = stage) -> None:
-            kept[stage] = output
+        def keep(_module: torch.nn.Module, _inputs: object, output: torch.Tensor, variable: str = variable) -> None:
+            kept[variable] = output
 
-        handles.append(known[f"{stage}/response"].register_forward_hook(keep))
+        handles.append(known[variable].register_forward_hook(keep))
     try:
         yield kept
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _stage(variable: str) -> str:
+    """Return the stage that a variable is of."""
+    return variable.partition("/")[0]
 
 
 def _alone(objects: torch.Tensor) -> torch.Tensor:
@@ -212,7 +216,7 @@ def _seeing(model: GatedNetwork, variable: str, scene: _Scene) -> torch.Tensor:
     spacing, side = receptive_field(model.config, variable)
     covered = (scene.objects > 0).any(2).float()
     sees = functional.max_pool2d(covered, side, spacing) > 0
-    height, width = model.config.response_sizes[int(variable.partition("/")[0].removeprefix("stage")) - 1][1:]
+    _, height, width = model.config.layers[variable]
     sees = sees[..., :height, :width]
     return sees & (sees.sum(1, keepdim=True) == 1)
 
@@ -254,7 +258,7 @@ def _dataset(
     model: GatedNetwork, stimuli: StimulusSet, arrays: Mapping[str, np.ndarray], *, mirrored: bool
 ) -> xr.Dataset:
     n_objects = arrays["gate"].shape[2]
-    stages = [f"stage{number}" for number in range(1, len(model.config.channels) + 1)]
+    stages = [_stage(variable) for variable in model.config.layers]
     alone = [f"{stage} alone" for stage in stages] if len(stages) > 1 else []
     second = [IMPOSED, ABLATED, *alone, SWAPPED, ANOTHER, CARRIED, MOVED]
     condition = [FREE] * n_objects + second

@@ -243,13 +243,13 @@ def _options(config: Config, model: GatedNetwork) -> tuple[list[str], dict[str, 
     """Return the variables to record, and what every recording has in common."""
     from neuroattn.recording.units import Units
 
-    variables = [f"stage{number}/response" for number in range(1, len(model.config.channels) + 1)]
+    layers = model.config.layers
     units = {
         variable: Units(sample=config.n_units, seed=config.seed)
-        for variable, shape in zip(variables, model.config.response_sizes, strict=True)
+        for variable, shape in layers.items()
         if math.prod(shape) > config.n_units
     }
-    return variables, {"batch_size": config.batch_size, "configuration": stored_configuration(config), "units": units}
+    return [*layers], {"batch_size": config.batch_size, "configuration": stored_configuration(config), "units": units}
 
 
 def _before_feedback(
