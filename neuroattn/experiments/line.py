@@ -50,8 +50,8 @@ def _again(protocol: Protocol[C], analysed: str, argv: Sequence[str] | None, pro
 
 
 def _tell(run: Run) -> None:
-    """Print warnings and notes, a line a finding, and where the rest is."""
+    """Print warnings and notes, what was shown to whom, a line a finding, and where the rest is."""
     noted = [line for line in run.text if line.startswith(("WARNING", "NOTE"))]
-    found = [*map(str, run.findings)] or [*run.text]
-    for line in (*noted, *found, "", f"results in {run.path}; report.html says all of it in sentences"):
+    headline = [line for line in run.text if line not in noted][:1]
+    for line in (*noted, *headline, *map(str, run.findings), "", f"results in {run.path}; all of it in report.html"):
         tell(line)

@@ -107,7 +107,7 @@ def test_the_command_on_synthetic_scenes(network, tmp_path, capsys):
     report = (tmp_path / "run" / "report.html").read_text()
     assert "synthetic, made for this" in report
     assert "digits were shown" not in report
-    assert all(f"stage{number}/response: " in out for number in (1, 2, 3))
+    assert all(f"stage{number}/response: " in report for number in (1, 2, 3))
     statistics = pd.read_csv(tmp_path / "run" / "statistics.csv")
     index = statistics[(statistics["what"] == "modulation_index") & statistics["time_step"].isna()]
     median = (

@@ -31,7 +31,8 @@ def finished(tmp_path_factory):
 
 
 def test_a_run_leaves_its_files_and_its_verdict(finished):
-    files = {"recording.zarr", "units.parquet", "statistics.csv", "figure.png", "figure.svg", "run.json", "report.html"}
+    files = {"recording.zarr", "units.parquet", "statistics.csv", "findings.json", "figure.png", "figure.svg"}
+    files |= {"run.json", "report.html"}
     assert {path.name for path in finished.iterdir()} == files
     lines = json.loads((finished / "run.json").read_text())["findings"]
     expected = "Verdict: avoidance of the attended object is imposed by the mask; what the mask inhibits is the place; "

@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SMALL = ["--n_widths", "2", "--n_x", "2", "--n_y", "3", "--n_resamples", "100"]
-FILES = {"recording.zarr", "units.parquet", "statistics.csv", "figure.png", "figure.svg", "run.json", "report.html"}
+FILES = {
+    *("recording.zarr", "units.parquet", "statistics.csv", "findings.json"),
+    *("figure.png", "figure.svg", "run.json", "report.html"),
+}
 
 
 def status(*arguments: str) -> int:
