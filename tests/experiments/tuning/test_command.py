@@ -137,14 +137,14 @@ def test_another_configuration_is_refused(finished: Path, capsys: pytest.Capture
     )
 
 
-def test_what_another_version_recorded_is_not_analysed_by_this_one(
+def test_what_other_code_recorded_is_not_continued_by_this_one(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     about = json.loads((finished / "run.json").read_text())
-    about["versions"]["git_commit"] = "0123"
+    about["recording_code"] = "0123"
     (tmp_path / "run.json").write_text(json.dumps(about))
     line = failure(capsys, "--out", str(tmp_path), *SMALL)
-    assert "which differs in versions.git_commit (0123 there, " in line
+    assert "which differs in versions.recording_code (0123 there, " in line
 
 
 @pytest.mark.parametrize("grid", [(1, 2, 2), (1, 9, 9), (3, 9, 9), (6, 11, 11), (2, 3, 2)])
