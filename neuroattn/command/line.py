@@ -154,8 +154,10 @@ def configured(config_class: type[Config], values: Mapping[str, Any]) -> Config:
     if unknown := next((name for name in values if name not in hints), None):
         raise ValueError(f"{shown(unknown)} is no option{suggestion(str(unknown), hints)}")
     parser, plain = _parser(config_class, prog="", description=""), {}
-    for name, value in values.items():
-        plain[name] = list(value) if isinstance(value, tuple) else value
+    for name, value in ((name, _plain(given)) for name, given in values.items()):
+        plain[name] = value
+        if value is None and type(None) not in typing.get_args(hints[name]):
+            raise ValueError(f"{name} must be {_kind(hints[name])}, got None")
         one = _holds_several(hints[name]) and not isinstance(value, list | tuple | None)
         try:
             # A single value is no list, as the parser would have it.
@@ -163,6 +165,15 @@ def configured(config_class: type[Config], values: Mapping[str, Any]) -> Config:
         except (_Refused, OverflowError, TypeError) as refusal:
             raise ValueError(f"{name} must be {_kind(hints[name])}, got {shown(value)}") from refusal
     return _made(config_class, parser.parse_object(plain).as_dict())
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as a recipe would hold it: Python's own numbers, texts and lists."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "tolist"):  # NumPy's
+        return value.tolist()
+    return [_plain(part) for part in value] if isinstance(value, tuple | list | range) else value
 
 
 def _kind(hint: Any) -> str:

@@ -13,6 +13,7 @@ from neuroattn.experiments.finding import to_json
 from neuroattn.experiments.recording import damaged
 from neuroattn.experiments.run_file import write_run
 from neuroattn.runs.output_file import replacing, write_csv
+from neuroattn.runs.provenance import versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,34 +83,42 @@ def analyse_recording(
     WriteError
         If something cannot be written.
     """
-    from neuroattn.experiments.report import report
-
     tables = _tables(protocol, config, store, list(about["weights_sha256"]))
     figure = draw(protocol, config, tables)
-    _write_tables(config, tables, figure, folder)
-    notes = list(about["notes"])
+    notes = [note for note in about["notes"] if note not in tables.text]
     outcome = {
         **about,
+        "notes": notes,
+        "analysis_versions": versions(),
         "sessions": [*about["sessions"], session.record(recorded)],
         "findings": [*notes, *tables.text],
     }
+    page = _page(protocol, config, tables, figure, outcome)
+    # Whoever is interrupted from here on leaves a folder that says so, not tables of two analyses.
+    write_run(folder, {**outcome, "state": "analysing"})
+    _write_tables(config, tables, figure, folder)
     with replacing(folder / FINDINGS) as file:
         file.write_text(json.dumps(to_json(tables.findings), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    text = report(
+    with replacing(folder / REPORT) as file:
+        file.write_text(page, encoding="utf-8")
+    write_run(folder, {**outcome, "state": "done"})
+    return tables
+
+
+def _page(protocol: Protocol[C], config: C, tables: Tables, figure: Figure, outcome: Mapping[str, Any]) -> str:
+    from neuroattn.experiments.report import report
+
+    return report(
         title=protocol.name.replace("_", " ").capitalize(),
         description=protocol.description,
-        notes=[*notes, *(line for line in tables.text if line.startswith(("WARNING", "NOTE")))],
+        notes=[*outcome["notes"], *(line for line in tables.text if line.startswith(("WARNING", "NOTE")))],
         findings=tables.findings,
         text=tables.text,
         statistics=tables.statistics,
         figure=figure,
-        methods=f"{protocol.methods(config)} {_software(about['versions'])}",
+        methods=f"{protocol.methods(config)} {_software(outcome['versions'], outcome['analysis_versions'])}",
         about=outcome,
     )
-    with replacing(folder / REPORT) as file:
-        file.write_text(text, encoding="utf-8")
-    write_run(folder, {**outcome, "state": "done"})
-    return tables
 
 
 def draw(protocol: Protocol[C], config: C, tables: Tables) -> Figure:
@@ -150,8 +159,14 @@ def _write_tables(config: Any, tables: Tables, figure: Figure, folder: Path) -> 
             figure.savefig(file, dpi=300)
 
 
-def _software(installed: Mapping[str, str]) -> str:
-    """Return the sentence that names what it was computed with."""
+def _software(recorded: Mapping[str, str], analysed: Mapping[str, str]) -> str:
+    """Return the sentences that name what it was recorded and analysed with."""
+    if recorded == analysed:
+        return f"Computed with {_named(analysed)}."
+    return f"Recorded with {_named(recorded)}; analysed with {_named(analysed)}."
+
+
+def _named(installed: Mapping[str, str]) -> str:
     named = [f"{name} {installed[key]}" for key, name in SOFTWARE.items() if key in installed]
     commit = installed.get("git_commit") or "unknown"
-    return f"Computed with neuroattn {installed['neuroattn']} (commit {commit[:10]}), {', '.join(named)}."
+    return f"neuroattn {installed.get('neuroattn', 'unknown')} (commit {commit[:10]}), {', '.join(named)}"

@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from neuroattn.runs.plain_text import printable
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -51,7 +53,7 @@ class Estimate:
 
     def __str__(self) -> str:
         value, low, high = (f"{number:.3f}".replace("inf", "∞") for number in (self.value, self.low, self.high))
-        return f"{self.what} {value}{self.unit} [{low}, {high}]"
+        return printable(f"{self.what} {value}{self.unit} [{low}, {high}]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +63,9 @@ class Finding:
     Attributes
     ----------
     claim
-        A sentence that can be true or false.
+        A sentence that can be true or false, or a question.
     verdict
-        ``supported``, ``contradicted``, ``absent`` (shown by equivalence), ``undecided``, or the answer in the
-        protocol's own words.
+        ``supported``, ``contradicted``, ``absent`` (shown by equivalence), ``undecided``, or the question's answer.
     layer
         Variable that it is about, "" for the network.
     condition
@@ -72,7 +73,7 @@ class Finding:
     rests_on
         The estimates that decide.
     n
-        Numbers at every level: networks, units, stimuli.
+        Numbers at every level: networks, units, stimuli; the fewest, where the estimates rest on different ones.
     test
         Where the intervals come from.
     warnings
@@ -91,20 +92,22 @@ class Finding:
     def __str__(self) -> str:
         about = ", ".join(part for part in (self.layer, self.condition) if part)
         numbers = "; ".join(map(str, self.rests_on)) or "no number"
-        n = ", ".join(f"{number:,} {what}" for what, number in self.n.items())
+        n = ", ".join(
+            f"{number:,} {what if number != 1 else what.removesuffix('s')}" for what, number in self.n.items()
+        )
         where = f" ({about})" if about else ""
-        return f"{self.verdict.upper()}  {self.claim}{where}: {numbers}" + (f"; n = {n}" if n else "")
+        return printable(f"{self.verdict.upper()}  {self.claim}{where}: {numbers}" + (f"; n = {n}" if n else ""))
 
 
-def numbers_of(row: Any) -> dict[str, int]:
-    """Return the numbers at every level of a row of statistics of units."""
+def numbers_of(*rows: Any) -> dict[str, int]:
+    """Return the numbers at every level of rows of statistics of units, the fewest of them."""
     names = {"networks": "n_models", "feature channels": "n_channels", "units": "n_units", "stimuli": "n_stimuli"}
-    return {name: int(row[column]) for name, column in names.items()}
+    return {name: min(int(row[column]) for row in rows) for name, column in names.items()}
 
 
-def warnings_of(row: Any) -> tuple[str, ...]:
-    """Return the warnings of a row of statistics."""
-    return tuple(part for part in str(row["warnings"]).split("; ") if part)
+def warnings_of(*rows: Any) -> tuple[str, ...]:
+    """Return the warnings of rows of statistics, each once."""
+    return tuple(dict.fromkeys(part for row in rows for part in str(row["warnings"]).split("; ") if part))
 
 
 def intervals_of(row: Any) -> str:

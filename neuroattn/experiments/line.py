@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from neuroattn.command.line import read_options, run_command, tell
 from neuroattn.experiments.recording import stored_configuration
-from neuroattn.experiments.run import Run, interrupted, open_run, perform
+from neuroattn.experiments.run import Run, interrupted, perform
 from neuroattn.runs.folder import run_folder
+from neuroattn.runs.local_path import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +20,11 @@ if TYPE_CHECKING:
 def main(protocol: Protocol[C], argv: Sequence[str] | None = None) -> None:
     """Run a protocol as a command, and leave with its exit status."""
     prog = f"python -m neuroattn.experiments.{protocol.name}"
+    analysed = _analysed(sys.argv[1:] if argv is None else argv)
+    if analysed is not None:
+        _again(protocol, analysed, argv, prog)
     config = read_options(protocol.config, argv, prog=prog, description=protocol.description)
-    if config.analyse is not None:
+    if config.analyse is not None:  # from a recipe
         _again(protocol, config.analyse, argv, prog)
     folder = run_folder(config.out, protocol.name)
 
@@ -30,11 +35,22 @@ def main(protocol: Protocol[C], argv: Sequence[str] | None = None) -> None:
     run_command(command, interrupted=lambda: interrupted(folder))
 
 
+def _analysed(argv: Sequence[str]) -> str | None:
+    """Return the run that a line asks to be analysed again, whatever recipes say."""
+    found = None
+    for argument, following in zip(argv, [*argv[1:], ""], strict=True):
+        if argument == "--analyse" and following:
+            found = following
+        elif argument.startswith("--analyse="):
+            found = argument.removeprefix("--analyse=")
+    return found
+
+
 def _again(protocol: Protocol[C], analysed: str, argv: Sequence[str] | None, prog: str) -> None:
     """Analyse a run's recording again, by the options that stand on the line, and leave."""
 
     def command() -> None:
-        run = open_run(analysed)
+        run = Run(local_path("analyse", analysed), unfinished=True)
         if run.protocol.name != protocol.name:
             raise ValueError(
                 f"analyse must be a run of {protocol.name}, got {analysed!r}, one of {run.protocol.name}; "

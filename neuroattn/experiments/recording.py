@@ -43,17 +43,24 @@ def record_networks(
     from neuroattn.experiments.comparability import comparability_warnings
     from neuroattn.models.checkpoint import weights_hash
     from neuroattn.recording.gated_subject import require_size
+    from neuroattn.recording.intervene import active_on
     from neuroattn.recording.store import recorded_models, require_recording, write_model
 
+    for model in models:
+        if active_on(model) is not None:
+            raise ValueError(
+                f"models must not be under interventions, got {model.name}, which is; a protocol runs its own controls"
+            )
     hashes = {model.name: weights_hash(model) for model in models}
-    about = _about(protocol, config, hashes, {model.name: model.seed for model in models})
-    earlier_sessions(folder, about)  # before the stimuli, which take their time
+    about = _about(protocol, config, models, hashes)
+    of_analysis = analysis_options(protocol.config)
+    earlier_sessions(folder, about, of_analysis)  # before the stimuli, which take their time
     stimuli = protocol.stimuli(config, models)
     for model in models:
         require_size(model, stimuli)
     about |= {"stimuli_sha256": stimuli.identity(), "synthetic_stimuli": config.synthetic}
     about |= {"notes": [*(f"NOTE: {note}." for note in stimuli.notes), *comparability_warnings(models)]}
-    sessions, store = earlier_sessions(folder, about), folder / STORE
+    sessions, store = earlier_sessions(folder, about, of_analysis), folder / STORE
     require_undamaged(store)
     recorded = recorded_models(store)
     missing = [model for model in models if model.name not in recorded]
@@ -90,6 +97,11 @@ def damaged(store: Path, damage: str) -> ValueError:
     )
 
 
+def analysis_options(config: type[Any]) -> list[str]:
+    """Return the options that are of the analysis alone."""
+    return [field.name for field in dataclasses.fields(config) if field.metadata.get("analysis")]
+
+
 def stored_configuration(config: Any) -> dict[str, Any]:
     """Return the options that a run is of, as JSON holds them."""
     given = {key: value for key, value in dataclasses.asdict(config).items() if key not in ELSEWHERE}
@@ -105,13 +117,20 @@ def _write_attributes(store: Path, about: dict[str, Any]) -> None:
     write_attributes(store, {"schema_version": SCHEMA_VERSION, **attributes})
 
 
-def _about(protocol: Protocol[C], config: C, hashes: dict[str, str], seeds: dict[str, int | None]) -> dict[str, Any]:
+def _made_of(model: GatedNetwork) -> dict[str, Any]:
+    """Return what of a network is not among its weights, and changes what it does or what its controls are."""
+    architecture: dict[str, Any] = json.loads(model.config.to_json())
+    return {**architecture, "initial": model.initial, "gates_of_others": model.gates_of_others}
+
+
+def _about(protocol: Protocol[C], config: C, models: Sequence[GatedNetwork], hashes: dict[str, str]) -> dict[str, Any]:
     own = [f"experiments/{protocol.name}/{file}.py" for file in ("protocol", "recording", "layout")]
     return {
         "protocol": protocol.name,
         "configuration": stored_configuration(config),
-        "seeds": {"protocol": config.seed, "models": seeds},
+        "seeds": {"protocol": config.seed, "models": {model.name: model.seed for model in models}},
         "weights_sha256": hashes,
+        "networks": {model.name: _made_of(model) for model in models},
         "versions": versions(),
         "recording_code": code_hash(*_CODE, *own),
     }

@@ -100,6 +100,12 @@ def _svg(figure: Figure) -> str:
 def _provenance(about: Mapping[str, Any]) -> pd.DataFrame:
     rows = {f"option {name}": value for name, value in about["configuration"].items()}
     rows |= {f"version of {name}": value for name, value in about["versions"].items()}
+    analysed = about.get("analysis_versions", {})
+    rows |= {
+        f"version of {name}, analysis": value
+        for name, value in analysed.items()
+        if value != about["versions"].get(name)
+    }
     rows |= {"stimuli (SHA-256)": about["stimuli_sha256"], "seed": about["seeds"]["protocol"]}
     for number, session in enumerate(about["sessions"], 1):
         recorded = ", ".join(session["recorded"]) or "nothing, all was there"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
+import copy
 import importlib
+import itertools
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +15,23 @@ from neuroattn.command.option import suggestion
 from neuroattn.experiments.analysis import FINDINGS, STATISTICS, UNITS, Session, analyse_recording, draw
 from neuroattn.experiments.finding import from_json
 from neuroattn.experiments.protocol import Tables
-from neuroattn.experiments.recording import STORE, record_networks, require_undamaged, stored_configuration
-from neuroattn.experiments.run_file import read_run
+from neuroattn.experiments.recording import (
+    STORE,
+    analysis_options,
+    record_networks,
+    require_undamaged,
+    stored_configuration,
+)
+from neuroattn.experiments.run_file import RECORDING, RUN, read_run
 from neuroattn.runs.folder import alone, is_free, run_folder
 from neuroattn.runs.local_path import local_path
-from neuroattn.runs.plain_text import shown
+from neuroattn.runs.plain_text import printable, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
+    import torch
     import xarray as xr
     from matplotlib.figure import Figure
 
@@ -31,7 +39,8 @@ if TYPE_CHECKING:
     from neuroattn.experiments.protocol import C, Protocol, ProtocolConfig
     from neuroattn.models.gated import GatedNetwork
 
-RECORDING = "recording"  # in the file of an analysis that stands in a folder of its own: where the recording is
+
+_MOST_BYTES = 2**26  # of findings
 
 
 def protocols() -> list[str]:
@@ -66,20 +75,27 @@ class Run:
         What was run, and with which options.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = read_run(path, "path")
+    def __init__(self, path: Path, *, unfinished: bool = False) -> None:
+        self._file = read_run(path, "path", unfinished=unfinished)
         self.path = path
         self.protocol = protocol_named(self._file["protocol"])
         self.config: ProtocolConfig = configured(self.protocol.config, self._file["configuration"])
 
     def __repr__(self) -> str:
-        return f"Run of {self.protocol.name} on {', '.join(self._file['weights_sha256'])} in {str(self.path)!r}"
+        return printable(
+            f"Run of {self.protocol.name} on {', '.join(self._file['weights_sha256'])} in {str(self.path)!r}"
+        )
 
     @property
     def store(self) -> Path:
         """Folder of the recording."""
-        elsewhere: str = self._file.get(RECORDING, STORE)
-        return (self.path / elsewhere).resolve()
+        store = (self.path / (self._file.get(RECORDING) or STORE)).resolve()
+        if not (store / "zarr.json").is_file():
+            raise ValueError(
+                f"run must have its recording, got {str(self.path)!r}, and there is none at {str(store)!r}; put it "
+                f"back, or correct {RECORDING!r} in {RUN}"
+            )
+        return store
 
     @cached_property
     def recording(self) -> xr.DataTree:
@@ -111,8 +127,10 @@ class Run:
         if not file.is_file():
             raise ValueError(f"run must have {FINDINGS}, got {str(self.path)!r} without; make it with run.analyse()")
         try:
-            return from_json(msgspec.json.decode(file.read_bytes()))
-        except (ValueError, TypeError, KeyError, IndexError) as error:
+            if file.stat().st_size > _MOST_BYTES:
+                raise ValueError(f"more than {_MOST_BYTES:,} bytes")  # noqa: TRY301 -- said below with the others
+            return from_json(msgspec.json.decode(file.read_bytes(), type=list[dict[str, Any]]))
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             raise ValueError(
                 f"{FINDINGS} of {str(self.path)!r} is damaged; make it again with run.analyse()"
             ) from error
@@ -146,38 +164,51 @@ class Run:
         --------
         >>> run.analyse(n_resamples=5000)  # doctest: +SKIP
         """
-        self._require_analysis(options)
-        config = configured(self.protocol.config, {**stored_configuration(self.config), **options})
+        run = Run(self.path, unfinished=True)  # as it is now
+        config = run._again(options)
         folder = self.path if out is None else local_path("out", out)
-        with contextlib.ExitStack() as locks:
-            locks.enter_context(alone(folder))
-            if out is not None and not is_free(folder):
+        own = folder != self.path
+        with alone(folder):
+            if own and not is_free(folder) and not _begun(folder):
                 raise ValueError(f"out must be a folder that is empty or does not exist, got {str(folder)!r}")
-            require_undamaged(self.store)
-            about = {**self._file, "configuration": stored_configuration(config)}
-            about["notes"] = self._file.get("notes", [])
-            about |= self._analysed_now(folder)
-            analyse_recording(self.protocol, config, about, self.store, folder, Session("cpu"))
+            require_undamaged(run.store)
+            about = {**run._file, "configuration": stored_configuration(config), "notes": run._notes}
+            if own:
+                about[RECORDING] = os.path.relpath(run.store, folder)
+            analyse_recording(run.protocol, config, about, run.store, folder, Session("cpu"))
+        if not own:
+            for made in ("units", "statistics", "findings"):
+                self.__dict__.pop(made, None)
+            self.__init__(self.path)  # type: ignore[misc]
         return Run(folder)
 
-    def _analysed_now(self, folder: Path) -> dict[str, Any]:
-        """Return what the file says of the analysis: its versions, and where the recording is if it is elsewhere."""
-        from neuroattn.runs.provenance import versions
+    @property
+    def _notes(self) -> list[str]:
+        """What stands before the findings; the version before wrote it among them."""
+        noted = itertools.takewhile(lambda line: line.startswith(("WARNING", "NOTE")), self._file["findings"])
+        return self._file["notes"] or [*noted]
 
-        own = {"analysis_versions": versions()}
-        return own if folder == self.path else {**own, RECORDING: str(self.store)}
-
-    def _require_analysis(self, options: dict[str, Any]) -> None:
-        fields = {field.name: field for field in dataclasses.fields(self.protocol.config)}
-        for name, value in options.items():
-            before = getattr(self.config, name, None)
-            same = value == before or (isinstance(before, tuple) and tuple(value) == before)
-            if name in fields and not fields[name].metadata.get("analysis") and not same:
-                of_analysis = ", ".join(key for key, field in fields.items() if field.metadata.get("analysis"))
+    def _again(self, options: dict[str, Any]) -> ProtocolConfig:
+        """Return the configuration of another analysis."""
+        config: ProtocolConfig = configured(self.protocol.config, {**stored_configuration(self.config), **options})
+        before, now = stored_configuration(self.config), stored_configuration(config)
+        free = analysis_options(self.protocol.config)
+        for name, value in now.items():
+            if value != before[name] and name not in {*free, "device"}:
                 raise ValueError(
-                    f"{name} is an option of the recording, {shown(before)} in {str(self.path)!r}, got {shown(value)}; "
-                    f"record anew, or give options of the analysis ({of_analysis})"
+                    f"{name} is an option of the recording, {shown(before[name])} in {str(self.path)!r}, got "
+                    f"{shown(value)}; record anew, or give options of the analysis ({', '.join(free)})"
                 )
+        return config
+
+
+def _begun(folder: Path) -> bool:
+    """Return whether a folder holds an analysis of a recording elsewhere that was interrupted."""
+    try:
+        file = read_run(folder, "out", unfinished=True)
+    except ValueError:
+        return False
+    return file["state"] == "analysing" and file.get(RECORDING) is not None
 
 
 def open_run(path: str | Path) -> Run:
@@ -230,9 +261,13 @@ def run(
     from neuroattn.models.gated import GatedNetwork
 
     found = protocol_named(protocol)
-    given = [*(models if models is not None else configured(found.config, {}).models)]
-    if isinstance(models, str | Path):
-        raise ValueError(f"models must be a list of names, paths or networks, got {shown(str(models))}")
+    if isinstance(models, str | Path | GatedNetwork):
+        raise ValueError(f"models must be a list of names, paths or networks, got {shown(models)}")
+    if options.get("analyse") is not None:
+        raise ValueError("analyse is an option of the command, got it here; take open_run(path).analyse(...)")
+    given = [*(configured(found.config, {}).models if models is None else models)]
+    if not given:
+        raise ValueError("models must name at least one network, got none")
     for one in given:
         if not isinstance(one, str | Path | GatedNetwork):
             raise ValueError(f"models must be names, paths or networks, got {type(one).__name__}")
@@ -272,11 +307,16 @@ def perform(protocol: Protocol[C], config: C, models: Sequence[GatedNetwork] | N
 
     with alone(folder):
         device = choose_device(config.device)
-        networks = load_models(config.models, device=device) if models is None else [one.to(device) for one in models]
+        networks = load_models(config.models, device=device) if models is None else [_on(device, one) for one in models]
         require_different(networks)
         session = Session(str(device))
         about, recorded = record_networks(protocol, config, networks, folder)
         return analyse_recording(protocol, config, about, folder / STORE, folder, session, recorded)
+
+
+def _on(device: torch.device, model: GatedNetwork) -> GatedNetwork:
+    """Return a network on a device; the user's own stays where it is."""
+    return (model if model.device == device else copy.deepcopy(model).to(device)).eval()
 
 
 def interrupted(folder: Path) -> str:

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from neuroattn.models.name import require_name
 from neuroattn.runs.folder import is_free
 from neuroattn.runs.output_file import replacing
 from neuroattn.runs.plain_text import shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
 RUN = "run.json"
-_SAME = ("protocol", "configuration", "weights_sha256", "stimuli_sha256")
+_SAME = ("protocol", "configuration", "weights_sha256", "networks", "stimuli_sha256")
+RECORDING = "recording"  # in the file of an analysis that stands in a folder of its own: where the recording is
 _MOST_BYTES = 2**26
 _LONGEST = 60  # letters of a value that is shown
 
@@ -37,8 +39,38 @@ class _Run(msgspec.Struct):
     protocol: Any = None
     configuration: Any = None
     weights_sha256: Any = None
+    networks: Any = None
     stimuli_sha256: Any = None
     recording_code: str | None = None
+    recording: str | None = None
+
+
+class _Seeds(msgspec.Struct):
+    protocol: int
+    models: dict[str, int | None]
+
+
+class _State(msgspec.Struct):
+    """How far a run came: running, analysing, done."""
+
+    state: str
+
+
+class _Whole(msgspec.Struct):
+    """What the file of a run must tell for it to be opened."""
+
+    protocol: str
+    configuration: dict[str, Any]
+    weights_sha256: dict[str, str]
+    stimuli_sha256: str
+    versions: dict[str, str]
+    sessions: list[_Session]
+    seeds: _Seeds
+    state: str
+    findings: list[str] = []
+    notes: list[str] = []
+    analysis_versions: dict[str, str] = {}
+    recording: str | None = None
 
 
 def write_run(folder: Path, content: Mapping[str, Any]) -> None:
@@ -47,7 +79,7 @@ def write_run(folder: Path, content: Mapping[str, Any]) -> None:
         file.write_text(json.dumps(dict(content), indent=2) + "\n", encoding="utf-8")
 
 
-def read_run(folder: Path, name: str) -> dict[str, Any]:
+def read_run(folder: Path, name: str, *, unfinished: bool = False) -> dict[str, Any]:
     """Return what the file of a finished run says.
 
     Parameters
@@ -56,6 +88,8 @@ def read_run(folder: Path, name: str) -> dict[str, Any]:
         Of the run.
     name
         Of the parameter that names it, for errors.
+    unfinished
+        Whether the analysis may have been interrupted, because it is made again.
 
     Raises
     ------
@@ -66,20 +100,24 @@ def read_run(folder: Path, name: str) -> dict[str, Any]:
         raise ValueError(
             f"{name} must be the folder of a run, got {str(folder)!r}, which holds no {RUN}; check the path"
         )
-    _read(folder, name)
-    run: dict[str, Any] = msgspec.json.decode((folder / RUN).read_bytes())
-    kinds = {"protocol": str, "configuration": dict, "weights_sha256": dict, "state": str, "seeds": dict}
-    if wrong := next((key for key, kind in kinds.items() if not isinstance(run.get(key), kind)), None):
-        raise ValueError(f"{name} must be the folder of a run, got {str(folder)!r}, whose {RUN} tells no {wrong}")
-    if run["state"] != "done":
+    try:
+        content = _content(folder)
+        run, state = msgspec.json.decode(content), msgspec.json.decode(content, type=_State).state
+        whole = msgspec.json.decode(content, type=_Whole) if state == "done" or unfinished else None
+        for model in [] if whole is None else whole.weights_sha256:
+            require_name(model)
+    except (ValueError, RecursionError) as error:
+        reason = shortened(str(error), 200)
         raise ValueError(
-            f"{name} must be a run that is done, got {str(folder)!r}, which was interrupted; run its command again "
-            "with the same --out"
-        )
-    return run
+            f"{name} must be the folder of a run, got {str(folder)!r}, whose {RUN} is damaged ({reason})"
+        ) from error
+    if whole is None or state == "running":
+        again = "run its command again with the same --out" if state == "running" else "analyse it again (--analyse)"
+        raise ValueError(f"{name} must be a run that is done, got {str(folder)!r}, which was interrupted; {again}")
+    return {**run, "findings": whole.findings, "notes": whole.notes}
 
 
-def earlier_sessions(folder: Path, about: Mapping[str, Any]) -> list[dict[str, Any]]:
+def earlier_sessions(folder: Path, about: Mapping[str, Any], of_analysis: Collection[str] = ()) -> list[dict[str, Any]]:
     """Return the sessions that worked on a run so far.
 
     Parameters
@@ -88,6 +126,8 @@ def earlier_sessions(folder: Path, about: Mapping[str, Any]) -> list[dict[str, A
         Of the run.
     about
         What its file is to say; what is not known yet is left out.
+    of_analysis
+        Options that may differ: what was recorded does not depend on them.
 
     Raises
     ------
@@ -101,9 +141,17 @@ def earlier_sessions(folder: Path, about: Mapping[str, Any]) -> list[dict[str, A
             f"out must be a folder that is empty or does not exist, got {str(folder)!r}; choose another folder"
         )
     before = _read(folder)
+    if before.recording is not None:
+        raise ValueError(
+            f"out must not be the folder of another analysis, got {str(folder)!r}, of a recording elsewhere; choose "
+            "another folder"
+        )
     for key in _SAME:
-        if key in about and (there := getattr(before, key)) != about[key]:
-            raise _another(folder, _difference(there, about[key], key))
+        there, now = getattr(before, key), about.get(key)
+        if key == "configuration":
+            there, now = (_without(options, of_analysis) for options in (there, now))
+        if key in about and there != now and not (key == "networks" and there is None):  # from before they were told
+            raise _another(folder, _difference(there, now, key))
     # What records is part of it: no recording is made in part by one code and in part by another. The analysis is not.
     keys = ("neuroattn", "git_commit")
     then, now = ({key: of.get(key) for key in keys} for of in (before.versions, about["versions"]))
@@ -114,15 +162,23 @@ def earlier_sessions(folder: Path, about: Mapping[str, Any]) -> list[dict[str, A
     return sessions
 
 
+def _without(options: Any, names: Collection[str]) -> Any:
+    return {key: value for key, value in options.items() if key not in names} if isinstance(options, dict) else options
+
+
 def _read(folder: Path, name: str = "out") -> _Run:
     try:
-        if (folder / RUN).stat().st_size > _MOST_BYTES:
-            raise ValueError(f"it has more than {_MOST_BYTES:,} bytes")  # noqa: TRY301 -- said below with the others
-        return msgspec.json.decode((folder / RUN).read_bytes(), type=_Run)
+        return msgspec.json.decode(_content(folder), type=_Run)
     except (ValueError, RecursionError) as error:
         raise ValueError(
             f"{name} holds a damaged {RUN} ({error}), got {str(folder)!r}; choose another folder"
         ) from error
+
+
+def _content(folder: Path) -> bytes:
+    if (folder / RUN).stat().st_size > _MOST_BYTES:
+        raise ValueError(f"it has more than {_MOST_BYTES:,} bytes")
+    return (folder / RUN).read_bytes()
 
 
 def _another(folder: Path, difference: str) -> ValueError:

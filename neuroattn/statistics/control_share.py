@@ -34,6 +34,11 @@ def share_of(intact: pd.Series[float], other: pd.Series[float], size: pd.Series[
     return np.divide(other.to_numpy(np.float64), difference, out=share, where=known)
 
 
+def clusters(row: pd.Series[Any]) -> int:
+    """Return over how many networks, or feature channels of one network, a row of statistics is."""
+    return int(row["n_models"] if row["n_models"] > 1 else row["n_channels"])
+
+
 def compared(row: pd.Series[Any]) -> str:
     """Return how a share of the intact difference compares with 1: as much, less, more or undecided.
 
@@ -44,6 +49,8 @@ def compared(row: pd.Series[Any]) -> str:
         for as much, and wholly beyond them for less or more.
     """
     low, high = AS_MUCH
+    if clusters(row) < 2:  # an interval from one has no width, and says nothing
+        return "undecided"
     if row["interval_low"] >= low and row["interval_high"] <= high:
         return "as much"
     if row["interval_high"] < low:

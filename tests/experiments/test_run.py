@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import pytest
 
 import neuroattn
+from neuroattn.experiments import analysis
 from neuroattn.experiments.analysis import STATISTICS, UNITS
+from neuroattn.experiments.finding import Finding
 from neuroattn.experiments.inhibition_of_return.protocol import PROTOCOL
 from neuroattn.experiments.line import main
 from neuroattn.experiments.run import protocols
+from neuroattn.recording.interventions import Silence
 
 mpl.use("agg")
 OPTIONS = {"n_stimuli": 20, "n_control_stimuli": 20, "n_resamples": 100, "controls": ["shuffled_gates"]}
@@ -102,7 +107,7 @@ def test_the_command_analyses_again(copy, capsys):
     assert command("--analyse", copy.path, "--noise", "0.5") == 2
     assert capsys.readouterr().err == (
         f"error: noise is an option of the recording, 0.3 in {str(copy.path)!r}, got 0.5; record anew, or give options "
-        "of the analysis (bound, n_resamples)\n"
+        "of the analysis (n_resamples, bound)\n"
     )
 
 
@@ -130,6 +135,92 @@ def test_another_code_of_the_analysis_does_not_record_again(copy, monkeypatch):
         neuroattn.run("inhibition_of_return", **options)
 
 
+def test_a_network_of_the_same_weights_that_does_something_else_is_another_one(tmp_path):
+    options = {"out": tmp_path / "run", **OPTIONS}
+    network = neuroattn.load_model("digits-0")
+    neuroattn.run("inhibition_of_return", models=[network], **options)
+    with pytest.raises(ValueError, match=r"differs in networks\.digits-0 \("):
+        neuroattn.run("inhibition_of_return", models=[network.with_strength(0.9)], **options)
+    with (
+        neuroattn.intervene(network, Silence("stage1/gate")),
+        pytest.raises(ValueError, match=r"^models must not be under interventions, got digits-0"),
+    ):
+        neuroattn.run("inhibition_of_return", models=[network], out=tmp_path / "other", **OPTIONS)
+
+
+def test_an_interrupted_analysis_is_told_and_made_again(copy, tmp_path, monkeypatch):
+    written, own = analysis.to_json, tmp_path / "own"
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(analysis, "to_json", interrupted)
+    for out in (own, None):
+        with pytest.raises(KeyboardInterrupt):
+            copy.analyse(bound=0.3, out=out)
+    monkeypatch.setattr(analysis, "to_json", written)
+    text = r"^path must be a run that is done, got .*, which was interrupted; analyse it again \(--analyse\)$"
+    for folder in (copy.path, own):
+        with pytest.raises(ValueError, match=text):
+            neuroattn.open_run(folder)
+    assert command("--analyse", copy.path, "--bound", "0.3") == 0
+    assert command("--analyse", copy.path, "--bound", "0.3", "--out", own) == 0
+    for folder in (copy.path, own):
+        assert neuroattn.open_run(folder).config.bound == 0.3
+
+
+def test_a_run_that_was_analysed_again_goes_on_with_its_command(copy):
+    copy.analyse(n_resamples=200)
+    assert copy.config.n_resamples == 200  # the run is what its files are
+    copy.analyse(bound=0.3)
+    assert (copy.config.n_resamples, copy.config.bound) == (200, 0.3)
+    assert command("--models", "digits-0", "digits-1", *LINE, "--out", copy.path) == 0
+    assert neuroattn.open_run(copy.path).config.n_resamples == 100
+
+
+def test_a_run_and_its_analyses_may_be_moved_together(copy, tmp_path):
+    copy.analyse(out=tmp_path / "own")
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("copy", "own"):
+        (tmp_path / name).rename(tmp_path / "elsewhere" / name)
+    own = neuroattn.open_run(tmp_path / "elsewhere" / "own")
+    assert list(own.recording.children) == ["digits-0", "digits-1"]
+    (tmp_path / "elsewhere" / "copy").rename(tmp_path / "copy")
+    with pytest.raises(ValueError, match=r"^run must have its recording, got .*; put it back, or correct 'recording'"):
+        neuroattn.open_run(own.path).analyse()
+    with pytest.raises(ValueError, match=r"^out must not be the folder of another analysis"):
+        neuroattn.run("inhibition_of_return", models=["digits-0", "digits-1"], out=own.path, **OPTIONS)
+
+
+def test_a_recipe_does_not_turn_an_analysis_into_a_recording(copy, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("analyse: null\nn_resamples: 200\n")
+    assert command("--analyse", copy.path, "--config", recipe) == 0
+    assert neuroattn.open_run(copy.path).config.n_resamples == 200
+
+
+def test_numbers_of_numpy_and_paths_are_options(tmp_path):
+    options = {**OPTIONS, "n_stimuli": np.int64(20), "noise": np.float64(0.25), "controls": np.array(["none"])}
+    run = neuroattn.run("inhibition_of_return", models=[Path("digits-0")], out=str(tmp_path / "run"), **options)
+    assert (run.config.n_stimuli, run.config.noise, run.config.controls) == (20, 0.25, ("none",))
+
+
+def test_what_a_strangers_run_says_does_not_reach_the_terminal_raw(copy):
+    file = json.loads((copy.path / "run.json").read_text())
+    hashes = {"\x1b]0;x\x07": "f" * 64}
+    (copy.path / "run.json").write_text(json.dumps({**file, "weights_sha256": hashes}))
+    with pytest.raises(
+        ValueError, match=r"^path must be the folder of a run, got .*, whose run\.json is damaged \("
+    ) as told:
+        neuroattn.open_run(copy.path)
+    assert "\x1b" not in str(told.value)
+    for change in ({"recording": 5}, {"findings": None}, {"seeds": {}}, {"stimuli_sha256": None}):
+        (copy.path / "run.json").write_text(json.dumps({**file, **change}))
+        with pytest.raises(ValueError, match=r"whose run\.json is damaged \("):
+            neuroattn.open_run(copy.path)
+    assert "\x1b" not in str(Finding(claim="\x1b[2J", verdict="supported"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
@@ -139,6 +230,9 @@ def test_another_code_of_the_analysis_does_not_record_again(copy, monkeypatch):
         ),
         ({"models": "digits-0"}, "models must be a list of names, paths or networks, got 'digits-0'"),
         ({"models": [3]}, "models must be names, paths or networks, got int"),
+        ({"models": []}, "models must name at least one network, got none"),
+        ({"n_resamples": None}, "n_resamples must be a whole number, got None"),
+        ({"analyse": "x"}, "analyse is an option of the command, got it here; take open_run(path).analyse(...)"),
         ({"n_orientation": 12}, "'n_orientation' is no option; did you mean n_orientations?"),
         ({"n_orientations": "twelve"}, "n_orientations must be a whole number, got 'twelve'"),
         ({"n_orientations": 3}, "n_orientations must be in [6, 360], got 3"),

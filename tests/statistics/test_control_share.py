@@ -26,4 +26,7 @@ def test_the_share_of_a_difference_that_is_rounding_is_not_known() -> None:
     ],
 )
 def test_gates_of_others_do_as_much_only_where_the_interval_says_so(interval, expected) -> None:
-    assert compared(pd.Series(dict(zip(("interval_low", "interval_high"), interval, strict=True)))) == expected
+    ends = dict(zip(("interval_low", "interval_high"), interval, strict=True))
+    assert compared(pd.Series({**ends, "n_models": 3, "n_channels": 1})) == expected
+    assert compared(pd.Series({**ends, "n_models": 1, "n_channels": 2})) == expected
+    assert compared(pd.Series({**ends, "n_models": 1, "n_channels": 1})) == "undecided"  # of one there is no interval

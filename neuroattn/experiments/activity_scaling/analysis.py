@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neuroattn import dims
-from neuroattn.experiments.activity_scaling.layout import OBJECTS, UNIT_COLUMNS
+from neuroattn.experiments.activity_scaling.layout import FEWEST_STIMULI, OBJECTS, UNIT_COLUMNS
 from neuroattn.experiments.contrast import confounds
 from neuroattn.experiments.protocol import Tables, stages
 from neuroattn.experiments.scene_stimuli import (
@@ -34,6 +34,7 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
     from neuroattn.experiments.activity_scaling.findings import findings
     from neuroattn.experiments.activity_scaling.sentences import sentences
     from neuroattn.experiments.activity_scaling.summary import (
+        SHARE,
         adjusted,
         summarise,
         summarise_index,
@@ -70,6 +71,10 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
         "n_stimuli_dropped": n_shown - np.sum(counts, axis=1).min(),
     }
     parts = [part.assign(**numbers) for part in parts]
+    if "controls/shuffled_gates" in others:  # the share is of the controls' stimuli
+        for column in ("n_stimuli", "n_stimuli_selection"):
+            parts[0].loc[parts[0]["what"] == SHARE, column] = others["controls/shuffled_gates"][column].min()
+        parts[0].loc[parts[0]["what"] == SHARE, "n_stimuli_dropped"] = 0
     for at, table in others.items():
         about = (
             {"strength": float(at.rpartition("/")[2])}
@@ -167,8 +172,6 @@ def _median(values: pd.Series[int]) -> str:
 
 def _confirmed(dataset: xr.Dataset) -> xr.Dataset:
     """Return the presentations of the stimuli whose gated image confirms the intended object in both states."""
-    from neuroattn.experiments.activity_scaling.units import FEWEST_STIMULI
-
     confirmed = dataset[dims.CONFIRMED].values
     halves = np.bincount(dataset["half"].values[confirmed], minlength=2) // 2
     if halves.min() < FEWEST_STIMULI:
@@ -207,8 +210,6 @@ def _responses(config: Config, dataset: xr.Dataset) -> tuple[Responses, np.ndarr
 
 def too_few_confirmed(halves: np.ndarray, model: str) -> ValueError:
     """Return the error that says in how few stimuli attention was confirmed."""
-    from neuroattn.experiments.activity_scaling.units import FEWEST_STIMULI
-
     return ValueError(
         f"attention was confirmed in both states of {halves[0]} stimuli that select and {halves[1]} that measure, "
         f"and must be of {FEWEST_STIMULI}; show more stimuli (--n_stimuli), or take another model than {model}, one "

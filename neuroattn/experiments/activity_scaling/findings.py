@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuroattn.experiments.activity_scaling.summary import NOTHING, SHARE
 from neuroattn.experiments.finding import Estimate, Finding, intervals_of, numbers_of, warnings_of
-from neuroattn.statistics.control_share import AS_MUCH, compared
+from neuroattn.statistics.control_share import AS_MUCH, clusters, compared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,6 +62,8 @@ def form(statistics: pd.DataFrame, layer: str) -> str:
 def _there(row: pd.Series[Any], null: float, nothing: tuple[float, float]) -> bool | None:
     """Return whether an estimate differs from no effect; None where that cannot be told."""
     low, high = row["interval_low"], row["interval_high"]
+    if clusters(row) < 2:  # an interval from one has no width, and says nothing
+        return None
     if nothing[0] <= low and high <= nothing[1]:
         return False
     return True if not low <= null <= high and abs(row["estimate"] - null) > NOTHING else None
@@ -106,7 +108,7 @@ def _of_layer(main: pd.DataFrame, layer: str) -> Iterator[Finding]:
     }
     slope = row_of(main, "slope", layer)
     yield Finding(
-        claim="Attention multiplies responses, adds to them, or both",
+        claim="Does attention multiply responses, add to them, or both?",
         verdict=form(main, layer),
         layer=layer,
         rests_on=tuple(

@@ -17,7 +17,7 @@ import numpy as np
 from neuroattn import dims
 from neuroattn.command.option import option
 from neuroattn.experiments.activity_scaling.analysis import analysis, too_few_confirmed
-from neuroattn.experiments.activity_scaling.layout import MEASUREMENT, OBJECTS, SELECTION
+from neuroattn.experiments.activity_scaling.layout import FEWEST_STIMULI, MEASUREMENT, OBJECTS, SELECTION
 from neuroattn.experiments.contrast import ContrastOptions, joined
 from neuroattn.experiments.protocol import Protocol, Tables
 from neuroattn.experiments.recording import stored_configuration
@@ -108,7 +108,6 @@ def stimuli(config: Config, models: Sequence[GatedNetwork]) -> StimulusSet:
 
 def check(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> None:
     """Raise unless there are units to record, and enough stimuli in which attention is confirmed."""
-    from neuroattn.experiments.activity_scaling.units import FEWEST_STIMULI
     from neuroattn.recording.attended import presentations
 
     few = stimuli.select(np.arange(min(config.n_control_stimuli, len(stimuli))))
@@ -211,8 +210,6 @@ def _sample(config: Config, model: GatedNetwork, variable: str, own: np.ndarray)
 
     Often enough in the stimuli of the controls, so that the controls are of the same units.
     """
-    from neuroattn.experiments.activity_scaling.units import FEWEST_STIMULI
-
     halves = [(own[half::2] >= 0).sum(0) for half in (SELECTION, MEASUREMENT)]
     often = np.minimum(*halves) >= FEWEST_STIMULI
     n_channels = model.config.layers[variable][0]

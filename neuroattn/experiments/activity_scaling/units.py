@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from neuroattn.experiments.activity_scaling.layout import FEWEST_STIMULI
 from neuroattn.statistics.errors_in_variables import deming, proportional_line
 from neuroattn.statistics.modulation import modulation
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from neuroattn.statistics.least_squares import BoolArray, FloatArray, IntArray
 
 
-FEWEST_STIMULI = 8  # that select a unit, and that measure it
 TOO_FEW = "too few stimuli with one object alone"
 NOT_DRIVEN = "not driven by its object"
 # In which of the states a unit that takes part does not respond at all.

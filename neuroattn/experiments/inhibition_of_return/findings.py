@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
-from neuroattn.experiments.finding import ABSENT, CONTRADICTED, SUPPORTED, UNDECIDED, Estimate, Finding
+from neuroattn.experiments.finding import CONTRADICTED, SUPPORTED, UNDECIDED, Estimate, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,25 +120,40 @@ def findings(
     """
     main = statistics[(statistics["model"] == "") & (statistics["control"] == "")]
     whose = verdict(main, bound)
-    named = {"imposed by the mask": SUPPORTED, "emergent": CONTRADICTED}
+    claim = "The mask that a phase leaves imposes avoidance of the object that was attended"
+    if whose == "emergent":
+        return (_emergent(main, claim),)
     found = [
-        _finding(
-            main, "The mask that a phase leaves imposes avoidance of the object that was attended",
-            named.get(whose, whose), ("imposed",), bound,
-            ("without a mask the network avoids it by itself",) if whose == "emergent" else (),
-        )
-    ]  # fmt: skip
+        _finding(main, claim, SUPPORTED if whose == "imposed by the mask" else whose, ("imposed",), (-bound, bound))
+    ]
     if whose in {"absent", UNDECIDED}:
         return tuple(found)
     few = ("with two objects the rows of the carried mask are one number with either sign",) if n_objects == 2 else ()
-    what = "The mask inhibits a place, an object, both or neither"
-    found.append(_finding(main, what, inhibited(main, bound), ("another", "carried", "carried to place"), bound, few))
+    what, rows = inhibited(main, bound), ("another", "carried", "carried to place")
+    # A mask acts above the bound, and does not act at or below it; neither is shown by equivalence alone.
+    bounds = (-bound if what == NEITHER else -math.inf, bound)
+    found.append(_finding(main, "What does the mask inhibit: a place, or an object?", what, rows, bounds, few))
     if aligned:
-        own = {"part": SUPPORTED, "none": ABSENT}.get(own_pixels(main, bound), UNDECIDED)
-        found.append(
-            _finding(main, "Part of the avoidance needs the object's own pixels", own, ("own less another",), bound)
-        )
+        own = {"part": SUPPORTED, "none": CONTRADICTED}.get(own_pixels(main, bound), UNDECIDED)
+        part = "Part of the avoidance needs the object's own pixels"
+        found.append(_finding(main, part, own, ("own less another",), (-math.inf, bound)))
     return tuple(found)
+
+
+def _emergent(main: pd.DataFrame, claim: str) -> Finding:
+    """Return that a network avoids by itself, which is decided on its return without a mask."""
+    row = row_of(main, "return", "ablated")
+    if row is None:
+        raise TypeError("return without a mask decides it")
+    what = f"return without a mask, chance {row['null']:.2f}"
+    return Finding(
+        claim=claim,
+        verdict=CONTRADICTED,
+        rests_on=(Estimate.of_units(row, what),),
+        n={"networks": int(row["n_models"]), "stimuli": int(row["n_stimuli"])},
+        test=f"interval over {'networks' if row['n_models'] > 1 else 'stimuli of one network'}, below chance",
+        warnings=("without a mask the network avoids it by itself",),
+    )
 
 
 def _finding(
@@ -145,7 +161,7 @@ def _finding(
     claim: str,
     answer: str,
     conditions: Sequence[str],
-    bound: float,
+    bounds: tuple[float, float],
     warnings: tuple[str, ...] = (),
 ) -> Finding:
     rows = [row for name in conditions if (row := row_of(main, "avoidance", name)) is not None]
@@ -153,9 +169,7 @@ def _finding(
     return Finding(
         claim=claim,
         verdict=answer,
-        rests_on=tuple(
-            Estimate.of_units(row, f"avoidance {AVOIDANCE[row['condition']]}", (-bound, bound)) for row in rows
-        ),
+        rests_on=tuple(Estimate.of_units(row, f"avoidance {AVOIDANCE[row['condition']]}", bounds) for row in rows),
         n=n,
         test=f"intervals over {'networks' if n.get('networks', 0) > 1 else 'stimuli of one network'}",
         warnings=warnings,

@@ -18,11 +18,11 @@ import numpy as np
 
 from neuroattn.command.option import option
 from neuroattn.experiments.contrast import ControlOptions
+from neuroattn.experiments.inhibition_of_return.analysis import analysis
 from neuroattn.experiments.protocol import Protocol, Tables
 from neuroattn.experiments.scene_stimuli import (
     SCENES,
     require_digit_networks,
-    scene_notes,
     scene_stimuli,
 )
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from neuroattn.models.gated import GatedNetwork
     from neuroattn.stimuli.stimulus_set import StimulusSet
+
 METHODS = """{shown} were shown in free trials of {config.n_objects} phases, each with the mask of inhibited units that
 the phases before had left, and in second phases whose mask was that of the first phase, none, that of one stage alone,
 that of the object attended second, that of another picture in which the same place had been attended, or, in a scene
@@ -136,35 +137,6 @@ def _one_step(model: GatedNetwork) -> GatedNetwork:
     twin = GatedNetwork(dataclasses.replace(model.config, steps=1), name=model.name, seed=model.seed)
     twin.load_state_dict(model.state_dict())
     return twin.to(model.readout.weight).eval()
-
-
-def analysis(config: Config, recording: xr.DataTree) -> Tables:
-    """Return the trials of every network, the statistics with controls, and what they show."""
-    import pandas as pd
-
-    from neuroattn.experiments.inhibition_of_return.findings import findings
-    from neuroattn.experiments.inhibition_of_return.sentences import sentences
-    from neuroattn.experiments.inhibition_of_return.summary import adjusted, summarise
-    from neuroattn.experiments.inhibition_of_return.trials import return_trials
-
-    def trials(at: str) -> pd.DataFrame:
-        tables = [return_trials(tree[at].to_dataset().load(), name) for name, tree in recording.children.items()]
-        return pd.concat(tables, ignore_index=True)
-
-    whole = trials("trials")
-    parts = [
-        summarise(whole, config.seed, config.n_resamples),
-        *(
-            summarise(trials(f"controls/{name}"), config.seed, config.n_resamples, name)
-            for name in config.chosen_controls
-        ),
-    ]
-    statistics = adjusted(pd.concat(parts, ignore_index=True))
-    scenes = ("synthetic scenes" if config.synthetic else "scenes", "objects")
-    shown = scenes if config.stimuli == SCENES else ("composites", "digits")
-    lines = sentences(statistics, config.n_objects, shown, config.bound)
-    records = findings(statistics, config.n_objects, config.bound, aligned=config.stimuli != SCENES)
-    return Tables(units=whole, statistics=statistics, findings=records, text=(*scene_notes(config), *lines))
 
 
 def figure(config: Config, tables: Tables) -> Figure:

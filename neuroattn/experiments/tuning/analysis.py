@@ -36,7 +36,7 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
     """Return the unit table of every network, the statistics with their controls, and what they show."""
     import pandas as pd
 
-    from neuroattn.experiments.tuning.findings import findings
+    from neuroattn.experiments.tuning.findings import SHARE, findings
     from neuroattn.experiments.tuning.sentences import sentences
     from neuroattn.experiments.tuning.summary import adjusted, share_confirmed, summarise
 
@@ -60,7 +60,13 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
         shares = {name: numbers.confirmed for name, numbers in shown[control].items()}
         rows = pd.concat([rows, share_confirmed(shares, control)], ignore_index=True)
         worst = min(shown[control].values(), key=lambda numbers: numbers.kept)
-        of_row = [shown[control].get(name, worst) for name in rows["model"]]
+        # What gates of others leave of a difference is a share on the controls' stimuli.
+        swapped = shown.get("shuffled_gates", {})
+        fewest = min(swapped.values(), key=lambda numbers: numbers.kept, default=worst)
+        of_row = [
+            swapped.get(name, fewest) if what == SHARE else shown[control].get(name, worst)
+            for name, what in zip(rows["model"], rows["what"], strict=True)
+        ]
         kept, presented = (np.array([getattr(numbers, of) for numbers in of_row]) for of in ("kept", "presented"))
         parts.append(rows.assign(n_stimuli=kept, n_stimuli_dropped=presented - kept))
     statistics = adjusted(pd.concat(parts, ignore_index=True))

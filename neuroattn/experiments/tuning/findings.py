@@ -76,16 +76,17 @@ def findings(statistics: pd.DataFrame) -> tuple[Finding, ...]:
 
 def _of_layer(main: pd.DataFrame, layer: str, reduction: str) -> Iterator[Finding]:
     about = {"layer": layer, "condition": f"{reduction} over bars"}
-    shift = row_of(main, "absolute_shift", layer, reduction)
-    over = "networks" if shift["n_models"] > 1 else "feature channels of one network"
+    sizes = [*_sizes(main, layer, reduction)]
+    rows = [row for row, _ in sizes]
+    over = "networks" if rows[0]["n_models"] > 1 else "feature channels of one network"
     yield Finding(
         claim="Attention leaves the shape of tuning curves, on average over units",
         verdict=verdict(main, layer, reduction),
         **about,
-        rests_on=tuple(_sizes(main, layer, reduction)),
-        n=numbers_of(shift),
+        rests_on=tuple(estimate for _, estimate in sizes),
+        n=numbers_of(*rows),
         test=f"equivalence; t intervals over {over}",
-        warnings=warnings_of(shift),
+        warnings=warnings_of(*rows),
     )
     shares = main[(main["what"] == SHARE) & (main["layer"] == layer) & (main["reduction"] == reduction)]
     for _, share in shares.iterrows():
@@ -100,11 +101,11 @@ def _of_layer(main: pd.DataFrame, layer: str, reduction: str) -> Iterator[Findin
         )
 
 
-def _sizes(main: pd.DataFrame, layer: str, reduction: str) -> Iterator[Estimate]:
+def _sizes(main: pd.DataFrame, layer: str, reduction: str) -> Iterator[tuple[pd.Series[Any], Estimate]]:
     """Yield the mean sizes that the verdict looks at, with the units too narrow to resolve and without them."""
     for suffix, units in (("", ""), (NARROW_INCLUDED, f", with units {TOO_NARROW}")):
         for what, text in SHAPE.items():
             bound = float(row_of(main, f"absolute_{what}", layer, reduction)["equivalence_high"])
             for form, of in (("absolute", "mean absolute"), ("crossvalidated", "mean cross-validated")):
                 row = row_of(main, f"{form}_{what}{suffix}", layer, reduction)
-                yield Estimate.of_mean(row, f"{of} {text}{units}", (-bound, bound), "°")
+                yield row, Estimate.of_mean(row, f"{of} {text}{units}", (-bound, bound), "°")

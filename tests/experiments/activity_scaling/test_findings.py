@@ -10,10 +10,11 @@ from neuroattn.experiments.activity_scaling.findings import form, verdict
 ONE, NONE = (1.3, 1.7), (0.99, 1.01)
 
 
-def rows(**intervals):
+def rows(n_channels=20, **intervals):
     return pd.DataFrame(
         {"what": what, "layer": "a", "time_step": float("nan"), "estimate": sum(ends) / 2, "interval_low": ends[0],
-         "interval_high": ends[1], "cluster_mean_low": ends[0], "cluster_mean_high": ends[1]}
+         "interval_high": ends[1], "cluster_mean_low": ends[0], "cluster_mean_high": ends[1],
+         "n_models": 1, "n_channels": n_channels}
         for what, ends in intervals.items()
     )  # fmt: skip
 
@@ -34,6 +35,12 @@ def rows(**intervals):
 def test_the_form_is_told_only_where_both_lines_tell_it(slope, offset, slope_2, offset_2, expected):
     table = rows(slope=slope, offset_share=offset, slope_proportional=slope_2, offset_share_proportional=offset_2)
     assert form(table, "a") == expected
+
+
+def test_one_unit_tells_no_form():
+    """A bootstrap of one has an interval without a width, far from no effect."""
+    table = rows(1, slope=(47, 47), offset_share=(9, 9), slope_proportional=(47, 47), offset_share_proportional=(9, 9))
+    assert form(table, "a") == "undecided"
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_findings_say_estimates_intervals_and_numbers() -> None:
 
 def test_controls_say_how_often_attention_is_confirmed_and_what_gates_of_others_leave() -> None:
     share = {"share_of_shuffled_gates": {"estimate": 0.4, "interval_low": 0.3, "interval_high": 0.5}}
-    tables = [statistics(share)]
+    tables = [statistics(share).assign(n_models=3, n_channels=40)]
     for name, confirmed in {"intact": 1.0, "zero_strength": 0.0, "shuffled_gates": 0.91}.items():
         of_control = statistics({"share_within_shift": {"estimate": confirmed}}, control=name)
         of_control = of_control[of_control["what"].isin(["modulation_index", "response_ratio", "share_within_shift"])]
