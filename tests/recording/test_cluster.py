@@ -113,10 +113,13 @@ def test_an_intervention_that_does_not_act_on_a_worker(many, tmp_path, client):
     assert not any(part._forward_hooks for part in module.modules())
 
 
+N_KILLS = 2
+
+
 @pytest.mark.slow
 def test_a_killed_worker_takes_nothing_with_it(network, tmp_path):
     """Under an intervention: those that replace the killed get the model from other workers, and must get no hook."""
-    objects = np.random.default_rng(0).uniform(0, 0.5, (701, 2, 1, 11, 13)).astype(np.float32)
+    objects = np.random.default_rng(0).uniform(0, 0.5, (501, 2, 1, 11, 13)).astype(np.float32)
     stimuli = StimulusSet(objects.sum(1), objects)
     with intervene(network, Scale("stage2/gate", 0.5)):
         record(network, stimuli, NAMES, batch_size=3, store=tmp_path / "alone.zarr").close()
@@ -127,7 +130,7 @@ def test_a_killed_worker_takes_nothing_with_it(network, tmp_path):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline().startswith("workers ")
         deadline = time.monotonic() + 120
-        while process.poll() is None and len(kills) < 3 and time.monotonic() < deadline:
+        while process.poll() is None and len(kills) < N_KILLS and time.monotonic() < deadline:
             done = contents(store).done if (store / "zarr.json").exists() else 0
             if done > 200 * (len(kills) + 1):
                 worker = living_worker(process.pid, kills)
@@ -136,7 +139,7 @@ def test_a_killed_worker_takes_nothing_with_it(network, tmp_path):
                     kills.append(worker)
             time.sleep(0.02)
         assert process.wait(timeout=300) == 0
-    assert len(kills) == 3
+    assert len(kills) == N_KILLS
     assert problems(store) == []
     assert files(store) == files(tmp_path / "alone.zarr")
 
@@ -161,7 +164,7 @@ from neuroattn.stimuli.stimulus_set import StimulusSet
 if __name__ == "__main__":
     layout.BLOCK_BYTES = 1
     network = torch.load(sys.argv[2], weights_only=False)
-    objects = np.random.default_rng(0).uniform(0, 0.5, (701, 2, 1, 11, 13)).astype(np.float32)
+    objects = np.random.default_rng(0).uniform(0, 0.5, (501, 2, 1, 11, 13)).astype(np.float32)
     stimuli = StimulusSet(objects.sum(1), objects)
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as local, Client(local) as client:
         print("workers there", flush=True)

@@ -112,9 +112,9 @@ def test_a_sweep_from_its_recipe_to_its_table(recipe, folder, tmp_path):
 
 def test_a_sweep_that_is_killed_goes_on(folder, tmp_path):
     recipe = tmp_path / "r.yaml"
-    recipe.write_text("base: {epochs: 12, batch_size: 3, validation: 0.3}\ngrid: {seed: [0, 1, 2]}\n")
+    recipe.write_text("base: {epochs: 8, batch_size: 3, validation: 0.3}\ngrid: {seed: [0, 1]}\n")
     first = started(recipe, "--data", folder, "--out", "killed", "--workers", 1, cwd=tmp_path)
-    assert [first.stdout.readline() for _ in range(2)] == [f"{noted(folder)}\n", "1/3  seed-0: done\n"]
+    assert [first.stdout.readline() for _ in range(2)] == [f"{noted(folder)}\n", "1/2  seed-0: done\n"]
     # In the middle of the next one.
     deadline = time.monotonic() + 60
     while not (tmp_path / "killed" / "seed-1" / "seed-1.safetensors").exists() and time.monotonic() < deadline:
@@ -124,10 +124,10 @@ def test_a_sweep_that_is_killed_goes_on(folder, tmp_path):
     second = started(recipe, "--data", folder, "--out", "killed", cwd=tmp_path)
     out, err = second.communicate(timeout=240)
     assert (second.returncode, err) == (0, "")
-    assert out.startswith(f"{noted(folder)}\n1 of 3 trainings are done\n")
+    assert out.startswith(f"{noted(folder)}\n1 of 2 trainings are done\n")
     whole = started(recipe, "--data", folder, "--out", "whole", cwd=tmp_path)
     assert whole.communicate(timeout=240)[1] == ""
-    for name in ("seed-0", "seed-1", "seed-2"):
+    for name in ("seed-0", "seed-1"):
         one, other = (load_model(tmp_path / run / name / f"{name}.safetensors") for run in ("killed", "whole"))
         assert weights_hash(one) == weights_hash(other)
     tables = [pd.read_csv(tmp_path / run / "table.csv") for run in ("killed", "whole")]

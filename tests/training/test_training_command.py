@@ -329,6 +329,9 @@ def modified(file):
         return 0
 
 
+N_KILLS = 3
+
+
 def test_a_training_survives_kills_at_random_moments(folder, recipe, tmp_path):
     run, random, kills = tmp_path / "run", np.random.default_rng(0), 0
     environment = ENVIRONMENT | {"PYTHONPATH": f"{ROOT}"}
@@ -350,7 +353,7 @@ def test_a_training_survives_kills_at_random_moments(folder, recipe, tmp_path):
         while process.poll() is None and modified(state) in {before, 0}:
             time.sleep(0.002)  # it has not come further than the one before
         try:
-            process.wait(timeout=random.uniform(0, 0.15) if kills < 5 else 60)
+            process.wait(timeout=random.uniform(0, 0.15) if kills < N_KILLS else 60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -10,6 +10,7 @@ import pytest
 import torch
 import xarray as xr
 from numpy.testing import assert_allclose
+from scipy import stats
 
 from neuroattn.experiments.protocol import stages
 from neuroattn.experiments.tuning import protocol as tuning
@@ -277,7 +278,10 @@ def test_a_networks_numbers_do_not_depend_on_which_controls_there_are() -> None:
     pd.testing.assert_frame_equal(*found)
 
 
-N_EXPERIMENTS, N_CHANNELS = 2000, 7
+# What a test of 5 % rejects in so many experiments, but for one time in 10,000: 1.8 to 9.5 %. One that rejects 15 % is
+# found out in 999 of 1,000 times. More experiments make both limits narrower by themselves.
+N_EXPERIMENTS, N_CHANNELS = 400, 7
+FEWEST, MOST = np.array(stats.binom.interval(0.9999, N_EXPERIMENTS, 0.05)) / N_EXPERIMENTS
 
 
 def experiments(seed: int, preferred: np.ndarray | float) -> tuple[pd.DataFrame, list[str]]:
@@ -309,7 +313,7 @@ def test_difference_tests_hold_their_error_rate() -> None:
     what = ["gain", "baseline_difference", "shift", "bandwidth_change", "response_ratio", "modulation_index",
             "peak_ratio"]  # fmt: skip
     rates = rejections(units, kept, what, "p_within_network").mean()
-    assert_allclose(rates, 0.05, atol=0.015)
+    assert rates.between(FEWEST, MOST).all(), rates
 
 
 @pytest.mark.slow
@@ -318,5 +322,5 @@ def test_equivalence_tests_hold_their_error_rate() -> None:
     n = N_EXPERIMENTS * N_CHANNELS
     units, kept = experiments(19, np.random.default_rng(20).normal(5, 2, n))
     rates = rejections(units, kept, ["shift", "absolute_shift"], "p_equivalence_within_network").mean()
-    assert_allclose(rates["shift"], 0.05, atol=0.015)
-    assert rates["absolute_shift"] < 0.065
+    assert FEWEST <= rates["shift"] <= MOST, rates
+    assert rates["absolute_shift"] <= MOST, rates
