@@ -21,6 +21,7 @@ def python(code):
     return done.stdout.strip()
 
 
+@pytest.mark.process
 def test_it_is_quick_and_loads_no_library():
     code = """
 import sys, time

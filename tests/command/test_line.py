@@ -317,6 +317,7 @@ run_command(command, interrupted=str)
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_reader_that_has_seen_enough(tmp_path, unbuffered):
     command = [sys.executable, "-c", TALKATIVE]
@@ -331,6 +332,7 @@ def test_a_reader_that_has_seen_enough(tmp_path, unbuffered):
     assert (tmp_path / "kept").exists()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("arguments", [["digits", "--help"], ["digits", "--print_config"], ["--help"]])
 def test_help_that_nobody_reads(arguments):
     reader, writer = os.pipe()
@@ -342,6 +344,7 @@ def test_help_that_nobody_reads(arguments):
     assert done.stderr == ""
 
 
+@pytest.mark.process
 def test_no_figure_needs_the_backend_that_jupyter_exports():
     draw = "from matplotlib.figure import Figure; Figure().savefig('/dev/null', format='png')"
     command = f"import neuroattn.command.line as c; c.run_command(lambda: exec({draw!r}), interrupted=str)"
@@ -357,6 +360,7 @@ def test_a_stop_is_one_line(capsys):
     assert capsys.readouterr() == ("", "error: a b\n")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_loads_no_large_library_and_lists_every_option(command):
     done = subprocess.run(
@@ -383,6 +387,7 @@ def test_help_loads_no_large_library_and_lists_every_option(command):
             assert f"[{field.metadata['unit']}" in entry
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_recipe_of_a_command_is_its_defaults(command, tmp_path):
     printed = subprocess.run(

@@ -38,6 +38,7 @@ def run_here(capsys, monkeypatch, *arguments):
     return left.value.code, *capsys.readouterr()
 
 
+@pytest.mark.process
 def test_help_lists_every_verb_in_a_line():
     status, text, err = run("--help")
     assert (status, err) == (0, "")
@@ -66,6 +67,7 @@ def test_a_new_protocol_is_found(tmp_path, monkeypatch):
     assert verbs()["search"] == ("neuroattn.experiments.search", "Search: how long it takes.")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("arguments", "program"),
     [
@@ -89,6 +91,7 @@ def test_help_shows_what_was_typed(arguments, program):
     assert "python -m" not in text.partition("options:")[0]
 
 
+@pytest.mark.process
 def test_a_module_shows_its_own_name():
     assert run("--help", module="neuroattn.experiments.tuning")[1].startswith(
         "usage: python -m neuroattn.experiments.tuning ["
@@ -96,6 +99,7 @@ def test_a_module_shows_its_own_name():
     assert run("--help", module="neuroattn.training")[1].startswith("usage: python -m neuroattn.training digits [")
 
 
+@pytest.mark.process
 def test_a_command_is_run_with_its_options():
     assert run("train", "sweep") == (
         2,

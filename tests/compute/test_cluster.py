@@ -15,6 +15,8 @@ from distributed import Client, Security
 
 from neuroattn.compute.cluster import dask_client
 
+pytestmark = pytest.mark.process
+
 
 def listening():
     """Return where this process and those that it started listen."""

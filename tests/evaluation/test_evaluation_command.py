@@ -43,6 +43,7 @@ def untrained(tmp_path):
     return paths
 
 
+@pytest.mark.process
 def test_the_table(reference, tmp_path):
     command = [sys.executable, "-m", "neuroattn.evaluation", "digits", "--composites", "60", "--out", "table.csv"]
     command += ["--models", str(reference / "reference" / "paper_mnist_model.pt")]

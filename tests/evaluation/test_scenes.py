@@ -184,6 +184,7 @@ def require_numbers_of_classes(written, found, names):
     assert set(written["model"]) == {"drawn"}
 
 
+@pytest.mark.process
 def test_categories_are_told_by_supercategory_too(files, network, tmp_path):
     config = dataclasses.replace(network.config, classes=3)
     network = GatedNetwork(config, torch.Generator().manual_seed(0), name="drawn").eval()
@@ -202,6 +203,7 @@ def test_categories_are_told_by_supercategory_too(files, network, tmp_path):
     assert [line.split()[:3] for line in printed.splitlines() if "vehicle" in line] == [["vehicle", "6", "1.000"]]
 
 
+@pytest.mark.process
 def test_the_whole_command(files, network, tmp_path):
     save_model(network, tmp_path / "drawn.safetensors", training={}, provenance={})
     images, annotations = files
@@ -241,6 +243,7 @@ def test_the_whole_command(files, network, tmp_path):
         assert file.read_bytes() == before
 
 
+@pytest.mark.process
 def test_a_network_on_the_scenes_that_it_was_trained_on(files, scenes, network, tmp_path):
     options = ["--images", files[0], "--annotations", files[1], "--cache", tmp_path / "cache"]
     for identity, held_out, note in (
@@ -257,6 +260,7 @@ def test_a_network_on_the_scenes_that_it_was_trained_on(files, scenes, network, 
         assert note is None or f"NOTE: {note}" in out
 
 
+@pytest.mark.process
 def test_the_scenes_that_a_network_held_out(files, scenes, network, tmp_path):
     file, options = tmp_path / "drawn.safetensors", ["--images", files[0], "--annotations", files[1]]
     options += ["--cache", tmp_path / "cache", "--models", file]
@@ -301,6 +305,7 @@ def card(*arguments):
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.process
 def test_a_card(files, scenes, network, tmp_path):
     options = ["--images", files[0], "--annotations", files[1], "--cache", tmp_path / "cache"]
     mine = [
@@ -335,6 +340,7 @@ def test_a_card(files, scenes, network, tmp_path):
     assert out.read_text() + "\n" == text
 
 
+@pytest.mark.process
 def test_what_a_card_cannot_be_of(files, scenes, network, tmp_path):
     options = ["--images", files[0], "--annotations", files[1], "--cache", tmp_path / "cache"]
     mine = trained_file(network, scenes, tmp_path, "net-0", 0, [1, 2])
@@ -370,6 +376,7 @@ def test_a_card_needs_all_of_a_training(scenes, network, tmp_path, without):
         _described(file)
 
 
+@pytest.mark.process
 def test_what_a_network_cannot_take(files, network, tmp_path):
     save_model(network, tmp_path / "drawn.safetensors", training={"classes": ["a"] * 12}, provenance={})
     images, annotations = files
@@ -386,6 +393,7 @@ def test_what_a_network_cannot_take(files, network, tmp_path):
         assert err.count("\n") == 1
 
 
+@pytest.mark.process
 def test_several_networks(files, network, tmp_path):
     for name in ("one", "two"):
         network.name = name

@@ -67,6 +67,7 @@ def same_tables(one, other):
     return all((one / name).read_bytes() == (other / name).read_bytes() for name in TABLES)
 
 
+@pytest.mark.process
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_protocol_survives_kills_at_random_moments(name, tmp_path):
@@ -107,6 +108,7 @@ def test_a_protocol_goes_on_after_a_disk_that_filled_up_at_any_point(disk, tmp_p
     assert same_tables(out, whole)
 
 
+@pytest.mark.process
 @pytest.mark.slow
 @pytest.mark.parametrize("megabytes", [1, 40])
 def test_memory_that_runs_out_is_one_line(megabytes, tmp_path):

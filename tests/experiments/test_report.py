@@ -98,6 +98,7 @@ def test_it_opens_without_a_network(text):
     assert "url(http" not in text
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_a_browser_shows_and_sorts_it(text, tmp_path):
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "first-look.py"
 
 

@@ -29,6 +29,8 @@ from neuroattn.recording.interventions import Replace, Scale
 from neuroattn.recording.record import record
 from neuroattn.stimuli.stimulus_set import StimulusSet
 
+pytestmark = pytest.mark.process
+
 NAMES = ["stage1/response", "stage2/gate", "readout/logits"]
 ROOT = Path(__file__).resolve().parents[2]
 

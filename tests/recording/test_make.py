@@ -106,6 +106,7 @@ def test_a_dry_run_says_what_it_would_take(store, capsys):
     assert not store.exists()
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_a_local_cluster_and_one_by_address(store, tmp_path, capsys):
     from distributed import LocalCluster

@@ -148,6 +148,7 @@ identity = record(network, StimulusSet(images), ["stage1/gate"], [0]).attrs["ide
 """
 
 
+@pytest.mark.process
 def test_identity_is_the_same_in_every_process():
     here = {}
     exec(PROGRAM, here)  # noqa: S102 -- the same lines that the other process runs

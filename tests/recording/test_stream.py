@@ -422,6 +422,7 @@ def n_flagged(store: Path) -> int:
     return sum(1 for path in (store / "done" / "c").glob("*") if path.suffix != ".partial")
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_a_recording_survives_kills_at_random_moments(tmp_path):
     """SIGKILL at random moments, then the same call: in the end the bytes are those of a run that was left alone."""

@@ -15,6 +15,7 @@ HOLDS = (
 )
 
 
+@pytest.mark.process
 def test_a_second_process_is_refused_and_the_first_goes_on(tmp_path):
     folder = tmp_path / "new" / "run"
     code = HOLDS + "    print('in', flush=True); sys.stdin.readline()"
@@ -36,6 +37,7 @@ def test_a_second_process_is_refused_and_the_first_goes_on(tmp_path):
     assert [*tmp_path.iterdir()] == []
 
 
+@pytest.mark.process
 def test_what_a_killed_process_left_is_in_nobodys_way(tmp_path):
     code = HOLDS + "    Path(sys.argv[1], '.part-0123.csv').touch(); import os; os._exit(9)"
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == 9

@@ -295,6 +295,7 @@ def test_a_selection_has_its_own_tensors_and_counts(images, labels):
     assert_array_equal(odd.labels[odd.by_class], [1, 1, 3, 5, 7, 9])
 
 
+@pytest.mark.process
 def test_heavy_packages_are_imported_only_when_needed():
     # The package's own __init__ imports more; a bare stand-in for it shows what these modules alone need.
     folder = str(Path(mnist_module.__file__).parents[1])

@@ -317,6 +317,7 @@ except OutlineError as error:
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("height", "width", "segmentation", "cause"),
     [

@@ -817,6 +817,7 @@ def test_a_poisoned_index_harms_nothing(world, column, value):
         assert world.load().table["image_id"].tolist() == [10, 12, 13]
 
 
+@pytest.mark.process
 def test_a_killed_process_leaves_the_cache_to_another(tmp_path):
     world = World(tmp_path / "world", SHAPES * 30)
     killed = tmp_path / "killed"
@@ -866,6 +867,7 @@ print(len(found), found.identity, *(hashlib.sha256(array.tobytes()).hexdigest() 
 """
 
 
+@pytest.mark.process
 def test_two_processes_at_once_make_one_right_cache(tmp_path):
     world = World(tmp_path / "world", SHAPES * 30)
     started = [str(tmp_path / name) for name in ("first", "second")]

@@ -22,6 +22,8 @@ from PIL import Image
 
 from neuroattn.stimuli.__main__ import main
 
+pytestmark = pytest.mark.process
+
 ENVIRONMENT = dict(os.environ) | {"PYTHONPATH": str(Path(__file__).resolve().parents[2]), "COLUMNS": "200"}
 LEFT, RIGHT = [[0, 0, 16, 0, 16, 20, 0, 20]], [[24, 0, 40, 0, 40, 20, 24, 20]]
 

@@ -198,6 +198,7 @@ def test_identity_depends_on_everything(images, objects, table):
     assert len(identities) == 11
 
 
+@pytest.mark.process
 def test_identity_is_the_same_in_another_process():
     code = (
         "import numpy as np, pandas as pd; from neuroattn.stimuli.stimulus_set import StimulusSet;"

@@ -51,6 +51,7 @@ def test_a_folder_that_another_process_works_in_is_refused(folder, tmp_path, cap
     assert not out.exists()
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_two_trainings_at_once_in_one_folder(folder, tmp_path, capsys):
     out = tmp_path / "run"
@@ -81,6 +82,7 @@ def test_events_on_a_full_disk_name_the_folder(disk):
     run._close(events)
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_two_sweeps_at_once_in_one_folder(folder, tmp_path):
     recipe, out = tmp_path / "r.yaml", tmp_path / "run"

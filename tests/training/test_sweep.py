@@ -80,6 +80,7 @@ def recipe(tmp_path):
     return path
 
 
+@pytest.mark.process
 def test_a_sweep_from_its_recipe_to_its_table(recipe, folder, tmp_path):
     command = started(recipe, "--data", folder, "--workers", 2, cwd=tmp_path)
     out, err = command.communicate(timeout=240)
@@ -110,6 +111,7 @@ def test_a_sweep_from_its_recipe_to_its_table(recipe, folder, tmp_path):
     pd.testing.assert_frame_equal(pd.read_csv(sweep / "table.csv"), table)
 
 
+@pytest.mark.process
 def test_a_sweep_that_is_killed_goes_on(folder, tmp_path):
     recipe = tmp_path / "r.yaml"
     recipe.write_text("base: {epochs: 8, batch_size: 3, validation: 0.3}\ngrid: {seed: [0, 1]}\n")
@@ -135,6 +137,7 @@ def test_a_sweep_that_is_killed_goes_on(folder, tmp_path):
     pd.testing.assert_frame_equal(*(table.drop(columns=timing) for table in tables))
 
 
+@pytest.mark.process
 def test_a_training_that_breaks_down_stays_in_the_table(folder, tmp_path):
     recipe = tmp_path / "r.yaml"
     recipe.write_text("base: {epochs: 1}\ngrid: {phi: [1000.0, 1.0e+40]}\n")
@@ -149,6 +152,7 @@ def test_a_training_that_breaks_down_stays_in_the_table(folder, tmp_path):
     assert np.isnan(table["validation_accuracy"][1])
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("named", ["--data", "NEUROATTN_DATA"])
 def test_a_cluster_whose_workers_were_started_elsewhere(folder, tmp_path, monkeypatch, named):
     """Paths and environment are the user's, who stands in another folder than the workers do."""
@@ -167,6 +171,7 @@ def test_a_cluster_whose_workers_were_started_elsewhere(folder, tmp_path, monkey
     assert (tmp_path / "out" / "seed-0" / "seed-0.safetensors").is_file()
 
 
+@pytest.mark.process
 def test_a_sweep_of_scenes(tmp_path, capsys, monkeypatch):
     """Its workers stand in another folder than the user does, from whose the recipe's paths count."""
     drawn_scenes(tmp_path / "drawn", 10)
@@ -230,6 +235,7 @@ def test_scenes_that_are_not_there(capsys, tmp_path, monkeypatch, more, error):
     assert [path.name for path in tmp_path.iterdir()] == ["r.yaml"]
 
 
+@pytest.mark.process
 def test_a_training_that_fails_does_not_keep_the_others_from_being_run(folder, tmp_path):
     recipe = tmp_path / "r.yaml"
     recipe.write_text("base: {epochs: 1}\ngrid: {seed: [0, 1, 2]}\n")
@@ -286,6 +292,7 @@ def test_weights_that_say_nothing_of_their_training(recipe, tmp_path):
             _is_done(tmp_path, config, "abc")
 
 
+@pytest.mark.process
 def test_a_training_that_the_scheduler_runs_again(folder, tmp_path):
     recipe = tmp_path / "r.yaml"
     recipe.write_text("base: {epochs: 1}\ngrid: {seed: [0]}\n")
@@ -295,6 +302,7 @@ def test_a_training_that_the_scheduler_runs_again(folder, tmp_path):
     assert told == [noted(folder), "1/1  seed-0: done"]
 
 
+@pytest.mark.process
 def test_a_training_that_kills_its_workers(folder, tmp_path):
     recipe = tmp_path / "r.yaml"
     recipe.write_text("base: {epochs: 1}\ngrid: {seed: [0, 1]}\n")
@@ -312,6 +320,7 @@ def test_a_training_that_kills_its_workers(folder, tmp_path):
     assert table["outcome"].to_dict() == {"seed-0": "done", "seed-1": reason}
 
 
+@pytest.mark.process
 def test_a_scheduler_that_goes_away(folder, tmp_path):
     recipe = tmp_path / "r.yaml"
     recipe.write_text("base: {batch_size: 3}\ngrid: {epochs: [1, 900]}\n")

@@ -62,6 +62,7 @@ def run_here(capsys, *arguments):
     return left.value.code, "".join(told), err
 
 
+@pytest.mark.process
 def test_a_whole_training(folder, tmp_path):
     command = started("digits", "--data", folder, "--epochs", 2, "--name", "a", "--batch_size", 23, cwd=tmp_path)
     out, err = command.communicate(timeout=120)
@@ -191,6 +192,7 @@ def test_a_gpu_that_is_not_there(capsys, folder):
     assert run_here(capsys, "digits", "--data", folder, "--device", "cuda") == (2, "", text)
 
 
+@pytest.mark.process
 def test_the_real_command_fails_in_one_line(tmp_path):
     command = started("digits", "--strength", 2, cwd=tmp_path)
     out, err = command.communicate(timeout=60)
@@ -259,6 +261,7 @@ def test_no_or_general_help(capsys):
     assert run_here(capsys, "--help") == (0, out, "")
 
 
+@pytest.mark.process
 def test_an_interrupt_keeps_where_it_is(folder, tmp_path):
     run = tmp_path / "run"
     command = started("digits", "--data", folder, "--epochs", 100_000, "--out", run, cwd=tmp_path)
@@ -289,6 +292,7 @@ def test_an_interrupt_before_the_first_epoch_is_over(capsys, folder, tmp_path, m
     assert run_here(capsys, *arguments) == (130, "", "")
 
 
+@pytest.mark.process
 def test_a_kill_while_weights_are_written(capsys, folder, tmp_path, monkeypatch):
     arguments = ["digits", "--data", folder, "--epochs", 1, "--out", tmp_path / "run"]
     code = (
@@ -332,6 +336,7 @@ def modified(file):
 N_KILLS = 3
 
 
+@pytest.mark.process
 def test_a_training_survives_kills_at_random_moments(folder, recipe, tmp_path):
     run, random, kills = tmp_path / "run", np.random.default_rng(0), 0
     environment = ENVIRONMENT | {"PYTHONPATH": f"{ROOT}"}
@@ -416,6 +421,7 @@ def test_a_state_that_is_damaged(folder, tmp_path, capsys):
     assert [path.name for path in run.iterdir()] == ["digits.resume.pt"]
 
 
+@pytest.mark.process
 def test_wrong_options_are_told_at_once(tmp_path):
     command = [sys.executable, "-X", "importtime", "-m", "neuroattn.training", "digits", "--phi", "-1"]
     done = subprocess.run(command, env=ENVIRONMENT, cwd=tmp_path, check=False, capture_output=True, text=True)
@@ -435,6 +441,7 @@ def shared(*program, cwd):
     return subprocess.run(command, cwd=cwd, env=environment, text=True, capture_output=True, timeout=240, check=False)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("options", [[], ["--attended", "ink", "--averaging", 0.9, "--schedule", "cosine"]])
 def test_two_processes_train_as_one_does(folder, tmp_path, options):
     """47 composites in batches of 5: shares of unequal size, and a last batch of two."""
@@ -462,6 +469,7 @@ def test_two_processes_train_as_one_does(folder, tmp_path, options):
         assert np.quantile(apart, 0.99) < 5e-3
 
 
+@pytest.mark.process
 def test_two_processes_go_on_from_where_they_were_killed(folder, tmp_path):
     recipe = ["--data", folder, "--epochs", 4, "--batch_size", 5, "--precision", 32, "--averaging", 0.9]
     # The state is saved at every batch, and the process is gone in the middle of the second epoch.
@@ -485,6 +493,7 @@ def test_two_processes_go_on_from_where_they_were_killed(folder, tmp_path):
     pd.testing.assert_frame_equal(one[1], other[1])
 
 
+@pytest.mark.process
 def test_a_batch_smaller_than_the_number_of_processes(folder, tmp_path):
     recipe = ["--data", folder, "--epochs", 1, "--validation", 0.3, "--out", tmp_path / "run"]
     # 47 composites: the last batch is of one.

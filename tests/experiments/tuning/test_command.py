@@ -29,7 +29,8 @@ from neuroattn.stimuli import bars
 if TYPE_CHECKING:
     from pathlib import Path
 
-SMALL = ["--n_widths", "2", "--n_x", "2", "--n_y", "3", "--n_resamples", "100"]
+SMALL = ["--n_orientations", "10", "--n_widths", "1", "--n_x", "2", "--n_y", "3", "--n_units", "3000"]
+SMALL += ["--n_resamples", "100"]
 FILES = {
     *("recording.zarr", "units.parquet", "statistics.csv", "findings.json"),
     *("figure.png", "figure.svg", "run.json", "report.html"),
@@ -59,6 +60,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_leaves_its_files(finished: Path) -> None:
     assert {path.name for path in finished.iterdir()} == FILES
     about = json.loads((finished / "run.json").read_text())
@@ -69,9 +71,10 @@ def test_a_run_leaves_its_files(finished: Path) -> None:
     assert about["sessions"][0]["peak_memory_bytes"] < 3e9
 
 
+@pytest.mark.slow
 def test_units_have_one_row_each_and_statistics_follow_from_them(finished: Path) -> None:
     units = pd.read_parquet(finished / "units.parquet")
-    assert len(units) == 20 * 25 * 39 + 50 * 9 * 16
+    assert units.groupby("layer").size().tolist() == [3000, 3000]
     assert not units["neuroid_id"].duplicated().any()
     assert list(units.columns[:8]) == ["model", "neuroid_id", "layer", "area", "channel", "channel_y", "channel_x",
                                        "distractor_in_field"]  # fmt: skip
@@ -101,16 +104,18 @@ def test_units_have_one_row_each_and_statistics_follow_from_them(finished: Path)
     assert confirmed["shuffled_gates"] < 0.99
 
 
+@pytest.mark.slow
 def test_the_recording_opens_with_plain_xarray(finished: Path) -> None:
     with xr.open_datatree(finished / "recording.zarr", engine="zarr", consolidated=False) as tree:
         reduced = tree["digits-0/stage2/response"]
         assert set(reduced["maximum"].dims) == {"condition", "time_step", "neuroid"}
-        assert sorted(np.unique(reduced["orientation"])) == [9.0 * k for k in range(20)]
-        assert int(reduced["presented"].sum()) == 2 * 20 * 2 * 2 * 3
+        assert sorted(np.unique(reduced["orientation"])) == [18.0 * k for k in range(10)]
+        assert int(reduced["presented"].sum()) == 2 * 10 * 1 * 2 * 3
         assert json.loads(tree["digits-0"].attrs["protocol"])["n_y"] == 3
         assert tree.attrs["schema_version"] == 2
 
 
+@pytest.mark.slow
 def test_controls_in_which_attention_cannot_act_show_nothing(finished: Path) -> None:
     statistics = pd.read_csv(finished / "statistics.csv")
     index = statistics[statistics["what"] == "modulation_index"].set_index(["control", "layer"])["estimate"]
@@ -119,6 +124,7 @@ def test_controls_in_which_attention_cannot_act_show_nothing(finished: Path) -> 
     assert (index["intact"].abs() > 1e-3).all()
 
 
+@pytest.mark.slow
 def test_the_same_configuration_goes_on_without_recording_again(finished: Path) -> None:
     group = finished / "recording.zarr" / "digits-0" / "zarr.json"
     before, table = group.stat().st_mtime_ns, pd.read_csv(finished / "statistics.csv")
@@ -130,6 +136,7 @@ def test_the_same_configuration_goes_on_without_recording_again(finished: Path) 
     pd.testing.assert_frame_equal(pd.read_csv(finished / "statistics.csv"), table)
 
 
+@pytest.mark.slow
 def test_another_configuration_is_refused(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert failure(capsys, "--out", str(finished), *SMALL, "--seed", "3") == (
         f"error: out must not hold a run with another configuration, got '{finished}', which differs in "
@@ -137,6 +144,7 @@ def test_another_configuration_is_refused(finished: Path, capsys: pytest.Capture
     )
 
 
+@pytest.mark.slow
 def test_what_other_code_recorded_is_not_continued_by_this_one(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -252,6 +260,7 @@ def test_two_networks_of_one_name_are_refused(tmp_path: Path, capsys: pytest.Cap
     )
 
 
+@pytest.mark.slow
 def test_several_networks_are_the_top_level_of_the_statistics(tmp_path: Path) -> None:
     shipped = load_model("digits-0")
     names = []
@@ -276,6 +285,8 @@ def test_several_networks_are_the_top_level_of_the_statistics(tmp_path: Path) ->
     assert json.loads((out / "run.json").read_text())["seeds"]["models"] == {"twin-1": 1, "twin-2": 2}
 
 
+@pytest.mark.slow
+@pytest.mark.process
 def test_an_interrupt_keeps_what_was_done_and_says_how_to_go_on(tmp_path: Path) -> None:
     out = tmp_path / "run"
     command = [sys.executable, "-m", "neuroattn.experiments.tuning", "--models", "digits-0", "digits-1", *SMALL]
@@ -299,7 +310,8 @@ def test_the_published_weights_give_the_known_curves(reference: Path, tmp_path: 
     """In the paper's free order, stage 1 scales (gain about 1.2, no shift) and stage 2 does more than that."""
     weights = reference / "reference" / "paper_mnist_model.pt"
     out = tmp_path / "run"
-    options = ["--design", "free", "--distractors", "7", "--controls", "none", "--out", str(out)]
+    options = ["--design", "free", "--distractors", "7", "--controls", "none", "--n_resamples", "100"]
+    options += ["--n_widths", "3", "--n_x", "6", "--n_y", "6", "--out", str(out)]
     assert status("--models", str(weights), *options) == 0
     units = pd.read_parquet(out / "units.parquet")
     stage_1 = units[(units["layer"] == "stage1/response") & units["driven"] & (units["channel_x"] < 11)]

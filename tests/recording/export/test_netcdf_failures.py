@@ -154,6 +154,7 @@ except OSError as error:
 """
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files as Linux does")
 @pytest.mark.parametrize("chunks", [1, 4])  # in the last one, or on the way
 def test_a_disk_that_fills_up_is_survived(tmp_path, chunks):
