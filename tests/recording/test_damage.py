@@ -60,7 +60,7 @@ def test_no_damage_is_silent(images, network, tmp_path, monkeypatch):
     monkeypatch.setattr(layout_module, "BLOCK_BYTES", 1)
     monkeypatch.setattr(layout_module, "CHUNK_PRESENTATIONS", 4)
     store = tmp_path / "a.zarr"
-    record(network, StimulusSet(images), NAMES, [2], units=UNITS, store=store, batch_size=2).close()
+    record(network, StimulusSet(images), NAMES[:1], [2], units=UNITS, store=store, batch_size=2).close()
     show(store, verify=True)
     n, silent, opened = 0, [], []
     for path in every_file(store):
@@ -82,7 +82,7 @@ def test_no_damage_is_silent(images, network, tmp_path, monkeypatch):
                 else:
                     opened.append(str(path.relative_to(store)))
             path.write_bytes(whole)
-    assert n > 250
+    assert n > 130
     assert silent == []
     assert opened == []
     show(store, verify=True)
