@@ -50,6 +50,7 @@ def left(capsys, *arguments):
     return status.value.code, *capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_a_card(networks, tmp_path, monkeypatch, capsys):
     shown = []
     evaluated = run.evaluate

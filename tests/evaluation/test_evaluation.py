@@ -193,6 +193,7 @@ def test_without_strength_there_is_no_contrast(paper, few):
     assert len(table) == 7
 
 
+@pytest.mark.slow
 def test_the_published_network_on_official_test_digits(paper, mnist):
     shown = composites(from_folder(mnist, "test"), torch.arange(3000), generator=seeded())
     estimate = evaluate(paper, shown).set_index("what")["estimate"]

@@ -55,6 +55,7 @@ def run(*arguments):
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_the_published_network(reference, tmp_path):
     data = reference / "data" / "coco"
     scenes = load_scenes(data / "images", data / "annotations" / "instances.json", cache=tmp_path)

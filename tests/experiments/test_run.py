@@ -45,12 +45,14 @@ def command(*arguments):
     return left.value.code
 
 
+@pytest.mark.slow
 def test_a_command_gives_the_same_files(run, tmp_path):
     assert command("--models", "digits-0", "digits-1", *LINE, "--out", tmp_path / "run") == 0
     for name in (UNITS, STATISTICS, "findings.json", "figure.png"):
         assert (tmp_path / "run" / name).read_bytes() == (run.path / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_a_run_is_what_its_files_hold(run):
     assert repr(run) == f"Run of inhibition_of_return on digits-0, digits-1 in {str(run.path)!r}"
     assert list(run.recording.children) == ["digits-0", "digits-1"]
@@ -62,11 +64,13 @@ def test_a_run_is_what_its_files_hold(run):
     assert set(json.loads((run.path / "findings.json").read_text())[0]) >= {"claim", "layer", "verdict", "n", "test"}
 
 
+@pytest.mark.slow
 def test_the_figure_of_an_opened_run_is_that_of_its_analysis(run, tmp_path):
     run.figure().savefig(tmp_path / "again.png", dpi=300)
     assert (tmp_path / "again.png").read_bytes() == (run.path / "figure.png").read_bytes()
 
 
+@pytest.mark.slow
 def test_networks_may_be_given_themselves(tmp_path):
     model = neuroattn.load_model("digits-0").with_strength(0.1)
     model.name = "weak"
@@ -75,6 +79,7 @@ def test_networks_may_be_given_themselves(tmp_path):
     assert run.config.models == ("weak", "digits-1")
 
 
+@pytest.mark.slow
 def test_the_same_recording_is_analysed_again_with_other_options(copy):
     before = copy.statistics
     again = copy.analyse(n_resamples=200, bound=0.3)
@@ -88,6 +93,7 @@ def test_the_same_recording_is_analysed_again_with_other_options(copy):
     assert again.analyse(n_resamples=100, bound=0.1).statistics.equals(before)
 
 
+@pytest.mark.slow
 def test_an_analysis_has_a_folder_of_its_own(run, tmp_path):
     before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
     other = run.analyse(out=tmp_path / "other", bound=0.3)
@@ -99,6 +105,7 @@ def test_an_analysis_has_a_folder_of_its_own(run, tmp_path):
         run.analyse(out=tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_the_command_analyses_again(copy, capsys):
     assert command("--analyse", copy.path, "--n_resamples", "200") == 0
     assert "SUPPORTED  The mask" in capsys.readouterr().out
@@ -111,6 +118,7 @@ def test_the_command_analyses_again(copy, capsys):
     )
 
 
+@pytest.mark.slow
 def test_a_run_of_another_protocol(run, capsys):
     from neuroattn.experiments.tuning.protocol import PROTOCOL as TUNING
 
@@ -123,6 +131,7 @@ def test_a_run_of_another_protocol(run, capsys):
     )
 
 
+@pytest.mark.slow
 def test_another_code_of_the_analysis_does_not_record_again(copy, monkeypatch):
     from neuroattn.experiments import recording
 
@@ -247,6 +256,7 @@ def test_wrong_input_is_one_line_and_leaves_nothing(arguments, text, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_what_is_no_run_is_one_line(copy, tmp_path):
     with pytest.raises(ValueError, match=r"^path must be the folder of a run, got .*, which holds no run\.json"):
         neuroattn.open_run(tmp_path)

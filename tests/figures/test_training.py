@@ -181,6 +181,7 @@ def sweep(tmp_path):
     return tmp_path / "sweep"
 
 
+@pytest.mark.slow
 def test_the_command(sweep, tmp_path, capsys):
     out = tmp_path / "figures"
     assert run(capsys, sweep, "--out", out) == (0, f"2 networks; curves, accuracy, phases (.png, .svg) in {out}\n", "")
@@ -194,6 +195,7 @@ def test_the_command(sweep, tmp_path, capsys):
     assert (out / "phases.png").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_network_of_one_stage(tmp_path, capsys):
     network = GatedNetwork(digits_config(channels=(4,)), torch.Generator().manual_seed(0), name="one", seed=0)
     save(network, tmp_path / "run", phi=10.0)
@@ -257,6 +259,7 @@ def test_a_training_on_scenes_that_does_not_say_which_it_held_out(files, tmp_pat
     assert run(capsys, tmp_path / "run", *given) == (2, "", text)
 
 
+@pytest.mark.slow
 def test_the_inhibition_that_is_drawn_is_that_of_its_phase(sweep, tmp_path, monkeypatch, capsys):
     drawn = []
     from neuroattn.figures import training

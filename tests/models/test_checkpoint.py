@@ -425,6 +425,7 @@ def test_a_header_that_is_too_long_is_not_read(tmp_path, monkeypatch):
 PIECES = [b"1", b"9" * 40, b"-1", b"1e999", b"NaN", b"null", b"true", b"{}", b"[]", b'"', b"\\u0000", b"\x1b", b"\xff"]
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_a_header_of_random_bytes(cut, data):

@@ -207,6 +207,7 @@ def test_the_published_digits_network_attends_the_right_hand_object_first(paper_
         assert_allclose(accuracy, 0.98, atol=0.02)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_the_published_digits_network_attends_the_cued_object(paper_digits, test_composites):
     shown = test_composites

@@ -160,6 +160,7 @@ def test_a_file_that_is_no_array(tmp_path, capsys):
     )
 
 
+@pytest.mark.slow
 def test_scenes_into_a_store(store, tmp_path, capsys):
     images, annotations = drawn_scenes(tmp_path / "drawn", 6)
     config = GatedConfig(size=(3, 40, 60), channels=(3, 4, 5, 6), kernel=2, classes=12, resize="bicubic", strength=0.3)

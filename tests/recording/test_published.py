@@ -61,6 +61,7 @@ def test_every_label(published, golden, stimuli):
     assert_array_equal(data["attended_unconstrained"], errors.argmin(2).ravel())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("design", ["free", "cued"])
 def test_accuracy_on_test_composites(published, mnist, design):
     made = composites(from_folder(mnist, "test"), torch.arange(200), generator=torch.Generator().manual_seed(0))

@@ -43,6 +43,7 @@ def refused(text):
     return pytest.raises(ValueError, match=f"^{re.escape(text)}$")
 
 
+@pytest.mark.slow
 def test_plain_xarray_reads_back_every_variable(network, stimuli, store):
     tree = record(network, stimuli, list(probes(network)), design="cued")
     tree.to_zarr(store, consolidated=False, zarr_format=3)
@@ -94,6 +95,7 @@ def failing(*_, **__):
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("existing", [False, True])
 @pytest.mark.parametrize("when", ["at first", "half way", "before the rename"])
 def test_a_write_that_fails_leaves_nothing(monkeypatch, network, stimuli, tree, store, existing, when):

@@ -70,6 +70,7 @@ def test_a_whole_store_is_not_run_again(monkeypatch, network, stimuli, tmp_path)
     assert files(tmp_path / "a.zarr") == before
 
 
+@pytest.mark.slow
 def test_flags_are_set_after_the_data_and_a_broken_batch_is_written_again(monkeypatch, network, stimuli, tmp_path):
     store, whole = tmp_path / "a.zarr", tmp_path / "b.zarr"
     record(network, stimuli, NAMES, store=whole, batch_size=1).close()
@@ -101,6 +102,7 @@ def test_a_layout_that_fails_leaves_no_store(monkeypatch, network, stimuli, tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
 
 
+@pytest.mark.slow
 def test_coordinates_are_written_some_blocks_at_a_time(monkeypatch, network, stimuli, tmp_path):
     kept = record(network, stimuli, NAMES, batch_size=1)
     monkeypatch.setattr(layout_module, "CHUNK_PRESENTATIONS", 5)  # two blocks of two presentations
@@ -183,6 +185,7 @@ def test_another_group_is_refused(network, stimuli, tmp_path):
         record(network, stimuli, NAMES, store=tmp_path / "a.zarr")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fails", "after"),
     [("empty_coordinate", 37), ("_copy_to_others", 1), ("constant_variables", 0)],

@@ -373,6 +373,7 @@ def test_a_training_survives_kills_at_random_moments(folder, recipe, tmp_path):
     assert not (run / "digits.resume.pt").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stopped_after", [1, 15, 16, 17, 40])
 def test_an_interrupt_at_a_batch_and_a_rerun(
     folder, recipe, tmp_path, uninterrupted, capsys, monkeypatch, stopped_after

@@ -33,6 +33,7 @@ def finished(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_leaves_its_files_and_says_what_it_found(finished):
     files = {"recording.zarr", "units.parquet", "statistics.csv", "findings.json", "figure.png", "figure.svg"}
     files |= {"run.json", "report.html"}
@@ -47,6 +48,7 @@ def test_a_run_leaves_its_files_and_says_what_it_found(finished):
     )
 
 
+@pytest.mark.slow
 def test_statistics_follow_from_the_units(finished):
     units, statistics = pd.read_parquet(finished / "units.parquet"), pd.read_csv(finished / "statistics.csv")
     assert units.groupby("layer").size().to_dict() == {"stage1/response": 150, "stage2/response": 150}
@@ -71,6 +73,7 @@ def test_statistics_follow_from_the_units(finished):
     assert statistics.loc[tested & statistics["control"].isna(), "p_within_network"].notna().any()
 
 
+@pytest.mark.slow
 def test_where_attention_cannot_act_nothing_is_found(finished):
     statistics = pd.read_csv(finished / "statistics.csv")
     index = statistics[statistics["what"] == "modulation_index"]
@@ -84,6 +87,7 @@ def test_where_attention_cannot_act_nothing_is_found(finished):
     assert (doses.loc[0.2] > 0.001).any()
 
 
+@pytest.mark.slow
 def test_the_recording_holds_the_responses_of_the_sampled_units(finished):
     with xr.open_datatree(finished / "recording.zarr", engine="zarr", consolidated=False) as tree:
         responses = tree["digits-0/stage2/response"]
@@ -117,6 +121,7 @@ def test_what_a_user_gets_wrong(capsys, tmp_path, arguments, text):
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_the_free_order_says_what_it_confounds(capsys, tmp_path):
     status, out, _ = run_here(capsys, "--out", str(tmp_path / "run"), *SMALL, "--design", "free", "--controls", "none")
     assert status == 0

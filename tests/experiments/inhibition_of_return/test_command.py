@@ -30,6 +30,7 @@ def finished(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_leaves_its_files_and_its_verdict(finished):
     files = {"recording.zarr", "units.parquet", "statistics.csv", "findings.json", "figure.png", "figure.svg"}
     files |= {"run.json", "report.html"}
@@ -39,6 +40,7 @@ def test_a_run_leaves_its_files_and_its_verdict(finished):
     assert f"{expected}part of the avoidance needs the object's own pixels." in lines
 
 
+@pytest.mark.slow
 def test_the_papers_contrast_is_that_of_the_evaluation(finished):
     """The same composites through the other path."""
     import torch
@@ -65,6 +67,7 @@ def test_the_papers_contrast_is_that_of_the_evaluation(finished):
     )
 
 
+@pytest.mark.slow
 def test_controls(finished):
     statistics = pd.read_csv(finished / "statistics.csv")
     back = statistics[statistics["what"] == "return"].set_index("control")
@@ -87,6 +90,7 @@ def test_every_network_has_an_untrained_one_of_its_own():
     assert not (gates[0] == gates[1]).all()
 
 
+@pytest.mark.slow
 def test_the_order_in_which_a_store_lists_groups_and_variables_does_not_matter(finished):
     config = inhibition_of_return.Config(n_stimuli=60, n_control_stimuli=30, n_resamples=100)
     with xr.open_datatree(finished / "recording.zarr", engine="zarr", consolidated=False) as tree:
@@ -104,6 +108,7 @@ def test_the_order_in_which_a_store_lists_groups_and_variables_does_not_matter(f
     assert len(found) == 1
 
 
+@pytest.mark.slow
 def test_trials_are_a_row_an_object_of_a_run(finished):
     trials = pd.read_parquet(finished / "units.parquet")
     assert 9 * 60 * 2 < len(trials) <= 10 * 60 * 2  # "another" lacks stimuli alone of their place in a batch

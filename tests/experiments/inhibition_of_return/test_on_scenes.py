@@ -133,6 +133,7 @@ def test_a_single_scene_is_too_few(network, tmp_path, capsys):
     assert err == "error: annotations must have 2 scenes of 2 objects or more, got 1; take more\n"
 
 
+@pytest.mark.slow
 def test_every_synthetic_scene_is_a_scene(tmp_path):
     _, annotations = write_synthetic_scenes(tmp_path / "one", 40, 3)
     index = select_scenes(read_annotations(annotations), Rule())

@@ -5,6 +5,7 @@ import itertools
 
 import numpy as np
 import pandas as pd
+import pytest
 from matplotlib.image import imread
 
 from neuroattn.experiments.tuning.figure import tuning_figure
@@ -112,6 +113,7 @@ def test_no_dot_is_cut_off_at_a_limit() -> None:
     assert not any(line.get_clip_on() for line in controls.lines if line.get_marker() == "o")
 
 
+@pytest.mark.slow
 def test_nothing_is_drawn_outside_the_picture_and_nothing_fails_without_units() -> None:
     examples, units, statistics = tables()
     for table in (examples, examples.iloc[:0]):

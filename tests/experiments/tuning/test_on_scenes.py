@@ -52,6 +52,7 @@ def test_synthetic_scenes_say_that_they_are(network, tmp_path, capsys):
     assert json.loads((tmp_path / "run" / "run.json").read_text())["findings"][0] == SYNTHETIC
 
 
+@pytest.mark.slow
 def test_the_distractors_are_the_larger_objects(tmp_path):
     images, annotations = drawn_scenes(tmp_path / "drawn", 6)
     for seed in range(4):

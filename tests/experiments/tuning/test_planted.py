@@ -70,6 +70,7 @@ def test_a_subject_without_noise_gives_back_exactly_what_was_planted() -> None:
         assert_allclose(measured[f"baseline_difference_{reduction}"], np.repeat(trough, 2), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_planted_effects_come_back_through_noise() -> None:
     rng = np.random.default_rng(5)
     plain = curves(rng, 83)
@@ -98,6 +99,7 @@ def test_planted_effects_come_back_through_noise() -> None:
     assert within["estimate"] < 0.05
 
 
+@pytest.mark.slow
 def test_pure_gain_is_found_to_leave_the_shape() -> None:
     rng = np.random.default_rng(3)
     plain = curves(rng, 61)
@@ -128,6 +130,7 @@ def test_one_network_gives_no_population_p_value() -> None:
     assert measured.loc[~measured["what"].isin(tested), "p_within_network"].isna().all()
 
 
+@pytest.mark.slow
 def test_noise_alone_never_contradicts_the_claim() -> None:
     """Noise makes absolute shifts and width changes of several degrees where none was planted."""
     rng = np.random.default_rng(30)
@@ -165,6 +168,7 @@ def test_units_that_answer_to_something_else_than_the_bar_are_no_driven_units() 
     assert_allclose(estimates(tables, "mean")[["gain", "response_ratio"]], 1.26, rtol=0.01)
 
 
+@pytest.mark.slow
 def test_what_attention_does_to_a_unit_does_not_select_it() -> None:
     """A channel that is silent when unattended, and whose response before feedback is tuned, is selected."""
     plain = {"baseline": [0.5], "amplitude": [2.0], "kappa": [2.0], "preferred": [40.0]}
@@ -176,6 +180,7 @@ def test_what_attention_does_to_a_unit_does_not_select_it() -> None:
     assert run(PlantedCurves(**plain), PlantedCurves(**nothing), noise=1e-3).units["driven"].sum() == 0
 
 
+@pytest.mark.slow
 def test_the_share_that_gates_of_others_leave_is_found() -> None:
     rng = np.random.default_rng(13)
     plain = curves(rng, 29)
@@ -204,6 +209,7 @@ def test_the_share_that_gates_of_others_leave_is_found() -> None:
     assert line.endswith("n = 48 (10 without a difference): gates of other stimuli do less (as much: 0.8 to 1.25)")
 
 
+@pytest.mark.slow
 def test_gates_of_others_do_as_much_where_attention_is_spatial_alone() -> None:
     """What the subject's gates do depends on the side that is attended and not on the stimulus."""
     rng = np.random.default_rng(31)
@@ -262,6 +268,7 @@ def test_networks_keep_their_order_and_groups_within_them_may_be_listed_in_any()
     assert list(dict.fromkeys(tables.units["model"])) == list(names)
 
 
+@pytest.mark.slow
 def test_a_networks_numbers_do_not_depend_on_which_controls_there_are() -> None:
     plain = curves(np.random.default_rng(29), 7)
     changed = plain | {"amplitude": plain["amplitude"] * 1.3}

@@ -175,6 +175,7 @@ def identity(network, stimuli, *interventions):
         return record(network, stimuli, ["readout/logits"], [4]).attrs["identity"]
 
 
+@pytest.mark.slow
 def test_interventions_are_part_of_the_identity(network, stimuli):
     intact = record(network, stimuli, ["readout/logits"], [4]).attrs["identity"]
     other = RESPONSE.copy()
