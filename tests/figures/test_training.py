@@ -204,6 +204,7 @@ def test_a_network_of_one_stage(tmp_path, capsys):
     assert len(list(out.iterdir())) == 6
 
 
+@pytest.mark.slow
 def test_runs_that_one_mean_would_mix(sweep, tmp_path, capsys):
     network = GatedNetwork(digits_config(), torch.Generator().manual_seed(0), name="other", seed=0)
     save(network, tmp_path / "run", n_objects=2, clip=1.0)
@@ -315,6 +316,7 @@ def of_scenes(scenes, tmp_path):
     return tmp_path / "scenes"
 
 
+@pytest.mark.slow
 def test_a_training_on_scenes(of_scenes, scenes, files, tmp_path, capsys, monkeypatch):
     out = tmp_path / "figures"
     told = f"1 network; curves, accuracy (.png, .svg) in {out}; phases need --images DIR --annotations FILE\n"

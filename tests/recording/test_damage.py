@@ -272,6 +272,7 @@ def test_a_lost_description_of_a_coordinate_is_told_without_a_warning(store, cap
     assert printed[printed.index("damaged:") :] == "damaged:\n  stage1/gate/channel/zarr.json is missing\n"
 
 
+@pytest.mark.slow
 def test_an_unfinished_store_may_lack_what_is_not_done_yet(monkeypatch, network, stimuli, tmp_path, capsys):
     from neuroattn.recording import stream as stream_module
 

@@ -125,6 +125,7 @@ def test_a_block_is_whole_batches(monkeypatch, network, stimuli, bytes_, most, s
     assert layout_module.block_size(make_plan(network, stimuli, NAMES, batch_size=2)) == expected
 
 
+@pytest.mark.slow
 def test_the_blocks_do_not_change_what_is_recorded(monkeypatch, network, stimuli, tmp_path):
     stores = []
     for size in (1, 10**9):
@@ -308,6 +309,7 @@ def test_a_disk_that_fills_up_keeps_what_was_written(monkeypatch, network, stimu
     assert contents(store).done == contents(store).presentations
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0 or not hasattr(os, "geteuid"), reason="only root may mount a small disk")
 def test_a_full_disk_and_a_read_only_one(network, tmp_path):
     """A real one: a tmpfs that is large enough for the layout and a few blocks."""
@@ -367,6 +369,7 @@ def test_info_prints_what_is_there_and_verifies_it(network, stimuli, tmp_path, c
     assert printed.endswith("verified: every chunk is readable\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["flipped", "cut", "lost"])
 def test_a_damaged_chunk_is_found(network, stimuli, tmp_path, capsys, damage):
     store = tmp_path / "a.zarr"

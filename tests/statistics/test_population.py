@@ -181,6 +181,7 @@ def test_interval_is_as_wide_as_the_networks_differ():
     assert result["interval_high"] - result["interval_low"] > 1.5 * between_networks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_models", "suffix"), [(1, "_within_network"), (5, "")])
 def test_error_rates_are_nominal(n_models, suffix):
     """With the true mean on the upper bound, which is also the null, both tests may reject 5 % of the time."""

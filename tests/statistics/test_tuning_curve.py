@@ -149,6 +149,7 @@ def scipy_jacobian(orientation, baseline, amplitude, kappa, preferred):
     return np.column_stack([np.ones_like(curve), curve, amplitude * curve * (np.cos(angle) - 1), by_preferred])
 
 
+@pytest.mark.slow
 def test_as_good_as_scipy_on_noisy_curves():
     generator = np.random.default_rng(11)
     truth = planted(generator, 199)

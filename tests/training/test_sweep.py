@@ -424,6 +424,7 @@ def test_digits_that_are_not_there(capsys, recipe, tmp_path):
     assert err.startswith("error: folder must exist, got")
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_does_not_answer(capsys, recipe, folder, tmp_path):
     err = refused(capsys, recipe, "--data", folder, "--out", tmp_path / "out", "--dask", "tcp://127.0.0.1:1")
     assert re.match(r"error: dask must be the address of a running scheduler, got 'tcp://127.0.0.1:1' \(", err)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from numpy.testing import assert_allclose
 
 from neuroattn.experiments.activity_scaling.feature_similarity import feature_similarity
@@ -47,6 +48,7 @@ def test_against_each_unit_by_hand():
     assert np.abs(null).max() < found
 
 
+@pytest.mark.slow
 def test_the_null_distribution_holds_without_an_effect():
     """Units share their stimuli, so that an interval over units would be far too narrow; p over stimuli is not."""
     p = []

@@ -97,6 +97,7 @@ def run(capsys, *arguments):
     return left.value.code, *capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_the_command_on_synthetic_scenes(network, tmp_path, capsys):
     options = ["--stimuli", "scenes", "--size", 40, 60, "--models", network, "--n_stimuli", 80, "--n_units", 50]
     options += ["--n_control_stimuli", 40, "--n_resamples", 100, "--strengths", 0, 0.3, "--driven", 0.0001]

@@ -78,6 +78,7 @@ def test_controls(finished):
     assert (back.loc[["one_step", "intact", "untrained"], "n_stimuli"] == 30).all()
 
 
+@pytest.mark.slow
 def test_every_network_has_an_untrained_one_of_its_own():
     """Untrained networks of one seed would be one network that counts as many."""
     config = inhibition_of_return.Config(n_stimuli=20, n_control_stimuli=20, controls=("untrained",))

@@ -69,6 +69,7 @@ def test_synthetic_scenes_say_that_they_are(network, tmp_path, capsys):
         assert tree.attrs["synthetic_stimuli"] == "true"
 
 
+@pytest.mark.slow
 def test_the_figure_says_that_scenes_are_synthetic(network, tmp_path, capsys):
     drawn = []
     protocol = dataclasses.replace(

@@ -25,6 +25,7 @@ def run(capsys, *arguments):
     return left.value.code, *capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_the_users_scenes(network, tmp_path, capsys):
     images, annotations = drawn_scenes(tmp_path / "drawn", 6)
     files = ["--images", images, "--annotations", annotations, "--cache", tmp_path / "cache"]
@@ -44,6 +45,7 @@ def test_the_users_scenes(network, tmp_path, capsys):
     assert set(statistics["n_stimuli"] + statistics["n_stimuli_dropped"]) >= {72.0}
 
 
+@pytest.mark.slow
 def test_synthetic_scenes_say_that_they_are(network, tmp_path, capsys):
     options = [*SMALL, "--models", network, "--n_units", 50, "--controls", "none"]
     status, out, err = run(capsys, *options, "--out", tmp_path / "run")

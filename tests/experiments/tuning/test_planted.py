@@ -47,6 +47,7 @@ def estimates(tables, reduction: str) -> pd.Series:
     return rows[rows["reduction"] == reduction].set_index("what")["estimate"]
 
 
+@pytest.mark.slow
 def test_a_subject_without_noise_gives_back_exactly_what_was_planted() -> None:
     rng = np.random.default_rng(11)
     plain = curves(rng, 37)
@@ -145,6 +146,7 @@ def test_noise_alone_never_contradicts_the_claim() -> None:
     assert not any("contradicted" in text for text in tables.text)
 
 
+@pytest.mark.slow
 def test_units_that_answer_to_something_else_than_the_bar_are_no_driven_units() -> None:
     """Half of the channels respond to bias or distractor; the bar adds less than 0.5, though all peak above it."""
     rng = np.random.default_rng(7)
@@ -242,6 +244,7 @@ def test_stages_come_by_their_number() -> None:
     assert stages(tree) == ["stage1", "stage2", "stage10"]
 
 
+@pytest.mark.slow
 def test_networks_keep_their_order_and_groups_within_them_may_be_listed_in_any() -> None:
     rng = np.random.default_rng(23)
     names = ("zebra", "ant", "mole")

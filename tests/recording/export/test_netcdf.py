@@ -70,6 +70,7 @@ def test_how_another_file_packed_its_values_does_not_matter(tree, tmp_path):
     assert_same(read(tmp_path / "a.nc"), tree)
 
 
+@pytest.mark.slow
 def test_a_part_of_a_store_and_a_store_of_several_models(stored, tree, tmp_path):
     several = xr.DataTree.from_dict({"one": stored, "two": tree})
     to_netcdf(several, tmp_path / "several.nc")
@@ -97,6 +98,7 @@ def test_half_precision_is_widened(made, tmp_path):
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=9)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), presentations=st.integers(1, 4))
 def test_any_values_come_back(made, tmp_path, data, presentations):
