@@ -14,7 +14,7 @@ from neuroattn.statistics.population import estimate
 from neuroattn.statistics.resampling import hierarchical_bootstrap
 from neuroattn.statistics.sign_flip import sign_flip_test
 
-# With 600, a test of 5 % may reject 2.2 to 8.8 %, and one that rejects 15 % is found out. With 300 fits, 1.3 to 10.3 %.
+# With 600, a test of 5 % may reject 2.0 to 8.8 %, and one that rejects 15 % is found out. With 300 fits, 1.0 to 10.7 %.
 N_EXPERIMENTS, N_FITS = 600, 300
 N_NETWORKS, N_LAYERS, N_UNITS, N_STIMULI, N_STEPS = 10, 2, 30, 6, 5
 NETWORK, LAYER, UNIT = (

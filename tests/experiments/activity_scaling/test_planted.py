@@ -102,7 +102,7 @@ def test_every_unit_is_in_one_class_of_every_network():
 
 def test_gates_of_stimuli_with_the_same_side_attended_leave_an_effect_of_the_side_as_it_is():
     tables = run(planted(gain=1.5), n_stimuli=60, n_control_stimuli=40, controls=("intact", "shuffled_gates"))
-    controls = tables.statistics[tables.statistics["control"].notna()].set_index("control")
+    controls = tables.statistics[tables.statistics["control"].ne("")].set_index("control")
     assert_allclose(controls.loc["shuffled_gates", "estimate"], controls.loc["intact", "estimate"], rtol=1e-6)
     assert (controls["confirmed"] == 1).all()
     assert told(

@@ -16,7 +16,7 @@ def row(what, condition, estimate, n=60, *, test="none", **more):
     return {
         "model": "", "what": what, "condition": condition, "estimate": estimate, "interval_low": estimate - 0.1,
         "interval_high": estimate + 0.1, "n_models": 3, "n_stimuli": n, "n_stimuli_most": n, "null": 0.5, "test": test,
-        "control": None, "measure": None, **more,
+        "control": "", "measure": "", **more,
     }  # fmt: skip
 
 
@@ -47,7 +47,7 @@ def test_two_objects_leave_no_panel_empty(statistics):
     assert names(to_place) == ["carried", "moved,\nno mask"]
     with_three = pd.concat([statistics, pd.DataFrame([row("matched difference", "imposed", 0.1, measure="gate")])])
     assert len(returns_figure(with_three).axes) == 5
-    without = statistics[statistics["control"].isna() & (statistics["what"] != "return to place")]
+    without = statistics[statistics["control"].eq("") & (statistics["what"] != "return to place")]
     assert len(returns_figure(without).axes) == 2
 
 
