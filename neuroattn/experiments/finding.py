@@ -51,7 +51,17 @@ class Estimate:
         value, low, high = (float(row[f"cluster_mean{limit}"]) for limit in ("", "_low", "_high"))
         return cls(what=what, value=value, low=low, high=high, unit=unit, bounds=bounds)
 
+    @property
+    def asked(self) -> str:
+        """The bounds in words, "" where there are none."""
+        if self.bounds is None:
+            return ""
+        low, high = self.bounds
+        return f"bound {high:g}{self.unit}" if low == -math.inf else f"bounds {low:g} to {high:g}{self.unit}"
+
     def __str__(self) -> str:
+        if math.isnan(self.value):
+            return printable(f"{self.what} not measured")
         value, low, high = (f"{number:.3f}".replace("inf", "∞") for number in (self.value, self.low, self.high))
         return printable(f"{self.what} {value}{self.unit} [{low}, {high}]")
 

@@ -38,7 +38,7 @@ def main(protocol: Protocol[C], argv: Sequence[str] | None = None) -> None:
 def _analysed(argv: Sequence[str]) -> str | None:
     """Return the run that a line asks to be analysed again, whatever recipes say."""
     found = None
-    for argument, following in zip(argv, [*argv[1:], ""], strict=True):
+    for argument, following in zip(argv, (*argv[1:], ""), strict=False):
         if argument == "--analyse" and following:
             found = following
         elif argument.startswith("--analyse="):

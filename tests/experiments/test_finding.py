@@ -52,4 +52,7 @@ def test_a_line_says_verdict_claim_place_numbers_and_n():
         "UNDECIDED  Attention leaves the shape (stage1/response, maximum over bars): mean shift 1.235° [-0.500, ∞]; "
         "n = 3 networks, 12,345 units"
     )
+    assert estimate.asked == "bounds -5 to 5°"
+    assert Estimate(what="avoidance", value=0, low=0, high=0, bounds=(-math.inf, 0.1)).asked == "bound 0.1"
     assert str(Finding(claim="A", verdict="absent")) == "ABSENT  A: no number"
+    assert str(Estimate(what="mean shift", value=math.nan, low=math.nan, high=math.nan)) == "mean shift not measured"

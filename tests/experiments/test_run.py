@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import neuroattn
-from neuroattn.experiments import analysis
+from neuroattn.experiments import analysis, line
 from neuroattn.experiments.analysis import STATISTICS, UNITS
 from neuroattn.experiments.finding import Finding
 from neuroattn.experiments.inhibition_of_return.protocol import PROTOCOL
@@ -119,6 +119,16 @@ def test_the_command_analyses_again(copy, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("arguments", [[], ["--seed", "1"], ["--seed=1"]])
+def test_a_line_without_the_option_records(arguments, monkeypatch, capsys):
+    def performed(*_):
+        raise ValueError("it would record")
+
+    monkeypatch.setattr(line, "perform", performed)
+    assert command(*arguments) == 2
+    assert capsys.readouterr().err == "error: it would record\n"
+
+
 def test_a_run_of_another_protocol(run, capsys):
     from neuroattn.experiments.tuning.protocol import PROTOCOL as TUNING
 
