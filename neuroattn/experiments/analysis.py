@@ -9,8 +9,8 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from neuroattn.experiments.finding import to_json
-from neuroattn.experiments.recording import damaged
+from neuroattn.experiments.finding import ON_TOP, to_json
+from neuroattn.experiments.recording import damaged, in_order
 from neuroattn.experiments.run_file import write_run
 from neuroattn.runs.output_file import replacing, write_csv
 from neuroattn.runs.provenance import versions
@@ -111,7 +111,7 @@ def _page(protocol: Protocol[C], config: C, tables: Tables, figure: Figure, outc
     return report(
         title=protocol.name.replace("_", " ").capitalize(),
         description=protocol.description,
-        notes=[*outcome["notes"], *(line for line in tables.text if line.startswith(("WARNING", "NOTE")))],
+        notes=[*outcome["notes"], *(line for line in tables.text if line.startswith(ON_TOP))],
         findings=tables.findings,
         text=tables.text,
         statistics=tables.statistics,
@@ -131,16 +131,12 @@ def draw(protocol: Protocol[C], config: C, tables: Tables) -> Figure:
 
 def _tables(protocol: Protocol[C], config: C, store: Path, models: list[str]) -> Tables:
     """Return the tables of a recording."""
-    import xarray as xr
-
     from neuroattn.recording.damage import problems
     from neuroattn.recording.store import open_recording
 
     try:
         with open_recording(store) as recordings:
-            # As they were asked for: a store lists its groups in any order, and numbers must not depend on it.
-            ordered = xr.DataTree(children={name: recordings.children[name] for name in models})
-            return protocol.analysis(config, ordered)
+            return protocol.analysis(config, in_order(recordings, models))
     except (ValueError, KeyError, OSError) as error:
         # Only now: data are read where they are needed, and whoever reads them cannot name the store.
         if found := problems(store):

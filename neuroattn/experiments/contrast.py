@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
+# Controls in which attention cannot act: they check the code.
+CHECKS = {"zero_strength": "s = 0", "one_step": "T = 1"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class ControlOptions(SceneOptions):
@@ -50,6 +53,12 @@ class ContrastOptions(ControlOptions):
     def intended(self) -> str:
         """Coordinate that says which object a presentation was meant to attend."""
         return dims.CUED if self.design == "cued" else dims.ATTENDED
+
+
+def require_few(n_control_stimuli: int, n_stimuli: int) -> None:
+    """Raise if the controls were to be shown more stimuli than there are."""
+    if n_control_stimuli > n_stimuli:
+        raise ValueError(f"n_control_stimuli must be at most n_stimuli ({n_stimuli}), got {n_control_stimuli}")
 
 
 def confounds(config: ContrastOptions) -> tuple[str, ...]:

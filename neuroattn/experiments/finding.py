@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 SUPPORTED, CONTRADICTED, ABSENT, UNDECIDED = "supported", "contradicted", "absent", "undecided"
+ON_TOP = ("WARNING", "NOTE")  # begin the sentences that are said before any finding
 _FAR = {"inf": math.inf, "-inf": -math.inf}
 
 

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from neuroattn.command.line import read_options, run_command, tell
+from neuroattn.experiments.finding import ON_TOP
 from neuroattn.experiments.recording import stored_configuration
 from neuroattn.experiments.run import Run, interrupted, perform
 from neuroattn.runs.folder import run_folder
@@ -58,16 +59,14 @@ def _again(protocol: Protocol[C], analysed: str, argv: Sequence[str] | None, pro
             )
         before = stored_configuration(run.config)
         config = read_options(protocol.config, argv, prog=prog, description=protocol.description, defaults=before)
-        now = stored_configuration(config)
-        changed = {name: value for name, value in now.items() if value != before[name]}
-        _tell(run.analyse(out=config.out, **changed))
+        _tell(run.analyse(out=config.out, **stored_configuration(config)))
 
     run_command(command, interrupted=lambda: "the recording is as it was; the same command begins the analysis again")
 
 
 def _tell(run: Run) -> None:
     """Print warnings and notes, what was shown to whom, a line a finding, and where the rest is."""
-    noted = [line for line in run.text if line.startswith(("WARNING", "NOTE"))]
+    noted = [line for line in run.text if line.startswith(ON_TOP)]
     headline = [line for line in run.text if line not in noted][:1]
     for line in (*noted, *headline, *map(str, run.findings), "", f"results in {run.path}; all of it in report.html"):
         tell(line)

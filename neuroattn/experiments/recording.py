@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    import xarray as xr
+
     from neuroattn.experiments.protocol import C, Protocol
     from neuroattn.models.gated import GatedNetwork
 
@@ -87,6 +89,15 @@ def require_undamaged(store: Path) -> None:
 
     if damage := next(faults(store), None):
         raise damaged(store, damage)
+
+
+def in_order(recordings: xr.DataTree, models: Sequence[str]) -> xr.DataTree:
+    """Return recordings in the order of the networks: a store lists its groups in any, and nothing may depend on it."""
+    import xarray as xr
+
+    ordered = xr.DataTree(children={name: recordings.children[name] for name in models})
+    ordered.attrs = recordings.attrs
+    return ordered
 
 
 def damaged(store: Path, damage: str) -> ValueError:

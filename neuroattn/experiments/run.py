@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 from neuroattn.command.line import configured
 from neuroattn.command.option import suggestion
 from neuroattn.experiments.analysis import FINDINGS, STATISTICS, UNITS, Session, analyse_recording, draw
-from neuroattn.experiments.finding import from_json
+from neuroattn.experiments.finding import ON_TOP, from_json
 from neuroattn.experiments.protocol import Tables
 from neuroattn.experiments.recording import (
     STORE,
     analysis_options,
+    in_order,
     record_networks,
     require_undamaged,
     stored_configuration,
 )
-from neuroattn.experiments.run_file import RECORDING, RUN, read_run
+from neuroattn.experiments.run_file import RECORDING, RUN, read_bounded, read_run
 from neuroattn.runs.folder import alone, is_free, run_folder
 from neuroattn.runs.local_path import local_path
 from neuroattn.runs.plain_text import printable, shown
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
     from neuroattn.experiments.finding import Finding
     from neuroattn.experiments.protocol import C, Protocol, ProtocolConfig
     from neuroattn.models.gated import GatedNetwork
-
-
-_MOST_BYTES = 2**26  # of findings
 
 
 def protocols() -> list[str]:
@@ -76,8 +74,11 @@ class Run:
     """
 
     def __init__(self, path: Path, *, unfinished: bool = False) -> None:
-        self._file = read_run(path, "path", unfinished=unfinished)
         self.path = path
+        self._read(unfinished=unfinished)
+
+    def _read(self, *, unfinished: bool) -> None:
+        self._file = read_run(self.path, "path", unfinished=unfinished)
         self.protocol = protocol_named(self._file["protocol"])
         self.config: ProtocolConfig = configured(self.protocol.config, self._file["configuration"])
 
@@ -99,10 +100,10 @@ class Run:
 
     @cached_property
     def recording(self) -> xr.DataTree:
-        """The recording, a group a network; read from its store as it is looked at."""
+        """The recording, a group a network in their order; read from its store as it is looked at."""
         from neuroattn.recording.store import open_recording
 
-        return open_recording(self.store)
+        return in_order(open_recording(self.store), list(self._file["weights_sha256"]))
 
     @cached_property
     def units(self) -> pd.DataFrame:
@@ -127,9 +128,7 @@ class Run:
         if not file.is_file():
             raise ValueError(f"run must have {FINDINGS}, got {str(self.path)!r} without; make it with run.analyse()")
         try:
-            if file.stat().st_size > _MOST_BYTES:
-                raise ValueError(f"more than {_MOST_BYTES:,} bytes")  # noqa: TRY301 -- said below with the others
-            return from_json(msgspec.json.decode(file.read_bytes(), type=list[dict[str, Any]]))
+            return from_json(msgspec.json.decode(read_bounded(file), type=list[dict[str, Any]]))
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             raise ValueError(
                 f"{FINDINGS} of {str(self.path)!r} is damaged; make it again with run.analyse()"
@@ -179,13 +178,13 @@ class Run:
         if not own:
             for made in ("units", "statistics", "findings"):
                 self.__dict__.pop(made, None)
-            self.__init__(self.path)  # type: ignore[misc]
+            self._read(unfinished=False)
         return Run(folder)
 
     @property
     def _notes(self) -> list[str]:
         """What stands before the findings; the version before wrote it among them."""
-        noted = itertools.takewhile(lambda line: line.startswith(("WARNING", "NOTE")), self._file["findings"])
+        noted = itertools.takewhile(lambda line: line.startswith(ON_TOP), self._file["findings"])
         return self._file["notes"] or [*noted]
 
     def _again(self, options: dict[str, Any]) -> ProtocolConfig:
@@ -274,8 +273,8 @@ def run(
     names = [one.name if isinstance(one, GatedNetwork) else str(one) for one in given]
     folder = run_folder(None if out is None else str(out), protocol)
     config = configured(found.config, {**options, "models": names, "out": str(folder)})
-    objects = iter(load_models([one for one in given if not isinstance(one, GatedNetwork)]))
-    perform(found, config, [one if isinstance(one, GatedNetwork) else next(objects) for one in given], folder)
+    loaded = iter(load_models([one for one in given if not isinstance(one, GatedNetwork)]))
+    perform(found, config, [one if isinstance(one, GatedNetwork) else next(loaded) for one in given], folder)
     return Run(folder)
 
 

@@ -101,7 +101,7 @@ def read_run(folder: Path, name: str, *, unfinished: bool = False) -> dict[str, 
             f"{name} must be the folder of a run, got {str(folder)!r}, which holds no {RUN}; check the path"
         )
     try:
-        content = _content(folder)
+        content = read_bounded(folder / RUN)
         run, state = msgspec.json.decode(content), msgspec.json.decode(content, type=_State).state
         whole = msgspec.json.decode(content, type=_Whole) if state == "done" or unfinished else None
         for model in [] if whole is None else whole.weights_sha256:
@@ -166,19 +166,18 @@ def _without(options: Any, names: Collection[str]) -> Any:
     return {key: value for key, value in options.items() if key not in names} if isinstance(options, dict) else options
 
 
-def _read(folder: Path, name: str = "out") -> _Run:
+def _read(folder: Path) -> _Run:
     try:
-        return msgspec.json.decode(_content(folder), type=_Run)
+        return msgspec.json.decode(read_bounded(folder / RUN), type=_Run)
     except (ValueError, RecursionError) as error:
-        raise ValueError(
-            f"{name} holds a damaged {RUN} ({error}), got {str(folder)!r}; choose another folder"
-        ) from error
+        raise ValueError(f"out holds a damaged {RUN} ({error}), got {str(folder)!r}; choose another folder") from error
 
 
-def _content(folder: Path) -> bytes:
-    if (folder / RUN).stat().st_size > _MOST_BYTES:
+def read_bounded(file: Path) -> bytes:
+    """Return the content of a JSON file of a run, unless it is larger than any run's."""
+    if file.stat().st_size > _MOST_BYTES:
         raise ValueError(f"it has more than {_MOST_BYTES:,} bytes")
-    return (folder / RUN).read_bytes()
+    return file.read_bytes()
 
 
 def _another(folder: Path, difference: str) -> ValueError:

@@ -65,6 +65,14 @@ def test_a_run_is_what_its_files_hold(run):
 
 
 @pytest.mark.slow
+def test_networks_come_in_the_order_of_the_options_whatever_the_store_lists(tmp_path):
+    models = ["digits-1", "digits-0"]
+    run = neuroattn.run("inhibition_of_return", models=models, out=tmp_path / "run", **OPTIONS)
+    assert list(run.recording.children) == models
+    assert run.recording.attrs["protocol"] == "inhibition_of_return"
+    assert list(run.recording["digits-0/trials"].dims) == list(run.recording["digits-1/trials"].dims)
+
+
 def test_the_figure_of_an_opened_run_is_that_of_its_analysis(run, tmp_path):
     run.figure().savefig(tmp_path / "again.png", dpi=300)
     assert (tmp_path / "again.png").read_bytes() == (run.path / "figure.png").read_bytes()

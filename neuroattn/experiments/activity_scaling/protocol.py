@@ -18,7 +18,7 @@ from neuroattn import dims
 from neuroattn.command.option import option
 from neuroattn.experiments.activity_scaling.analysis import analysis, too_few_confirmed
 from neuroattn.experiments.activity_scaling.layout import FEWEST_STIMULI, MEASUREMENT, OBJECTS, SELECTION
-from neuroattn.experiments.contrast import ContrastOptions, joined
+from neuroattn.experiments.contrast import ContrastOptions, joined, require_few
 from neuroattn.experiments.protocol import Protocol, Tables
 from neuroattn.experiments.recording import stored_configuration
 from neuroattn.experiments.scene_stimuli import (
@@ -80,10 +80,7 @@ class Config(ContrastOptions):
     def __post_init__(self) -> None:
         """Check every option."""
         super().__post_init__()
-        if self.n_control_stimuli > self.n_stimuli:
-            raise ValueError(
-                f"n_control_stimuli must be at most n_stimuli ({self.n_stimuli}), got {self.n_control_stimuli}"
-            )
+        require_few(self.n_control_stimuli, self.n_stimuli)
 
 
 def stimuli(config: Config, models: Sequence[GatedNetwork]) -> StimulusSet:

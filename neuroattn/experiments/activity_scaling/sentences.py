@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuroattn.experiments.activity_scaling.findings import BIOLOGY, form, row_of, verdict
 from neuroattn.experiments.activity_scaling.summary import NOTHING, RECORDED, RESPONDING, SHARE
+from neuroattn.experiments.contrast import CHECKS
 from neuroattn.statistics.control_share import AS_MUCH, compared
 from neuroattn.statistics.population import INTERVAL_OF_MEDIANS
 
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
 
 
 FEWEST_FOR_CLUSTERS = 6  # networks whose sign patterns allow p < .05
-
-
-# Checks of the code: no gate acts in them.
-CHECKS = {"zero_strength": "s = 0", "one_step": "T = 1"}
 
 
 def ceiling(strength: float) -> tuple[float, float]:

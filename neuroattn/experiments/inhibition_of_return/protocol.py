@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neuroattn.command.option import option
-from neuroattn.experiments.contrast import ControlOptions
+from neuroattn.experiments.contrast import ControlOptions, require_few
 from neuroattn.experiments.inhibition_of_return.analysis import analysis
 from neuroattn.experiments.protocol import Protocol, Tables
 from neuroattn.experiments.scene_stimuli import (
@@ -68,10 +68,7 @@ class Config(ControlOptions):
     def __post_init__(self) -> None:
         """Check every option."""
         super().__post_init__()
-        if self.n_control_stimuli > self.n_stimuli:
-            raise ValueError(
-                f"n_control_stimuli must be at most n_stimuli ({self.n_stimuli}), got {self.n_control_stimuli}"
-            )
+        require_few(self.n_control_stimuli, self.n_stimuli)
 
 
 def stimuli(config: Config, models: Sequence[GatedNetwork]) -> StimulusSet:

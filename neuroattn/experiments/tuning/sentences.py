@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from neuroattn.experiments.contrast import CHECKS
 from neuroattn.experiments.tuning.findings import BIOLOGY, SHAPE, SHARE, row_of, verdict
 from neuroattn.experiments.tuning.summary import MEASURES
 from neuroattn.experiments.tuning.units import NARROW_INCLUDED, TOO_NARROW
@@ -18,9 +19,6 @@ ONE_NETWORK = "units of one network"  # a scope
 
 
 NO_MEAN = re.compile(r"the median of (\d+) networks between the smallest and the largest, an interval of (\S+) %")
-
-
-CHECKS = {"zero_strength": "s = 0", "one_step": "T = 1"}  # attention cannot act: they check the code
 
 
 def sentences(statistics: pd.DataFrame) -> list[str]:
