@@ -42,13 +42,13 @@ import torch
 from neuroattn.models.checkpoint import load_model
 from neuroattn.models.probe import probes
 from neuroattn.models.trial import free_trial
-from neuroattn.recording.clock import Clock
-from neuroattn.recording.gated_subject import GatedSubject
 from neuroattn.recording.record import record
-from neuroattn.recording.tap import tap
 from neuroattn.stimuli.digits import sample_composites, stimulus_set
 from neuroattn.stimuli.mnist import embedded
 from neuroattn.stimuli.stimulus_set import StimulusSet
+from neuroattn.subjects.clock import Clock
+from neuroattn.subjects.gated import GatedSubject
+from neuroattn.subjects.tap import tap
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from neuroattn.recording.intervene import intervene as intervene
     from neuroattn.recording.record import record as record
     from neuroattn.recording.reduce import Reduction as Reduction
-    from neuroattn.recording.timed_module import TimedModule as TimedModule
     from neuroattn.recording.unit_maps import unit_maps as unit_maps
     from neuroattn.recording.units import Units as Units
     from neuroattn.stimuli.stimulus_set import StimulusSet as StimulusSet
+    from neuroattn.subjects.timed_module import TimedModule as TimedModule
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Reduction": "neuroattn.recording.reduce",
     "StimulusSet": "neuroattn.stimuli.stimulus_set",
-    "TimedModule": "neuroattn.recording.timed_module",
+    "TimedModule": "neuroattn.subjects.timed_module",
     "Units": "neuroattn.recording.units",
     "intervene": "neuroattn.recording.intervene",
     "load_model": "neuroattn.models.checkpoint",

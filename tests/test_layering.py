@@ -20,11 +20,12 @@ ALLOWED = {
     "models": {*BELOW},
     "statistics": {*BELOW},
     "figures": {*BELOW, "statistics"},
-    "recording": {*BELOW, "stimuli", "models"},
+    "subjects": {*BELOW, "stimuli", "models"},
+    "recording": {*BELOW, "stimuli", "models", "subjects"},
     "training": {*BELOW, "stimuli", "models"},
     "evaluation": {*BELOW, "stimuli", "models", "statistics", "figures"},
     "experiments": {
-        *BELOW, "stimuli", "models", "statistics", "figures", "recording", "training", "evaluation",
+        *BELOW, "stimuli", "models", "statistics", "figures", "subjects", "recording", "training", "evaluation",
     },
 }  # fmt: skip
 VERBS = ("command", "verbs")  # runs doors by their names, and so stands on top like them
@@ -128,7 +129,7 @@ def test_no_module_is_named_after_nothing():
     ("module", "source", "expected"),
     [
         ("models.gated", "from neuroattn.statistics.tuning_curve import fit", {"neuroattn.statistics.tuning_curve"}),
-        ("models.gated", "def f():\n    import neuroattn.recording.tap as t", {"neuroattn.recording.tap"}),
+        ("models.gated", "def f():\n    import neuroattn.subjects.tap as t", {"neuroattn.subjects.tap"}),
         ("statistics.a", "if X:\n    from neuroattn.stimuli import digits", {"neuroattn.stimuli.digits"}),
         ("stimuli.a", "from neuroattn import models", {"neuroattn.models"}),
         ("figures.a", "import neuroattn", {"neuroattn"}),

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
+    from neuroattn.subjects.subject import Subject
+
 # Controls in which attention cannot act: they check the code.
 CHECKS = {"zero_strength": "s = 0", "one_step": "T = 1"}
 
@@ -55,6 +57,11 @@ class ContrastOptions(ControlOptions):
         return dims.CUED if self.design == "cued" else dims.ATTENDED
 
 
+def states_needed(config: ContrastOptions) -> tuple[str, ...]:
+    """Return what a subject must have to be shown in both states of the design."""
+    return (config.design,)
+
+
 def require_few(n_control_stimuli: int, n_stimuli: int) -> None:
     """Raise if the controls were to be shown more stimuli than there are."""
     if n_control_stimuli > n_stimuli:
@@ -71,6 +78,16 @@ def confounds(config: ContrastOptions) -> tuple[str, ...]:
             "difference between the states is not attention's alone. The cued design (--design cued) keeps them apart."
         ),
     )
+
+
+def controls_of(config: ControlOptions, subject: Subject) -> dict[str, tuple[Subject, int]]:
+    """Return the subjects of the controls that were chosen and that this subject has, and the step that is read."""
+    last = subject.steps[-1]
+    return {
+        name: (subject.control(name, config.seed), subject.steps[0] if name == "one_step" else last)
+        for name in config.chosen_controls
+        if name not in subject.lacks
+    }
 
 
 def joined(trees: Mapping[str, xr.DataTree], change: Callable[[str, str, xr.Dataset], xr.Dataset]) -> xr.DataTree:

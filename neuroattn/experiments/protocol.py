@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from neuroattn.experiments.finding import Finding
-    from neuroattn.models.gated import GatedNetwork
     from neuroattn.stimuli.stimulus_set import StimulusSet
+    from neuroattn.subjects.subject import Subject
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,11 @@ class ProtocolConfig(CommandConfig):
         "was made from it is replaced, unless out names another folder",
         path=True,
     )
+
+    @property
+    def chosen_controls(self) -> tuple[str, ...]:
+        """The controls to run; none where a protocol has none."""
+        return ()
 
     @property
     def synthetic(self) -> bool:
@@ -86,9 +91,11 @@ class Protocol(Generic[C]):
     config
         Dataclass of its options.
     stimuli, check, recording, analysis, figure
-        Options, networks → stimuli; options, network, stimuli → ValueError if this network cannot be analysed on them,
-        which must take little time; options, network, stimuli → recording of that network; options, recordings of all
-        networks (a group each) → tables; options, tables → figure.
+        Options, subjects → stimuli; options, subject, stimuli → ValueError if this subject cannot be analysed on them,
+        which must take little time; options, subject, stimuli → recording of that subject; options, recordings of all
+        subjects (a group each) → tables; options, tables → figure.
+    needs
+        Options → what a subject must not lack, from `neuroattn.subjects.subject`: one that does is told the reason.
     methods
         Options → a paragraph for a paper: what was shown, recorded and tested, with its sources.
     """
@@ -96,12 +103,13 @@ class Protocol(Generic[C]):
     name: str
     description: str
     config: type[C]
-    stimuli: Callable[[C, Sequence[GatedNetwork]], StimulusSet]
-    check: Callable[[C, GatedNetwork, StimulusSet], None]
-    recording: Callable[[C, GatedNetwork, StimulusSet], xr.DataTree]
+    stimuli: Callable[[C, Sequence[Subject]], StimulusSet]
+    check: Callable[[C, Subject, StimulusSet], None]
+    recording: Callable[[C, Subject, StimulusSet], xr.DataTree]
     analysis: Callable[[C, xr.DataTree], Tables]
     figure: Callable[[C, Tables], Figure]
     methods: Callable[[C], str]
+    needs: Callable[[C], tuple[str, ...]]
 
 
 def stages(tree: xr.DataTree) -> list[str]:

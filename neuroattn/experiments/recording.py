@@ -15,18 +15,20 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-    from neuroattn.experiments.protocol import C, Protocol
-    from neuroattn.models.gated import GatedNetwork
+    from neuroattn.experiments.protocol import C, Protocol, ProtocolConfig
+    from neuroattn.subjects.subject import Subject
 
 STORE = "recording.zarr"  # in the folder of a run
 # Options that are not part of what a run is.
 ELSEWHERE = ("out", "analyse")
 # What makes recordings, beside the protocol's own `protocol.py`, `recording.py` and `layout.py`.
-_CODE = ("dims.py", "models", "stimuli", "recording", "experiments/contrast.py", "experiments/scene_stimuli.py")
+_CODE = (
+    "dims.py", "models", "stimuli", "subjects", "recording", "experiments/contrast.py", "experiments/scene_stimuli.py",
+)  # fmt: skip
 
 
 def record_networks(
-    protocol: Protocol[C], config: C, models: Sequence[GatedNetwork], folder: Path
+    protocol: Protocol[C], config: C, subjects: Sequence[Subject], folder: Path
 ) -> tuple[dict[str, Any], list[str]]:
     """Record the networks that the folder of a run does not hold yet.
 
@@ -44,43 +46,44 @@ def record_networks(
     """
     from neuroattn.experiments.comparability import comparability_warnings
     from neuroattn.models.checkpoint import weights_hash
-    from neuroattn.recording.gated_subject import require_size
     from neuroattn.recording.intervene import active_on
     from neuroattn.recording.store import recorded_models, require_recording, write_model
 
-    for model in models:
-        if active_on(model) is not None:
+    for subject in subjects:
+        if active_on(subject.module) is not None:
             raise ValueError(
-                f"models must not be under interventions, got {model.name}, which is; a protocol runs its own controls"
+                f"models must not be under interventions, got {subject.name}, which is; a protocol runs its own "
+                "controls"
             )
-    hashes = {model.name: weights_hash(model) for model in models}
-    about = _about(protocol, config, models, hashes)
+        _require_answers(protocol, config, subject)
+    hashes = {subject.name: weights_hash(subject.module) for subject in subjects}
+    about = _about(protocol, config, subjects, hashes)
     of_analysis = analysis_options(protocol.config)
     earlier_sessions(folder, about, of_analysis)  # before the stimuli, which take their time
-    stimuli = protocol.stimuli(config, models)
-    for model in models:
-        require_size(model, stimuli)
+    stimuli = protocol.stimuli(config, subjects)
+    subjects = [subject.facing(stimuli.size) for subject in subjects]
     about |= {"stimuli_sha256": stimuli.identity(), "synthetic_stimuli": config.synthetic}
-    about |= {"notes": [*(f"NOTE: {note}." for note in stimuli.notes), *comparability_warnings(models)]}
+    stimuli_notes = [f"NOTE: {note}." for note in stimuli.notes]
+    about |= {"notes": [*stimuli_notes, *comparability_warnings(subjects), *_lacking(config, subjects)]}
     sessions, store = earlier_sessions(folder, about, of_analysis), folder / STORE
     require_undamaged(store)
     recorded = recorded_models(store)
-    missing = [model for model in models if model.name not in recorded]
-    for model in models:
-        if model.name in recorded:
-            require_recording(store, model.name, hashes[model.name])
-    for model in missing:  # all of them before the first is recorded, which takes its time
-        protocol.check(config, model, stimuli)
+    missing = [subject for subject in subjects if subject.name not in recorded]
+    for subject in subjects:
+        if subject.name in recorded:
+            require_recording(store, subject.name, hashes[subject.name])
+    for subject in missing:  # all of them before the first is recorded, which takes its time
+        protocol.check(config, subject, stimuli)
     write_run(folder, {**about, "sessions": sessions, "state": "running"})
-    for model in missing:
+    for subject in missing:
         try:
-            write_model(protocol.recording(config, model, stimuli), store, model.name)
+            write_model(protocol.recording(config, subject, stimuli), store, subject.name)
         except ValueError:
-            if not recorded and model is missing[0] and not store.exists():
+            if not recorded and subject is missing[0] and not store.exists():
                 (folder / RUN).unlink()  # these stimuli cannot be recorded: nothing is left behind
             raise
     _write_attributes(store, about)
-    return {**about, "sessions": sessions}, [model.name for model in missing]
+    return {**about, "sessions": sessions}, [subject.name for subject in missing]
 
 
 def require_undamaged(store: Path) -> None:
@@ -128,20 +131,38 @@ def _write_attributes(store: Path, about: dict[str, Any]) -> None:
     write_attributes(store, {"schema_version": SCHEMA_VERSION, **attributes})
 
 
-def _made_of(model: GatedNetwork) -> dict[str, Any]:
-    """Return what of a network is not among its weights, and changes what it does or what its controls are."""
-    architecture: dict[str, Any] = json.loads(model.config.to_json())
-    return {**architecture, "initial": model.initial, "gates_of_others": model.gates_of_others}
+def _require_answers(protocol: Protocol[C], config: C, subject: Subject) -> None:
+    """Raise, with the reason, if a subject cannot be asked what the protocol asks."""
+    for need in protocol.needs(config):
+        if need in subject.lacks:
+            raise ValueError(
+                f"models must be such that {protocol.name} can ask them, got {subject.name}: {subject.lacks[need]}; "
+                "leave it out"
+            )
 
 
-def _about(protocol: Protocol[C], config: C, models: Sequence[GatedNetwork], hashes: dict[str, str]) -> dict[str, Any]:
+def _lacking(config: ProtocolConfig, subjects: Sequence[Subject]) -> list[str]:
+    """Return what must be said of subjects that do not have every control, or say nothing of what they attend."""
+    notes = []
+    for subject in subjects:
+        asked = [name for name in config.chosen_controls if name in subject.lacks]
+        notes += [f"NOTE: {subject.name} has no control {name}: {subject.lacks[name]}." for name in asked]
+        if "choice" in subject.lacks:
+            notes.append(
+                f"NOTE: {subject.name} is taken to attend what it is cued to: {subject.lacks['choice']}. What is said "
+                "of gates does not hold for it."
+            )
+    return notes
+
+
+def _about(protocol: Protocol[C], config: C, subjects: Sequence[Subject], hashes: dict[str, str]) -> dict[str, Any]:
     own = [f"experiments/{protocol.name}/{file}.py" for file in ("protocol", "recording", "layout")]
     return {
         "protocol": protocol.name,
         "configuration": stored_configuration(config),
-        "seeds": {"protocol": config.seed, "models": {model.name: model.seed for model in models}},
+        "seeds": {"protocol": config.seed, "models": {subject.name: subject.seed for subject in subjects}},
         "weights_sha256": hashes,
-        "networks": {model.name: _made_of(model) for model in models},
+        "networks": {subject.name: subject.architecture() for subject in subjects},
         "versions": versions(),
         "recording_code": code_hash(*_CODE, *own),
     }

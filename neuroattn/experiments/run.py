@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import importlib
 import itertools
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,16 +29,14 @@ from neuroattn.runs.local_path import local_path
 from neuroattn.runs.plain_text import printable, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import pandas as pd
-    import torch
     import xarray as xr
     from matplotlib.figure import Figure
 
     from neuroattn.experiments.finding import Finding
     from neuroattn.experiments.protocol import C, Protocol, ProtocolConfig
-    from neuroattn.models.gated import GatedNetwork
+    from neuroattn.subjects.adapter import Model
+    from neuroattn.subjects.subject import Subject
 
 
 def protocols() -> list[str]:
@@ -229,7 +227,7 @@ def open_run(path: str | Path) -> Run:
 def run(
     protocol: str,
     *,
-    models: Sequence[str | Path | GatedNetwork] | None = None,
+    models: Sequence[str | Path | Model] | None = None,
     out: str | Path | None = None,
     **options: Any,
 ) -> Run:
@@ -240,7 +238,8 @@ def run(
     protocol
         Its name, such as ``tuning``.
     models
-        Shipped names, paths, or networks; None takes the protocol's own default.
+        Shipped names, paths, networks, or any other module (`neuroattn.TimedModule`, which says how it is cued); None
+        takes the protocol's own default.
     out
         Folder of the run (default: ``runs/PROTOCOL-DATE-TIME``). One that holds the same run goes on.
     **options
@@ -257,28 +256,29 @@ def run(
     >>> run.findings  # doctest: +SKIP
     """
     from neuroattn.models.checkpoint import load_models
-    from neuroattn.models.gated import GatedNetwork
+    from neuroattn.subjects.adapter import subject_of
 
     found = protocol_named(protocol)
-    if isinstance(models, str | Path | GatedNetwork):
+    if not isinstance(models, Sequence | None) or isinstance(models, str):
         raise ValueError(f"models must be a list of names, paths or networks, got {shown(models)}")
     if options.get("analyse") is not None:
         raise ValueError("analyse is an option of the command, got it here; take open_run(path).analyse(...)")
     given = [*(configured(found.config, {}).models if models is None else models)]
     if not given:
         raise ValueError("models must name at least one network, got none")
-    for one in given:
-        if not isinstance(one, str | Path | GatedNetwork):
-            raise ValueError(f"models must be names, paths or networks, got {type(one).__name__}")
-    names = [one.name if isinstance(one, GatedNetwork) else str(one) for one in given]
+    try:
+        subjects = [None if isinstance(one, str | Path) else subject_of(one) for one in given]
+    except ValueError as error:
+        raise ValueError(f"models must be names, paths or networks: {error}") from error
+    names = [str(one) if subject is None else subject.name for one, subject in zip(given, subjects, strict=True)]
     folder = run_folder(None if out is None else str(out), protocol)
     config = configured(found.config, {**options, "models": names, "out": str(folder)})
-    loaded = iter(load_models([one for one in given if not isinstance(one, GatedNetwork)]))
-    perform(found, config, [one if isinstance(one, GatedNetwork) else next(loaded) for one in given], folder)
+    loaded = iter(load_models([one for one in given if isinstance(one, str | Path)]))
+    perform(found, config, [subject or subject_of(next(loaded)) for subject in subjects], folder)
     return Run(folder)
 
 
-def perform(protocol: Protocol[C], config: C, models: Sequence[GatedNetwork] | None, folder: Path) -> Tables:
+def perform(protocol: Protocol[C], config: C, subjects: Sequence[Subject] | None, folder: Path) -> Tables:
     """Run a protocol and save each step of it in a folder.
 
     A folder in which the same configuration was run before is continued: networks that are recorded already are not
@@ -288,8 +288,8 @@ def perform(protocol: Protocol[C], config: C, models: Sequence[GatedNetwork] | N
     ----------
     protocol, config
         What to run.
-    models
-        The networks; None loads those that the configuration names.
+    subjects
+        Who is recorded; None loads the networks that the configuration names.
     folder
         Of the run.
 
@@ -303,19 +303,17 @@ def perform(protocol: Protocol[C], config: C, models: Sequence[GatedNetwork] | N
     """
     from neuroattn.compute.device import choose_device
     from neuroattn.models.checkpoint import load_models, require_different
+    from neuroattn.subjects.adapter import subject_of
 
     with alone(folder):
         device = choose_device(config.device)
-        networks = load_models(config.models, device=device) if models is None else [_on(device, one) for one in models]
-        require_different(networks)
+        if subjects is None:
+            subjects = [subject_of(network) for network in load_models(config.models, device=device)]
+        subjects = [subject.on(device) for subject in subjects]
+        require_different(subject.name for subject in subjects)
         session = Session(str(device))
-        about, recorded = record_networks(protocol, config, networks, folder)
+        about, recorded = record_networks(protocol, config, subjects, folder)
         return analyse_recording(protocol, config, about, folder / STORE, folder, session, recorded)
-
-
-def _on(device: torch.device, model: GatedNetwork) -> GatedNetwork:
-    """Return a network on a device; the user's own stays where it is."""
-    return (model if model.device == device else copy.deepcopy(model).to(device)).eval()
 
 
 def interrupted(folder: Path) -> str:

@@ -16,9 +16,9 @@ from neuroattn.experiments.protocol import ProtocolConfig
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from neuroattn.models.gated import GatedNetwork
     from neuroattn.stimuli.scenes import Scenes
     from neuroattn.stimuli.stimulus_set import StimulusSet
+    from neuroattn.subjects.subject import Subject
 
 DIGITS, SCENES = "digits", "scenes"
 SYNTHETIC = (
@@ -67,7 +67,7 @@ def check_scene_options(config: SceneOptions) -> None:
         raise ValueError(f"size must be two numbers, height and width, got {len(config.size)}")
 
 
-def require_digit_networks(config: SceneOptions, models: Sequence[GatedNetwork], n_objects: int) -> None:
+def require_digit_networks(config: SceneOptions, subjects: Sequence[Subject], n_objects: int) -> None:
     """Raise unless every network takes composites of so many digits, before any is made.
 
     Raises
@@ -79,14 +79,14 @@ def require_digit_networks(config: SceneOptions, models: Sequence[GatedNetwork],
     from neuroattn.stimuli.digits import SHIFT
     from neuroattn.stimuli.mnist import SIDE
 
-    for model in models:
-        size = model.config.size
-        if size == digits_config(n_objects=n_objects).size:
+    for subject in subjects:
+        size = subject.size
+        if size in {None, digits_config(n_objects=n_objects).size}:
             continue
         if size[0] == 3:
             others = "" if size[1:] == config.size else f" --size {size[1]} {size[2]}"
             raise ValueError(
-                f"stimuli must be {SCENES} for {model.name}, which takes pictures of (channel, y, x) = {size}, got "
+                f"stimuli must be {SCENES} for {subject.name}, which takes pictures of (channel, y, x) = {size}, got "
                 f"{config.stimuli!r}; add --stimuli {SCENES}{others}"
             )
         shipped = {2: "take digits-0", 3: "take digits3-0"}
@@ -95,7 +95,7 @@ def require_digit_networks(config: SceneOptions, models: Sequence[GatedNetwork],
             instead += f", or --n_objects {size[2] // SHIFT - 1}"
         raise ValueError(
             f"models must take composites of {n_objects} digits, (channel, y, x) = "
-            f"{digits_config(n_objects=n_objects).size}, got {model.name}, which takes {size}; {instead}"
+            f"{digits_config(n_objects=n_objects).size}, got {subject.name}, which takes {size}; {instead}"
         )
 
 
@@ -104,15 +104,15 @@ def scene_notes(config: SceneOptions) -> tuple[str, ...]:
     return (SYNTHETIC,) if config.synthetic else ()
 
 
-def scene_stimuli(config: SceneOptions, models: Sequence[GatedNetwork], number: int, n_objects: int) -> StimulusSet:
+def scene_stimuli(config: SceneOptions, subjects: Sequence[Subject], number: int, n_objects: int) -> StimulusSet:
     """Return scenes, drawn at random, each with its objects in the order of their places from the left.
 
     Parameters
     ----------
     config
         Where from; its seed decides which.
-    models
-        The networks that they are shown to.
+    subjects
+        Who they are shown to.
     number
         How many, at most.
     n_objects
@@ -123,32 +123,32 @@ def scene_stimuli(config: SceneOptions, models: Sequence[GatedNetwork], number: 
     ValueError
         If a network takes no such pictures or has other classes, or scenes cannot be had.
     """
-    _require_size(config, models)  # before scenes are made, which takes its time
+    _require_size(config, subjects)  # before scenes are made, which takes its time
     if config.images is not None and config.annotations is not None:
-        return _from_left(_drawn(config, models, config.images, config.annotations, number, n_objects))
+        return _from_left(_drawn(config, subjects, config.images, config.annotations, number, n_objects))
     if n_objects != 2:
         raise ValueError(f"n_objects must be 2 for synthetic scenes, got {n_objects}; name scenes of your own")
     from neuroattn.stimuli.synthetic_scenes import write_synthetic_scenes
 
     with tempfile.TemporaryDirectory() as folder:
         images, annotations = write_synthetic_scenes(Path(folder), number, config.seed)
-        scenes = _drawn(config, models, str(images), str(annotations), number, n_objects, cache=folder)
+        scenes = _drawn(config, subjects, str(images), str(annotations), number, n_objects, cache=folder)
         return _from_left(scenes)
 
 
-def _require_size(config: SceneOptions, models: Sequence[GatedNetwork]) -> None:
+def _require_size(config: SceneOptions, subjects: Sequence[Subject]) -> None:
     """Raise unless all networks take pictures of the size that was asked for."""
     needed = (3, *config.size)
-    for model in models:
-        name, size = model.name, model.config.size
-        if size != needed:
+    for subject in subjects:
+        name, size = subject.name, subject.size
+        if size not in {None, needed}:
             fit = f"--size {size[1]} {size[2]}" if size[0] == needed[0] else "a network of scenes"
             raise ValueError(f"size must be that of {name}, (channel, y, x) = {size}, got {needed}; take {fit}")
 
 
 def _drawn(
     config: SceneOptions,
-    models: Sequence[GatedNetwork],
+    subjects: Sequence[Subject],
     images: str,
     annotations: str,
     number: int,
@@ -162,26 +162,28 @@ def _drawn(
     image_folder(images)
     # The classes are known before any photograph is decoded.
     classes = load_index(annotations, cache, Rule(n_objects=n_objects)).class_names(config.labels)
-    for model in models:
-        known = model.about.classes or SUPERCATEGORIES  # the paper's files do not tell theirs
-        require_classes(classes, config.labels, known, model.config.classes, model.name, annotations)
+    for subject in subjects:
+        if subject.n_classes is None:
+            continue
+        known = subject.about.classes or SUPERCATEGORIES  # the paper's files do not tell theirs
+        require_classes(classes, config.labels, known, subject.n_classes, subject.name, annotations)
     scenes = load_scenes(images, annotations, size=size, n_objects=n_objects, labels=config.labels, cache=cache)
     if not config.synthetic:
-        scenes = alike_for_all(scenes, models)
+        scenes = alike_for_all(scenes, subjects)
     if len(scenes) < min(number, 2):
         raise ValueError(f"annotations must have 2 scenes of {n_objects} objects or more, got {len(scenes)}; take more")
     return scenes.select(np.random.default_rng(config.seed).permutation(len(scenes))[:number])
 
 
-def alike_for_all(scenes: Scenes, models: Sequence[GatedNetwork]) -> Scenes:
+def alike_for_all(scenes: Scenes, subjects: Sequence[Subject]) -> Scenes:
     """Return the scenes that are to every network what they are to the others: trained on, or held out.
 
     What a network shows on scenes that it was trained on is never averaged with what another one shows on scenes that
     it has not seen. Of both kinds the one with more scenes is shown, and the notes say which, and what was left out. Of
     a network whose file does not tell, or that was trained on scenes that were made otherwise, the notes say that.
     """
-    identities = {model.name: model.about.scenes for model in models}
-    held_out = {model.name: model.about.held_out_images or () for model in models}
+    identities = {subject.name: subject.about.scenes for subject in subjects}
+    held_out = {subject.name: subject.about.held_out_images or () for subject in subjects}
     told = [name for name, identity in identities.items() if identity == scenes.identity]
     notes = [
         f"{name} was trained on other scenes, or on these made otherwise: it may have seen some of them"

@@ -25,7 +25,7 @@ from neuroattn.runs.output_file import replacing
 from neuroattn.runs.plain_text import shortened, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from torch import nn
 
@@ -101,13 +101,13 @@ def load_models(
         If one cannot be loaded, or two have the same name.
     """
     networks = [load_model(name, device=device, strength=strength) for name in names]
-    require_different(networks)
+    require_different(network.name for network in networks)
     return networks
 
 
-def require_different(networks: Sequence[GatedNetwork]) -> None:
+def require_different(names: Iterable[str]) -> None:
     """Raise if two networks have the same name."""
-    found = [network.name for network in networks]
+    found = list(names)
     twice = sorted({name for name in found if found.count(name) > 1})
     if twice:
         raise ValueError(f"models must have different names, got {', '.join(twice)} more than once; rename a file")

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from neuroattn.models.config import GatedConfig
 
 # The maps of a stage, in the order in which its input passes through them.
@@ -52,69 +48,9 @@ def receptive_field(config: GatedConfig, variable: str) -> tuple[int, int]:
     return spacing, side
 
 
-def sees(config: GatedConfig, variable: str, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which places of a variable's map have a pixel of `mask` in their receptive field.
-
-    Parameters
-    ----------
-    config, variable
-        As for `receptive_field`.
-    mask
-        (y, x) of the image.
-
-    Returns
-    -------
-    numpy.ndarray
-        (y, x) of the variable's map, boolean.
-    """
-    return pixels_seen(config, variable, mask) > 0
-
-
-def own_object(config: GatedConfig, variable: str, objects: NDArray[np.bool_], share: float) -> NDArray[np.int64]:
-    """Return which object each place of a variable's map sees alone in each picture, −1 where there is none.
-
-    Parameters
-    ----------
-    config, variable
-        As for `receptive_field`.
-    objects
-        (picture, object, y, x) where objects are.
-    share
-        Fraction, above one half, of all objects' pixels in a receptive field that the own object must have: with 1 it
-        is the only one.
-
-    Returns
-    -------
-    numpy.ndarray
-        (picture, y, x) of the variable's map.
-    """
-    seen = pixels_seen(config, variable, objects)
-    most = seen.max(1)
-    return np.where((most > 0) & (most >= share * seen.sum(1)), seen.argmax(1), -1)
-
-
-def pixels_seen(config: GatedConfig, variable: str, masks: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return how many pixels of masks each place of a variable's map has in its receptive field.
-
-    Parameters
-    ----------
-    config, variable
-        As for `receptive_field`.
-    masks
-        (..., y, x) of images.
-
-    Returns
-    -------
-    numpy.ndarray
-        (..., y, x) of the variable's map.
-    """
-    spacing, side = receptive_field(config, variable)
+def map_size(config: GatedConfig, variable: str) -> tuple[int, int]:
+    """Return (y, x) of a stage's map; `variable` as for `receptive_field`."""
     name, _, of_stage = variable.partition("/")
     sizes = {"response": config.response_sizes, "pooled": config.pooled_sizes}.get(of_stage, config.input_sizes)
     _, height, width = sizes[int(name.removeprefix("stage")) - 1]
-    # Sums over squares are differences of the sums over all pixels above and to the left.
-    edges = [(0, 0)] * (masks.ndim - 2) + [(1, 0), (1, 0)]
-    above = np.pad(masks.astype(np.int64), edges).cumsum(-2).cumsum(-1)
-    top, left = np.arange(height) * spacing, np.arange(width) * spacing
-    down = above[..., top + side, :] - above[..., top, :]
-    return np.asarray(down[..., left + side] - down[..., left])
+    return height, width

@@ -6,9 +6,13 @@ import hashlib
 import io
 import pickle
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def state_hash(value: Any) -> str:
@@ -50,3 +54,9 @@ def _scales(quantized: torch.Tensor) -> list[Any]:
     if quantized.qscheme() in {torch.per_tensor_affine, torch.per_tensor_symmetric}:
         return [quantized.q_scale(), quantized.q_zero_point()]
     return [quantized.q_per_channel_scales(), quantized.q_per_channel_zero_points(), quantized.q_per_channel_axis()]
+
+
+def array_hash(array: NDArray[Any]) -> str:
+    """Return the SHA-256 of an array's dtype, shape and values."""
+    plain = np.ascontiguousarray(array)
+    return hashlib.sha256(f"{plain.dtype.str}{plain.shape}".encode() + plain.tobytes()).hexdigest()

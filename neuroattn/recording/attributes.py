@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from neuroattn.recording.plan import identity_hash
-from neuroattn.recording.subject import device_of
 from neuroattn.runs.provenance import versions
+from neuroattn.subjects.subject import device_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -22,7 +22,6 @@ from neuroattn.recording.intervene import active_on, intervene
 from neuroattn.recording.layout import DONE, array_at, write_block
 from neuroattn.recording.plan import run_part
 from neuroattn.recording.stream import POLL_SECONDS, claim
-from neuroattn.recording.timed_module import TimedModule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,4 +158,4 @@ def _interventions(work: Work) -> AbstractContextManager[object]:
         return nullcontext()
     # Names of variables may be the subject's own.
     subject = work.subject
-    return intervene(subject if isinstance(subject, TimedModule) else subject.module, *work.interventions)
+    return intervene(subject, *work.interventions)

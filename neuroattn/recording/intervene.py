@@ -6,32 +6,29 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import nn
 
-from neuroattn.models.gated import GatedNetwork
-from neuroattn.models.probe import probes, require_variables
-from neuroattn.models.receptive_field import sees
-from neuroattn.recording.clock import Calls, Clock
 from neuroattn.recording.interventions import Delay, Intervention, Now, OnInhibition, OnVariable, Strength, Trial
-from neuroattn.recording.subject import Tapped
-from neuroattn.recording.tap import element, with_element
-from neuroattn.recording.timed_module import TimedModule
+from neuroattn.recording.units import seen
+from neuroattn.subjects.adapter import subject_of
+from neuroattn.subjects.clock import Calls, Clock
+from neuroattn.subjects.tap import element, with_element
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
+    from torch import nn
     from torch.utils.hooks import RemovableHandle
 
-    from neuroattn.models.config import GatedConfig
-    from neuroattn.models.gated import Maps
+    from neuroattn.models.gated import GatedNetwork, Maps
     from neuroattn.models.trial import Cues
     from neuroattn.recording.units import Sees
+    from neuroattn.subjects.adapter import Model
+    from neuroattn.subjects.subject import Subject
 
 
 class Active:
@@ -45,9 +42,9 @@ class Active:
         Tells them when they are.
     """
 
-    def __init__(self, model: nn.Module | TimedModule, interventions: Sequence[Intervention]) -> None:
+    def __init__(self, subject: Subject, interventions: Sequence[Intervention]) -> None:
         self.interventions, self.clock = tuple(interventions), Clock()
-        self._model = model
+        self._subject = subject
         self._handles: list[RemovableHandle] = []
         # Intervention → and variable → the run in which it acted, and in which its module was called, last.
         self._acted: dict[int, int] = {}
@@ -61,6 +58,20 @@ class Active:
         """Return the strength that is set at a step of a phase; None: none is."""
         acting = [i for i in self.interventions if isinstance(i, Strength) and i.acts(phase, step)]
         return acting[-1].value if acting else None
+
+    def masks(self, network: GatedNetwork, image: torch.Tensor, masks: Maps, number: int, cued: Cues | None) -> Maps:
+        """Return the inhibition of presentation `number`: that of the trial, but for what interventions make of it."""
+        trial = Trial(network, image, number, cued, self.clock)
+        for intervention in self.interventions:
+            if isinstance(intervention, OnInhibition) and intervention.acts(0 if cued else number, 0):
+                self.acted(intervention)
+                changed = intervention.masks(masks, trial)
+                chosen = intervention.stages
+                masks = [
+                    new if chosen is None or stage in chosen else old
+                    for stage, (old, new) in enumerate(zip(masks, changed, strict=True), 1)
+                ]
+        return masks
 
     def acted(self, intervention: Intervention) -> None:
         """Note that an intervention has done something."""
@@ -88,19 +99,18 @@ class Active:
             raise ValueError(f"interventions must act {where}, {did}; {advice}")
 
     def _path(self, variable: str) -> str:
-        module = _tapped(self._model, [variable])[0][variable].module
-        whole = self._model.module if isinstance(self._model, TimedModule) else self._model
-        return next((path for path, part in whole.named_modules() if part is module), variable)
+        module = self._subject.tapped([variable])[variable].module
+        return next((path for path, part in self._subject.module.named_modules() if part is module), variable)
 
     def attach(self) -> None:
         """Put the hooks on the model."""
         on = [i for i in self.interventions if isinstance(i, OnVariable)]
-        tapped, fields = _tapped(self._model, list(dict.fromkeys(i.variable for i in on)))
-        for name, (module, key) in tapped.items():
+        variables, fields = list(dict.fromkeys(i.variable for i in on)), partial(seen, self._subject)
+        for name, (module, key) in (self._subject.tapped(variables) if variables else {}).items():
             here = [i for i in on if i.variable == name]
             self._handles.append(module.register_forward_hook(_changing(name, key, here, self, fields)))
         # On any model, so that whoever calls it from elsewhere hears of it.
-        module = self._model.module if isinstance(self._model, TimedModule) else self._model
+        module = self._subject.module
         self._handles.append(module.register_forward_pre_hook(self._set_strength, with_kwargs=True))
 
     def detach(self) -> None:
@@ -123,7 +133,7 @@ _ACTIVE: WeakKeyDictionary[nn.Module, Active] = WeakKeyDictionary()
 
 
 @contextmanager
-def intervene(model: nn.Module | TimedModule, *interventions: Intervention) -> Iterator[Active]:
+def intervene(model: Model, *interventions: Intervention) -> Iterator[Active]:
     """Do something to a model, for as long as the ``with`` lasts, however it ends.
 
     Recordings of the model that are made inside the block are made under the interventions; these are part of their
@@ -143,9 +153,8 @@ def intervene(model: nn.Module | TimedModule, *interventions: Intervention) -> I
         Before anything runs, if there is no such variable or stage, if the model has no gates or masks to act on, or
         is under interventions already.
     """
-    module = model.module if isinstance(model, TimedModule) else model
-    if not isinstance(module, nn.Module):
-        raise ValueError(f"model must be a network or another torch module, got {model!r}; load one first")
+    subject = subject_of(model)
+    module = subject.module
     if module in _ACTIVE:
         raise ValueError("model must be under one set of interventions at a time; give all of them to one `intervene`")
     if not interventions:
@@ -158,13 +167,13 @@ def intervene(model: nn.Module | TimedModule, *interventions: Intervention) -> I
                 "interventions must be of neuroattn.recording.interventions, given one by one, got "
                 f"{intervention!r}; make one, such as Silence('stage1/gate')"
             )
-        if not isinstance(intervention, OnVariable) and not isinstance(model, GatedNetwork):
+        if not isinstance(intervention, OnVariable) and "inhibition" in subject.lacks:
             raise ValueError(
                 f"model must be a gated network for {type(intervention).__name__}, got {type(model).__name__}"
             )
-        if isinstance(model, GatedNetwork):
-            _require_fitting(intervention, model)
-    active = Active(model, interventions)
+        if "inhibition" not in subject.lacks:
+            _require_fitting(intervention, subject)
+    active = Active(subject, interventions)
     try:
         active.attach()
         _ACTIVE[module] = active
@@ -179,47 +188,13 @@ def active_on(module: nn.Module) -> Active | None:
     return _ACTIVE.get(module)
 
 
-def inhibition_in_force(
-    network: GatedNetwork, image: torch.Tensor, masks: Maps, number: int, cued: Cues | None
-) -> Maps:
-    """Return the masks of a presentation: those of the trial, but for what interventions make of them."""
-    active = active_on(network)
-    if active is None:
-        return masks
-    trial = Trial(network, image, number, cued, active.clock)
-    for intervention in active.interventions:
-        if isinstance(intervention, OnInhibition) and intervention.acts(0 if cued else number, 0):
-            active.acted(intervention)
-            changed = intervention.masks(masks, trial)
-            chosen = intervention.stages
-            masks = [
-                new if chosen is None or stage in chosen else old
-                for stage, (old, new) in enumerate(zip(masks, changed, strict=True), 1)
-            ]
-    return masks
-
-
-def strength_in_force(network: GatedNetwork, phase: int) -> float:
-    """Return the gate strength in the last step of a phase, which made its gated image."""
-    active = active_on(network)
-    set_to = None if active is None else active.strength(phase, network.config.steps - 1)
-    return network.config.strength if set_to is None else set_to
-
-
-def _require_fitting(intervention: Intervention, network: GatedNetwork) -> None:
-    last, n_stages = network.config.steps - 1, len(network.config.channels)
+def _require_fitting(intervention: Intervention, subject: Subject) -> None:
+    last, n_stages = subject.steps[-1], len(subject.layers)
     if max(intervention.steps or [0]) > last:
         raise ValueError(f"steps must be from 0 to {last}, got {list(intervention.steps or ())}")
     stages = (isinstance(intervention, OnInhibition) and intervention.stages) or ()
     if not all(1 <= stage <= n_stages for stage in stages):
         raise ValueError(f"stages must be from 1 to {n_stages}, got {list(stages)}")
-
-
-def seen(config: GatedConfig, variable: str, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which places of a variable see a pixel of a mask, once it is certain that it is one of the image."""
-    if mask.shape != config.size[1:]:
-        raise ValueError(f"field must be (y, x) = {config.size[1:]} of the image, got {mask.shape}")
-    return sees(config, variable, mask)
 
 
 def _require_running(clock: Clock) -> None:
@@ -228,17 +203,6 @@ def _require_running(clock: Clock) -> None:
             "a model under interventions can only be recorded, because they need to know phase and step; call "
             "neuroattn.record inside the `with`, or the model outside it"
         )
-
-
-def _tapped(model: nn.Module | TimedModule, variables: Sequence[str]) -> tuple[dict[str, Tapped], Sees]:
-    """Return where variables exist, and what tells which places of them see a part of the image."""
-    if isinstance(model, GatedNetwork):
-        config = model.config
-        if variables:
-            require_variables(model, list(variables))
-        return {name: Tapped(probes(model)[name]) for name in variables}, lambda name, mask: seen(config, name, mask)
-    timed = model if isinstance(model, TimedModule) else TimedModule(model)
-    return timed.tapped(variables), timed.sees
 
 
 def _require_plain(value: torch.Tensor, variable: str) -> None:

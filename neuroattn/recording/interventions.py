@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
+from neuroattn.models.state_hash import array_hash
 from neuroattn.models.trial import free_trial
-from neuroattn.recording.units import Units, array_hash
+from neuroattn.recording.units import Units
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from neuroattn.models.gated import GatedNetwork, Maps
     from neuroattn.models.trial import Cues
-    from neuroattn.recording.clock import Clock
+    from neuroattn.subjects.clock import Clock
 
 MASK_SOURCES = ("object", "stimulus")
 

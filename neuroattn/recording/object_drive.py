@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from neuroattn.models.gated import GatedNetwork
     from neuroattn.recording.units import Units
+    from neuroattn.subjects.subject import Subject
 
 
 class Drive(NamedTuple):
@@ -28,7 +28,7 @@ class Drive(NamedTuple):
 
 
 def object_drive(
-    model: GatedNetwork,
+    subject: Subject,
     stimuli: StimulusSet,
     own: Mapping[str, NDArray[np.integer]],
     units: Mapping[str, Units],
@@ -37,14 +37,14 @@ def object_drive(
     seed: int,
     batch_size: int,
 ) -> dict[str, Drive]:
-    """Record the first time step, which no gate has reached, with each object there and with each one taken away.
+    """Record responses that no attention has reached, with each object there and with each one taken away.
 
     What a unit owes to its bias, to the background or to the other object is the same in both.
 
     Parameters
     ----------
-    model
-        The network; attention and its cues do not matter at this step.
+    subject
+        The subject, to whom no attention is directed.
     stimuli
         Those that select units.
     own
@@ -61,7 +61,9 @@ def object_drive(
     shown += [
         without_object(stimuli, number, noise=noise, generator=generator) for number in range(stimuli.n_objects or 0)
     ]
-    trees = [record(model, one, list(units), [0], phases=1, units=dict(units), batch_size=batch_size) for one in shown]
+    trees = [
+        record(subject, one, list(units), **subject.ungated, units=dict(units), batch_size=batch_size) for one in shown
+    ]
     drives = {}
     for variable in units:
         datasets = [tree[variable].to_dataset() for tree in trees]

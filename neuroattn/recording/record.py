@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import operator
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import xarray as xr
-from torch import nn
 
 from neuroattn import dims
-from neuroattn.models.gated import GatedNetwork
 from neuroattn.recording.attributes import attributes
 from neuroattn.recording.columns import plain_table
 from neuroattn.recording.constant import StillConstant, constant_variables, constant_warning
-from neuroattn.recording.gated_subject import DESIGNS, GatedSubject, needs_last_gates
 from neuroattn.recording.intervene import active_on
 from neuroattn.recording.layout import CONSTANT, DONE, TRIALS
 from neuroattn.recording.neuroids import neuroids
@@ -27,11 +24,12 @@ from neuroattn.recording.repeat import random_states_kept, require_repeatable
 from neuroattn.recording.room import choose_batch_size, require_block, require_memory, require_sink_memory, require_step
 from neuroattn.recording.run import PRECISIONS, Work, rehearse
 from neuroattn.recording.stream import batch_size_there, stream
-from neuroattn.recording.subject import device_of
-from neuroattn.recording.timed_module import TimedModule
-from neuroattn.recording.units import Units
+from neuroattn.recording.units import Units, seen
 from neuroattn.runs.local_path import local_path
 from neuroattn.stimuli.stimulus_set import StimulusSet
+from neuroattn.subjects.adapter import subject_of
+from neuroattn.subjects.subject import ascending, device_of
+from neuroattn.subjects.timed_module import TimedModule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,9 +40,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from neuroattn.recording.run import Batch
-    from neuroattn.recording.subject import Subject
-
-    Model = GatedNetwork | TimedModule | nn.Module
+    from neuroattn.subjects.adapter import Model
 
 
 class Sink(Protocol):
@@ -220,10 +216,10 @@ def make_plan(
     batch_size: int | None = None,
 ) -> Plan:
     """Check a recording, rehearse it on the first stimuli, and settle everything about it; see `record`."""
-    _require_kinds(model, variables, batch_size, phases)
+    _require_kinds(variables, batch_size, phases)
     names = list(variables)
-    wanted = _wanted(steps, model.config.steps - 1 if isinstance(model, GatedNetwork) else None)
-    subject = _subject(model, stimuli, names, wanted, design, phases)
+    subject = subject_of(model).trials(stimuli, names, steps, design, phases)
+    wanted = ascending(steps)
     subject.tapped(names)  # names are checked before anything runs
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
@@ -237,6 +233,7 @@ def make_plan(
             # Two of whatever comes first may have been taken for the two stimuli.
             rehearsal = rehearse(subject, shown.select(slice(0, 3)), names, len(shown), wanted)
     kept = {name: _kept(name, rehearsal.steps[name], wanted) for name in names}
+    sees = partial(seen, subject)
     active = active_on(subject.module)
     for intervention in () if active is None else active.interventions:
         if not set(intervention.phases or ()) <= set(rehearsal.phases):
@@ -254,7 +251,7 @@ def make_plan(
         phases=rehearsal.phases,
         steps=kept,
         index={
-            name: chosen[name].index(name, shape, subject.sees) if name in chosen else None
+            name: chosen[name].index(name, shape, sees) if name in chosen else None
             for name, shape in rehearsal.shapes.items()
         },
         precision=precision,
@@ -268,55 +265,15 @@ def make_plan(
     return Plan(work=work, stimuli=shown, units=chosen, rehearsal=rehearsal)
 
 
-def _require_kinds(model: Model, variables: Sequence[str], batch_size: int | None, phases: int | None) -> None:
+def _require_kinds(variables: Sequence[str], batch_size: int | None, phases: int | None) -> None:
     """Raise unless what was given is of the kind that it must be."""
     if isinstance(variables, str):
         raise ValueError(f"variables must be a list of names, got the string {variables!r}; write [{variables!r}]")
-    if not isinstance(model, nn.Module | TimedModule):
-        raise ValueError(
-            f"model must be a network or another torch module, got {model!r}; load one with neuroattn.load_model"
-        )
     for name, number in (("batch_size", batch_size), ("phases", phases)):
         if number is not None and not isinstance(number, int | np.integer):
             raise ValueError(f"{name} must be a whole number, got {number!r}")
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-
-
-def _subject(
-    model: Model,
-    stimuli: StimulusSet,
-    variables: Sequence[str],
-    steps: Sequence[int] | None,
-    design: str,
-    phases: int | None,
-) -> Subject:
-    if not isinstance(model, GatedNetwork):
-        if design != "free" or phases is not None:
-            raise ValueError(
-                "design and phases must be left out for a model that is no gated network; its run says both"
-            )
-        return model if isinstance(model, TimedModule) else TimedModule(model)
-    if design not in DESIGNS:
-        raise ValueError(f"design must be one of {', '.join(DESIGNS)}, got {design!r}")
-    n_phases = 1 if design == "cued" else phases if phases is not None else (stimuli.n_objects or 2)
-    if n_phases < 1:
-        raise ValueError(f"phases must be at least 1, got {n_phases}")
-    last_gates = needs_last_gates(model, variables, steps)
-    return GatedSubject(module=model, design=design, phases=n_phases, last_gates=last_gates)
-
-
-def _wanted(steps: Sequence[int] | None, last: int | None) -> list[int] | None:
-    if steps is None:
-        return None
-    try:
-        wanted = [operator.index(step) for step in steps]  # numpy's integers are no JSON
-    except TypeError:
-        wanted = []
-    if not wanted or wanted != sorted(set(wanted)) or wanted[0] < 0 or (last is not None and wanted[-1] > last):
-        allowed = "0 on" if last is None else f"0 to {last}"
-        raise ValueError(f"steps must be a list of different numbers from {allowed}, ascending, got {steps}")
-    return wanted
 
 
 def _kept(name: str, there: tuple[int, ...], wanted: list[int] | None) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from neuroattn.recording.run import run_batch
-from neuroattn.recording.subject import takes_hooks
+from neuroattn.subjects.subject import takes_hooks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

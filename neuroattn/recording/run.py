@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from neuroattn import dims
-from neuroattn.recording.clock import Clock
 from neuroattn.recording.intervene import active_on
-from neuroattn.recording.subject import takes_hooks
-from neuroattn.recording.tap import kind_of, tap
+from neuroattn.subjects.clock import Clock
+from neuroattn.subjects.subject import takes_hooks
+from neuroattn.subjects.tap import kind_of, tap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from neuroattn.recording.intervene import Active
     from neuroattn.recording.interventions import Intervention
-    from neuroattn.recording.subject import Subject
-    from neuroattn.recording.tap import Receive
     from neuroattn.stimuli.stimulus_set import StimulusSet
+    from neuroattn.subjects.subject import Subject
+    from neuroattn.subjects.tap import Receive
 
     Arrays = dict[str, NDArray[np.floating]]
 
@@ -325,7 +325,7 @@ def _drive(
     clock: Clock,
 ) -> pd.DataFrame:
     """Run stimuli by the clock and return what is known of the presentations."""
-    steps = subject.run(stimuli, clock)
+    steps = subject.run(stimuli, clock, active_on(subject.module))
     with _uncompiled(), tap(subject.tapped(variables), clock, receive), clock.run(positions, n_stimuli):
         while True:
             try:

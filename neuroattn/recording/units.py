@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neuroattn.models.state_hash import array_hash
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+
+    from neuroattn.subjects.subject import Subject
 
     # A variable and a mask (y, x) of the image → the places (y, x) of the variable that see it.
     Sees = Callable[[str, NDArray[np.bool_]], NDArray[np.bool_]]
@@ -152,7 +155,7 @@ def _listed(numbers: NDArray[np.int64], variable: str, size: int) -> NDArray[np.
     return np.asarray(np.isin(np.arange(size), numbers))
 
 
-def array_hash(array: NDArray[Any]) -> str:
-    """Return the SHA-256 of an array's dtype, shape and values."""
-    plain = np.ascontiguousarray(array)
-    return hashlib.sha256(f"{plain.dtype.str}{plain.shape}".encode() + plain.tobytes()).hexdigest()
+def seen(subject: Subject, variable: str, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which places (y, x) of a subject's variable have a pixel of a mask (y, x) in their receptive field."""
+    height, width = mask.shape
+    return subject.fields(variable, (height, width)).pixels(mask) > 0

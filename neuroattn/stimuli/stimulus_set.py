@@ -84,6 +84,12 @@ class StimulusSet:
         return self.select(index)
 
     @property
+    def size(self) -> tuple[int, int, int]:
+        """(channel, y, x) of the pictures."""
+        _, channels, height, width = self.images.shape
+        return channels, height, width
+
+    @property
     def n_objects(self) -> int | None:
         """Number of objects of every stimulus; None where the objects are not known."""
         return None if self.objects is None else self.objects.shape[1]

@@ -13,7 +13,9 @@ from numpy.testing import assert_array_equal
 
 from neuroattn.models.config import GatedConfig, digits_config
 from neuroattn.models.gated import GatedNetwork
-from neuroattn.models.receptive_field import receptive_field, sees
+from neuroattn.models.receptive_field import receptive_field
+from neuroattn.recording.units import seen
+from neuroattn.subjects.gated import GatedSubject
 
 CONFIGS = [
     GatedConfig(size=(1, 23, 29), channels=(2, 3), classes=2, kernel=3),
@@ -39,6 +41,10 @@ def dependence(config, stage):
     return np.array(
         [[torch.autograd.grad(unit, image, retain_graph=True)[0][0, 0].numpy() > 0 for unit in row] for row in places]
     )
+
+
+def sees(config, variable, mask):
+    return seen(GatedSubject(module=GatedNetwork(config)), variable, mask)
 
 
 @pytest.fixture(scope="module", params=[(config, stage) for config in CONFIGS for stage in (1, 2)], ids=str)

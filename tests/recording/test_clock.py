@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from neuroattn.recording.clock import Calls, Clock
+from neuroattn.subjects.clock import Calls, Clock
 
 quick = settings(deadline=None, max_examples=60)
 FIVE = np.arange(5)

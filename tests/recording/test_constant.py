@@ -21,9 +21,9 @@ from neuroattn.recording.interventions import AblateInhibition, Clamp
 from neuroattn.recording.record import record
 from neuroattn.recording.reduce import Reduction
 from neuroattn.recording.store import open_recording
-from neuroattn.recording.timed_module import TimedModule
 from neuroattn.recording.units import Units
 from neuroattn.stimuli.stimulus_set import StimulusSet
+from neuroattn.subjects.timed_module import TimedModule
 
 ATTRIBUTE = "constant_over_stimuli"
 

@@ -14,8 +14,8 @@ from torch import nn
 from neuroattn.recording.intervene import intervene
 from neuroattn.recording.interventions import Scale, Shuffle
 from neuroattn.recording.record import record
-from neuroattn.recording.timed_module import TimedModule
 from neuroattn.stimuli.stimulus_set import StimulusSet
+from neuroattn.subjects.timed_module import TimedModule
 
 N = 7
 

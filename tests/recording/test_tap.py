@@ -13,9 +13,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from neuroattn.models.probe import probes
 from neuroattn.models.trial import free_trial, phase_steps
-from neuroattn.recording.clock import Clock
-from neuroattn.recording.subject import Tapped
-from neuroattn.recording.tap import element, tap, with_element
+from neuroattn.subjects.clock import Clock
+from neuroattn.subjects.subject import Tapped
+from neuroattn.subjects.tap import element, tap, with_element
 
 
 @pytest.fixture

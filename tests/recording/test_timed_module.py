@@ -22,8 +22,8 @@ from neuroattn.recording import stream as stream_module
 from neuroattn.recording.contents import contents
 from neuroattn.recording.damage import problems
 from neuroattn.recording.record import record
-from neuroattn.recording.timed_module import TimedModule
 from neuroattn.stimuli.stimulus_set import StimulusSet
+from neuroattn.subjects.timed_module import TimedModule
 
 N = 5
 TIMES = {"V1": 1, "V2": 2, "V4": 4, "IT": 2}
@@ -482,11 +482,17 @@ def test_of_many_names_the_first_are_listed(stimuli):
         record(module, stimuli, ["29"])
 
 
-def test_design_and_phases_are_of_gated_networks(plain, stimuli):
-    text = "design and phases must be left out for a model that is no gated network; its run says both"
-    for given in ({"design": "cued"}, {"phases": 2}):
-        with refused(text):
-            record(plain, stimuli, ["conv1"], **given)
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"design": "cued"}, "design must be free for plain, got 'cued': it cannot be cued; give TimedModule a cue"),
+        ({"design": "odd"}, "design must be one of free, cued, got 'odd'"),
+        ({"phases": 2}, "phases must be left out for a model that is no gated network; its run says them"),
+    ],
+)
+def test_what_a_module_without_a_cue_cannot_do(plain, stimuli, given, text):
+    with refused(text):
+        record(plain, stimuli, ["conv1"], **given)
 
 
 def yields_late(module, images):

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from torch import nn
 
-from neuroattn.models.receptive_field import sees
+from neuroattn.models.state_hash import array_hash
 from neuroattn.recording.record import record
-from neuroattn.recording.timed_module import TimedModule
 from neuroattn.recording.unit_maps import unit_maps
-from neuroattn.recording.units import Units, array_hash
+from neuroattn.recording.units import Units, seen
+from neuroattn.subjects.adapter import subject_of
+from neuroattn.subjects.timed_module import TimedModule
 
 quick = settings(deadline=None, max_examples=80)
 NAMES = ["stage1/response", "stage2/gate"]
@@ -205,7 +206,7 @@ def chosen():
         ),
         "field": (
             Units(field=quadrant()),
-            lambda network, of: sees(network.config, of["layer"].values[0], quadrant())[
+            lambda network, of: seen(subject_of(network), of["layer"].values[0], quadrant())[
                 of["channel_y"].values, of["channel_x"].values
             ],
         ),
@@ -223,7 +224,7 @@ def chosen():
                 Units(channels=(1,), y=(0, 5), field=quadrant(), sample=3).index(
                     of["layer"].values[0],
                     SHAPES[of["layer"].values[0]],
-                    lambda variable, mask: sees(network.config, variable, mask),
+                    lambda variable, mask: seen(subject_of(network), variable, mask),
                 ),
             ),
         ),
@@ -375,8 +376,14 @@ def test_units_of_any_module(stimuli):
         xr.testing.assert_identical(part[name].to_dataset(), expected)
 
 
-@pytest.mark.parametrize("name", ["maps", "lines"])
-def test_fields_of_any_module_are_not_known(stimuli, name):
-    text = f"field must be None for {name} of lines: receptive fields are known of gated networks only; use y and x"
+def test_units_of_any_module_by_their_field(stimuli):
+    """A unit of a 3 × 3 convolution at (y, x) sees rows y to y + 2 and columns x to x + 2."""
+    part = record(TimedModule(Lines().eval()), stimuli, ["maps"], units=Units(field=quadrant(), channels=[1]))
+    y, x = (part["maps"][name].values for name in ("channel_y", "channel_x"))
+    assert sorted(zip(y, x, strict=True)) == [(y, x) for y in range(4) for x in range(5, 9)]
+
+
+def test_what_is_no_map_has_no_field(stimuli):
+    text = "variable must be a map (channel, y, x) to have receptive fields, got 'lines' of shape (5, 11)"
     with refused(text):
-        record(TimedModule(Lines().eval()), stimuli, [name], units=Units(field=quadrant()))
+        record(TimedModule(Lines().eval()), stimuli, ["lines"], units=Units(field=quadrant()))

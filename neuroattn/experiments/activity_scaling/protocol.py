@@ -18,7 +18,7 @@ from neuroattn import dims
 from neuroattn.command.option import option
 from neuroattn.experiments.activity_scaling.analysis import analysis, too_few_confirmed
 from neuroattn.experiments.activity_scaling.layout import FEWEST_STIMULI, MEASUREMENT, OBJECTS, SELECTION
-from neuroattn.experiments.contrast import ContrastOptions, joined, require_few
+from neuroattn.experiments.contrast import ContrastOptions, controls_of, joined, require_few, states_needed
 from neuroattn.experiments.protocol import Protocol, Tables
 from neuroattn.experiments.recording import stored_configuration
 from neuroattn.experiments.scene_stimuli import (
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
-    from neuroattn.models.gated import GatedNetwork
     from neuroattn.recording.object_drive import Drive
     from neuroattn.stimuli.stimulus_set import StimulusSet
+    from neuroattn.subjects.subject import Subject
 
 METHODS = """{shown} were shown with either object attended ({states}). Of each layer of each network up to
 {config.n_units:,} units were drawn from those whose receptive field {field}; those that their object drives (mean
@@ -83,7 +83,7 @@ class Config(ContrastOptions):
         require_few(self.n_control_stimuli, self.n_stimuli)
 
 
-def stimuli(config: Config, models: Sequence[GatedNetwork]) -> StimulusSet:
+def stimuli(config: Config, subjects: Sequence[Subject]) -> StimulusSet:
     """Return composites of two embedded digits, or scenes, in random order; every other one measures."""
     import torch
 
@@ -91,9 +91,9 @@ def stimuli(config: Config, models: Sequence[GatedNetwork]) -> StimulusSet:
     from neuroattn.stimuli.mnist import embedded
 
     if config.stimuli == SCENES:
-        whole = scene_stimuli(config, models, config.n_stimuli, len(OBJECTS))
+        whole = scene_stimuli(config, subjects, config.n_stimuli, len(OBJECTS))
     else:
-        require_digit_networks(config, models, len(OBJECTS))
+        require_digit_networks(config, subjects, len(OBJECTS))
         generator = torch.Generator().manual_seed(config.seed)
         composites = sample_composites(
             embedded(), config.n_stimuli, n_objects=len(OBJECTS), noise=config.noise, generator=generator
@@ -103,60 +103,59 @@ def stimuli(config: Config, models: Sequence[GatedNetwork]) -> StimulusSet:
     return whole
 
 
-def check(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> None:
+def check(config: Config, subject: Subject, stimuli: StimulusSet) -> None:
     """Raise unless there are units to record, and enough stimuli in which attention is confirmed."""
     from neuroattn.recording.attended import presentations
 
     few = stimuli.select(np.arange(min(config.n_control_stimuli, len(stimuli))))
-    if not any(len(_sample(config, model, name, _own(config, model, name, few))) for name in model.config.layers):
+    if not any(len(_sample(config, subject, name, _own(config, subject, name, few))) for name in subject.layers):
         raise ValueError(
             f"n_control_stimuli must leave units that see one object alone in {FEWEST_STIMULI} stimuli of each half, "
             f"got {len(few)} stimuli, in which there is none; show more, or lower alone"
         )
+    if "choice" in subject.lacks:
+        return
     order, halves = np.arange(len(stimuli)), np.zeros(2, np.int64)
-    for shown in presentations(model, stimuli, order, config.design, config.batch_size):
+    for shown in presentations(subject, stimuli, order, config.design, config.batch_size):
         halves += np.bincount(shown["half"][shown[dims.CONFIRMED]], minlength=2) // len(OBJECTS)
         if halves.min() >= FEWEST_STIMULI:
             return
-    raise too_few_confirmed(halves, model.name)
+    raise too_few_confirmed(halves, subject.name)
 
 
-def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.DataTree:
+def recording(config: Config, subject: Subject, stimuli: StimulusSet) -> xr.DataTree:
     """Return a sample of units' responses at every step in both states, and which object they see alone (``own``).
 
     The strengths and the controls are recorded at one step, on a part of the stimuli, in groups of their own.
     """
-    from neuroattn.models.controls import control
     from neuroattn.recording.object_drive import object_drive
     from neuroattn.recording.record import record
     from neuroattn.recording.units import Units
 
-    variables = [*model.config.layers]
-    own = {variable: _own(config, model, variable, stimuli) for variable in variables}
+    variables = [*subject.layers]
+    own = {variable: _own(config, subject, variable, stimuli) for variable in variables}
     few = stimuli.select(np.arange(min(config.n_control_stimuli, len(stimuli))))
-    numbers = {variable: _sample(config, model, variable, own[variable][: len(few)]) for variable in variables}
+    numbers = {variable: _sample(config, subject, variable, own[variable][: len(few)]) for variable in variables}
     variables = [variable for variable in variables if len(numbers[variable])]
     options: dict[str, Any] = {
         "design": config.design,
         "configuration": stored_configuration(config),
         "units": {variable: Units(numbers=numbers[variable]) for variable in variables},
     }
-    trees = {"/": record(model, stimuli, variables, batch_size=config.batch_size, **options)}
+    trees = {"/": record(subject, stimuli, variables, subject.steps, batch_size=config.batch_size, **options)}
     # No batch of a single stimulus: its gates could not be shuffled.
     options["batch_size"] = next((b for b in range(config.batch_size, 1, -1) if len(few) % b != 1), len(few))
-    last = model.config.steps - 1
-    subjects = {f"/strength/{s:g}": (model.with_strength(s), last) for s in config.strengths}
-    subjects |= {
-        f"/controls/{name}": (control(name, model, config.seed), 0 if name == "one_step" else last)
-        for name in config.chosen_controls
-    }
-    for at, (subject, step) in subjects.items():
-        trees[at] = record(subject, few, variables, [step], **options)
+    last = subject.steps[-1]
+    strengths = () if "strength" in subject.lacks else config.strengths
+    others = {f"/strength/{s:g}": (subject.with_strength(s), last) for s in strengths}
+    others |= {f"/controls/{name}": changed for name, changed in controls_of(config, subject).items()}
+    for at, (other, step) in others.items():
+        trees[at] = record(other, few, variables, [step], **options)
     selecting = np.flatnonzero(stimuli.table["half"] == SELECTION)
 
-    def drive(subject: GatedNetwork) -> dict[str, Drive]:
+    def drive(shown_to: Subject) -> dict[str, Drive]:
         return object_drive(
-            subject,
+            shown_to,
             stimuli.select(selecting),
             {variable: own[variable][selecting] for variable in variables},
             options["units"],
@@ -166,8 +165,8 @@ def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.D
         )
 
     # What the first step shows is the same at any strength and with anybody's gates, but not with other weights.
-    drives = {at: drive(subject) for at, (subject, _) in subjects.items() if at == "/controls/untrained"}
-    drives["/"] = drive(model)
+    drives = {at: drive(other) for at, (other, _) in others.items() if at == "/controls/untrained"}
+    drives["/"] = drive(subject)
 
     def with_objects(at: str, variable: str, dataset: xr.Dataset) -> xr.Dataset:
         of_subject = drives.get(at, drives["/"])
@@ -183,33 +182,35 @@ def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.D
     return joined(trees, with_objects)
 
 
-def _own(config: Config, model: GatedNetwork, variable: str, stimuli: StimulusSet) -> np.ndarray:
+def _own(config: Config, subject: Subject, variable: str, stimuli: StimulusSet) -> np.ndarray:
     """Return (stimulus, y, x) which object a variable's units see alone, −1 where there is none.
 
     The places of two digits overlap, and a unit is to be the same one's in all composites: what lies in one place alone
     are the columns that the other does not reach. In scenes objects are where they are.
     """
-    from neuroattn.models.receptive_field import own_object
     from neuroattn.stimuli.digits import SHIFT
     from neuroattn.stimuli.mnist import SIDE
+    from neuroattn.subjects.fields import own_object
 
+    height, width = stimuli.size[1:]
+    fields = subject.fields(variable, (height, width))
     if config.stimuli == SCENES:
         objects: np.ndarray = np.any(np.asarray(stimuli.objects) > 0, axis=2)
-        return own_object(model.config, variable, objects, config.alone)
-    places = np.zeros((1, len(OBJECTS), *model.config.size[1:]), bool)
+        return own_object(fields.pixels(objects), config.alone)
+    places = np.zeros((1, len(OBJECTS), height, width), bool)
     for number in OBJECTS:
         places[0, number, :, SHIFT * number : SHIFT * number + SIDE] = True
-    return np.broadcast_to(own := own_object(model.config, variable, places, 1.0), (len(stimuli), *own.shape[1:]))
+    return np.broadcast_to(own := own_object(fields.pixels(places), 1.0), (len(stimuli), *own.shape[1:]))
 
 
-def _sample(config: Config, model: GatedNetwork, variable: str, own: np.ndarray) -> np.ndarray:
+def _sample(config: Config, subject: Subject, variable: str, own: np.ndarray) -> np.ndarray:
     """Return the numbers of a sample of a variable's units, of those that see one object alone often enough.
 
     Often enough in the stimuli of the controls, so that the controls are of the same units.
     """
     halves = [(own[half::2] >= 0).sum(0) for half in (SELECTION, MEASUREMENT)]
     often = np.minimum(*halves) >= FEWEST_STIMULI
-    n_channels = model.config.layers[variable][0]
+    n_channels = subject.layers[variable][0]
     numbers = np.flatnonzero(np.broadcast_to(often, (n_channels, *often.shape)))
     if len(numbers) > config.n_units:
         generator = np.random.default_rng([config.seed, *variable.encode()])
@@ -258,4 +259,5 @@ PROTOCOL = Protocol(
     analysis=analysis,
     figure=figure,
     methods=methods,
+    needs=states_needed,
 )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from neuroattn.models.gated import GatedNetwork
     from neuroattn.stimuli.stimulus_set import StimulusSet
+    from neuroattn.subjects.subject import Subject
 
 METHODS = """{shown} were shown in free trials of {config.n_objects} phases, each with the mask of inhibited units that
 the phases before had left, and in second phases whose mask was that of the first phase, none, that of one stage alone,
@@ -71,13 +72,13 @@ class Config(ControlOptions):
         require_few(self.n_control_stimuli, self.n_stimuli)
 
 
-def stimuli(config: Config, models: Sequence[GatedNetwork]) -> StimulusSet:
+def stimuli(config: Config, subjects: Sequence[Subject]) -> StimulusSet:
     """Return composites of embedded digits, or scenes, in random order."""
     import torch
 
     if config.stimuli == SCENES:
-        return scene_stimuli(config, models, config.n_stimuli, config.n_objects)
-    require_digit_networks(config, models, config.n_objects)
+        return scene_stimuli(config, subjects, config.n_stimuli, config.n_objects)
+    require_digit_networks(config, subjects, config.n_objects)
 
     from neuroattn.stimuli.digits import sample_composites, stimulus_set
     from neuroattn.stimuli.mnist import embedded
@@ -90,17 +91,17 @@ def stimuli(config: Config, models: Sequence[GatedNetwork]) -> StimulusSet:
     )
 
 
-def check(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> None:
+def check(config: Config, subject: Subject, stimuli: StimulusSet) -> None:
     """Raise if no choice of the network is defined."""
     del config, stimuli
-    if model.config.strength == 0:
+    if _network(subject).config.strength == 0:
         raise ValueError(
-            f"models must have a gate strength above 0, got {model.name} of 0, which attends no object; take another "
+            f"models must have a gate strength above 0, got {subject.name} of 0, which attends no object; take another "
             "network"
         )
 
 
-def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.DataTree:
+def recording(config: Config, subject: Subject, stimuli: StimulusSet) -> xr.DataTree:
     """Return what became of every object in free trials and in second phases under other masks; controls apart."""
     import torch
     import xarray as xr
@@ -108,23 +109,29 @@ def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.D
     from neuroattn.experiments.inhibition_of_return.recording import record_returns
     from neuroattn.models.controls import control
 
-    def returns(subject: GatedNetwork, shown: StimulusSet) -> xr.Dataset:
+    def returns(network: GatedNetwork, shown: StimulusSet) -> xr.Dataset:
         # No batch of a single stimulus: its mask could not be that of another one.
         batch_size = next((b for b in range(config.batch_size, 1, -1) if len(shown) % b != 1), len(shown))
         generator = torch.Generator().manual_seed(config.seed + 1)
         mirrored = config.stimuli == SCENES
         return record_returns(
-            subject, shown, noise=config.noise, generator=generator, batch_size=batch_size, mirrored=mirrored
+            network, shown, noise=config.noise, generator=generator, batch_size=batch_size, mirrored=mirrored
         )
 
-    trees = {"/trials": returns(model, stimuli)}
+    network = _network(subject)
+    trees = {"/trials": returns(network, stimuli)}
     few = stimuli.select(np.arange(min(config.n_control_stimuli, len(stimuli))))
     for name in config.chosen_controls:
-        subject = _one_step(model) if name == "one_step" else control(name, model, config.seed)
-        trees[f"/controls/{name}"] = returns(subject, few)
+        changed = _one_step(network) if name == "one_step" else control(name, network, config.seed)
+        trees[f"/controls/{name}"] = returns(changed, few)
     tree = xr.DataTree.from_dict(trees)
     tree.attrs = trees["/trials"].attrs
     return tree
+
+
+def _network(subject: Subject) -> GatedNetwork:
+    """Return the network of a subject that hands inhibition from phase to phase."""
+    return cast("GatedNetwork", subject.module)
 
 
 def _one_step(model: GatedNetwork) -> GatedNetwork:
@@ -168,4 +175,5 @@ PROTOCOL = Protocol(
     analysis=analysis,
     figure=figure,
     methods=methods,
+    needs=lambda _config: ("inhibition",),
 )

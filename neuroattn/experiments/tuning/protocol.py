@@ -18,7 +18,7 @@ import numpy as np
 
 from neuroattn import dims
 from neuroattn.command.option import MOST_AT_ONCE, option
-from neuroattn.experiments.contrast import ContrastOptions, joined
+from neuroattn.experiments.contrast import ContrastOptions, controls_of, joined, states_needed
 from neuroattn.experiments.protocol import Protocol, Tables
 from neuroattn.experiments.recording import stored_configuration
 from neuroattn.experiments.scene_stimuli import (
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
-    from neuroattn.models.gated import GatedNetwork
     from neuroattn.stimuli.stimulus_set import StimulusSet
+    from neuroattn.subjects.subject import Subject
 
 METHODS = """Bars at {grid[0]} orientations, {grid[1]} widths ({widths}) and {grid[2]} × {grid[3]} places were shown
 beside {distractor}, with the bar attended and with the distractor attended ({states}). Of layers of more than
@@ -133,7 +133,7 @@ class Config(ContrastOptions):
         return (self.n_orientations, n_widths, n_x, n_y)
 
 
-def stimuli(config: Config, models: Sequence[GatedNetwork]) -> StimulusSet:
+def stimuli(config: Config, subjects: Sequence[Subject]) -> StimulusSet:
     """Return the bars beside the distractors, and last what is seen without a bar.
 
     Columns of the table: ``bar`` (whether there is one), ``half``, ``for_controls`` (a sparse part of the bars).
@@ -146,8 +146,8 @@ def stimuli(config: Config, models: Sequence[GatedNetwork]) -> StimulusSet:
     from neuroattn.stimuli.mnist import SIDE, embedded
 
     if config.stimuli == SCENES:
-        return _beside_objects(config, models)
-    require_digit_networks(config, models, 2)
+        return _beside_objects(config, subjects)
+    require_digit_networks(config, subjects, 2)
     _require_room(config, SIDE * (SIDE + SHIFT))
     digits = embedded()
     generator = torch.Generator().manual_seed(config.seed)
@@ -159,14 +159,14 @@ def stimuli(config: Config, models: Sequence[GatedNetwork]) -> StimulusSet:
     return in_one(parts)
 
 
-def _beside_objects(config: Config, models: Sequence[GatedNetwork]) -> StimulusSet:
+def _beside_objects(config: Config, subjects: Sequence[Subject]) -> StimulusSet:
     """Return the bars beside the larger objects of scenes that are drawn at random."""
     from neuroattn.stimuli.beside import in_one, shared_out
     from neuroattn.stimuli.scene_bars import bar_and_object, on_the_right, scene_tuning_grid
 
     height, width = config.size
     _require_room(config, 3 * height * width)
-    drawn, parts = scene_stimuli(config, models, len(config.distractors), 2), []
+    drawn, parts = scene_stimuli(config, subjects, len(config.distractors), 2), []
     if len(drawn) < len(config.distractors):
         raise ValueError(
             f"distractors must be no more than there are scenes, {len(drawn)}, got {len(config.distractors)}; "
@@ -197,24 +197,26 @@ def _require_room(config: Config, n_values: int) -> None:
         )
 
 
-def check(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> None:
+def check(config: Config, subject: Subject, stimuli: StimulusSet) -> None:
     """Raise unless attention is confirmed at enough orientations, in a bar of either half."""
     from neuroattn.recording.attended import presentations
 
+    if "choice" in subject.lacks:
+        return
     found: set[tuple[float, int]] = set()
     number = 0
     bars = stimuli.select(stimuli.table["bar"].to_numpy())
     order = np.random.default_rng(config.seed).permutation(len(bars))  # they are listed by their orientation
-    for shown in presentations(model, bars, order, config.design, config.batch_size):
+    for shown in presentations(subject, bars, order, config.design, config.batch_size):
         confirmed = shown[shown[dims.CONFIRMED]]
         found |= set(zip(confirmed["orientation"], confirmed["half"], strict=True))
         number = sum((orientation, MEASUREMENT) in found for orientation, half in found if half == SELECTION)
         if number >= FEWEST_ORIENTATIONS:
             return
-    raise too_few_orientations(number, model.name)
+    raise too_few_orientations(number, subject.name)
 
 
-def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.DataTree:
+def recording(config: Config, subject: Subject, stimuli: StimulusSet) -> xr.DataTree:
     """Return mean and maximum over bars of every unit's last step, by orientation, half and attended object.
 
     Only stimuli count whose gated image confirms the intended object in both states. The controls, in groups of their
@@ -224,26 +226,25 @@ def recording(config: Config, model: GatedNetwork, stimuli: StimulusSet) -> xr.D
     from neuroattn.recording.record import record
     from neuroattn.recording.reduce import Reduction
 
-    variables, options = _options(config, model)
+    variables, options = _options(config, subject)
     bar, half = (stimuli.table[name].to_numpy() for name in ("bar", "half"))
     bars = stimuli.select(slice(int(bar.sum())))
     sink = Reduction([*CONDITIONS, dims.ATTENDED], keep=dims.CONFIRMED, what=REDUCTIONS)
-    last = model.config.steps - 1
     trees = {
-        "/": record(model, bars, variables, [last], design=config.design, sink=sink, **options),
-        f"/{WITH_BAR}": _before_feedback(model, stimuli.select(bar & (half == SELECTION)), variables, options),
-        f"/{WITHOUT_BAR}": _before_feedback(model, stimuli.select(~bar), variables, options),
-        **_controls(config, model, stimuli, variables, options),
+        "/": record(subject, bars, variables, [subject.steps[-1]], design=config.design, sink=sink, **options),
+        f"/{WITH_BAR}": _ungated(subject, stimuli.select(bar & (half == SELECTION)), variables, options),
+        f"/{WITHOUT_BAR}": _ungated(subject, stimuli.select(~bar), variables, options),
+        **_controls(config, subject, stimuli, variables, options),
     }
     ink: np.ndarray = np.any(np.asarray(stimuli.objects)[:, DISTRACTOR] > 0, axis=(0, 1))
-    return joined(trees, lambda _at, _variable, dataset: _with_fields(dataset, model, ink))
+    return joined(trees, lambda _at, _variable, dataset: _with_fields(dataset, subject, ink))
 
 
-def _options(config: Config, model: GatedNetwork) -> tuple[list[str], dict[str, Any]]:
+def _options(config: Config, subject: Subject) -> tuple[list[str], dict[str, Any]]:
     """Return the variables to record, and what every recording has in common."""
     from neuroattn.recording.units import Units
 
-    layers = model.config.layers
+    layers = subject.layers
     units = {
         variable: Units(sample=config.n_units, seed=config.seed)
         for variable, shape in layers.items()
@@ -252,23 +253,20 @@ def _options(config: Config, model: GatedNetwork) -> tuple[list[str], dict[str, 
     return [*layers], {"batch_size": config.batch_size, "configuration": stored_configuration(config), "units": units}
 
 
-def _before_feedback(
-    model: GatedNetwork, shown: StimulusSet, variables: list[str], options: dict[str, Any]
-) -> xr.DataTree:
+def _ungated(subject: Subject, shown: StimulusSet, variables: list[str], options: dict[str, Any]) -> xr.DataTree:
     from neuroattn.recording.record import record
     from neuroattn.recording.reduce import Reduction
 
     sink = Reduction(["orientation"], what=REDUCTIONS)
-    return record(model, shown, variables, [0], design="free", phases=1, sink=sink, **options)
+    return record(subject, shown, variables, **subject.ungated, sink=sink, **options)
 
 
 def _controls(
-    config: Config, model: GatedNetwork, stimuli: StimulusSet, variables: list[str], options: dict[str, Any]
+    config: Config, subject: Subject, stimuli: StimulusSet, variables: list[str], options: dict[str, Any]
 ) -> dict[str, xr.DataTree]:
     """Return the recordings of the controls, by their group."""
     import xarray as xr
 
-    from neuroattn.models.controls import control
     from neuroattn.recording.confirmed import over_confirmed
     from neuroattn.recording.record import record
     from neuroattn.recording.reduce import Reduction
@@ -279,12 +277,11 @@ def _controls(
     # In random order, so that the stimulus whose gates are taken in the shuffled control is any.
     order = np.random.default_rng(config.seed).permutation(np.flatnonzero(few))
     shown = stimuli.select(order)
-    for name in config.chosen_controls:
-        subject, at = control(name, model, config.seed), f"/controls/{name}"
+    for name, (changed, step) in controls_of(config, subject).items():
+        at = f"/controls/{name}"
         keep = dims.SWAPPED if name == "shuffled_gates" else None
         sink = Reduction([*CONDITIONS, intended, dims.CONFIRMED], keep, what=REDUCTIONS)
-        steps = [0 if name == "one_step" else model.config.steps - 1]
-        tree = record(subject, shown, variables, steps, design=config.design, sink=sink, **options)
+        tree = record(changed, shown, variables, [step], design=config.design, sink=sink, **options)
         confirmed = {node.path: over_confirmed(node.to_dataset(), [*CONDITIONS, intended]) for node in tree.leaves}
         trees[at] = xr.DataTree.from_dict(
             {path: one.rename({intended: dims.ATTENDED}) for path, one in confirmed.items()}
@@ -292,18 +289,18 @@ def _controls(
         trees[at].attrs = tree.attrs
         if name == "untrained":  # other weights select other units
             with_bar, without = stimuli.select(few & (half == SELECTION)), stimuli.select(~bar)
-            trees[f"{at}/{WITH_BAR}"] = _before_feedback(subject, with_bar, variables, options)
-            trees[f"{at}/{WITHOUT_BAR}"] = _before_feedback(subject, without, variables, options)
+            trees[f"{at}/{WITH_BAR}"] = _ungated(changed, with_bar, variables, options)
+            trees[f"{at}/{WITHOUT_BAR}"] = _ungated(changed, without, variables, options)
     return trees
 
 
-def _with_fields(dataset: xr.Dataset, model: GatedNetwork, ink: np.ndarray) -> xr.Dataset:
+def _with_fields(dataset: xr.Dataset, subject: Subject, ink: np.ndarray) -> xr.Dataset:
     """Add which units have the distractor in their receptive field."""
-    from neuroattn.models.receptive_field import sees
+    from neuroattn.recording.units import seen
 
     variable = str(dataset[dims.LAYER].values[0])
-    seen = sees(model.config, variable, ink)[dataset[dims.CHANNEL_Y], dataset[dims.CHANNEL_X]]
-    return dataset.assign_coords(distractor_in_field=(dims.NEUROID, seen))
+    sees_it = seen(subject, variable, ink)[dataset[dims.CHANNEL_Y], dataset[dims.CHANNEL_X]]
+    return dataset.assign_coords(distractor_in_field=(dims.NEUROID, sees_it))
 
 
 def figure(config: Config, tables: Tables) -> Figure:
@@ -357,4 +354,5 @@ PROTOCOL = Protocol(
     analysis=analysis,
     figure=figure,
     methods=methods,
+    needs=states_needed,
 )

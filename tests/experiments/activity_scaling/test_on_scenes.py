@@ -18,7 +18,9 @@ from neuroattn.experiments.scene_stimuli import SYNTHETIC
 from neuroattn.models.checkpoint import load_models
 from neuroattn.models.config import GatedConfig
 from neuroattn.models.gated import GatedNetwork
-from neuroattn.models.receptive_field import own_object, receptive_field
+from neuroattn.models.receptive_field import receptive_field
+from neuroattn.subjects.adapter import subject_of
+from neuroattn.subjects.fields import own_object
 
 CONFIG = {"size": (3, 40, 60), "classes": 12, "resize": "bicubic", "strength": 0.3}
 
@@ -54,11 +56,12 @@ def test_planted_gain_comes_back(tmp_path):
 @pytest.mark.parametrize("share", [1.0, 0.8])
 def test_own_objects_pixel_by_pixel(share):
     config = GatedConfig(channels=(4, 5), **CONFIG)
+    subject = subject_of(GatedNetwork(config))
     objects = np.random.default_rng(0).random((3, 2, 40, 60)) > 0.995
     objects[:, 1] &= ~objects[:, 0]
     for variable in ("stage1/response", "stage2/response", "stage2/pooled"):
         spacing, side = receptive_field(config, variable)
-        found = own_object(config, variable, objects, share)
+        found = own_object(subject.fields(variable).pixels(objects), share)
         assert {-1, 0, 1} == set(np.unique(found))
         for picture, y, x in np.ndindex(found.shape):
             window = objects[picture, :, y * spacing : y * spacing + side, x * spacing : x * spacing + side]
@@ -150,7 +153,7 @@ def test_controls_are_of_the_same_units_and_a_layer_without_any_is_told(tmp_path
     unseen(monkeypatch, "stage2/response")
     network = GatedNetwork(GatedConfig(channels=(3, 4), **CONFIG), torch.Generator().manual_seed(0), name="wide").eval()
     shown = activity_scaling.stimuli(config, load_models(config.models))
-    tree = xr.DataTree.from_dict({"/wide": activity_scaling.recording(config, network, shown)})
+    tree = xr.DataTree.from_dict({"/wide": activity_scaling.recording(config, subject_of(network), shown)})
     assert "stage2" not in tree["wide"].children
     for at in ("controls/zero_strength", "strength/0.3"):
         small = tree[f"wide/{at}/stage1/response"]

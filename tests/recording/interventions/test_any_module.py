@@ -32,8 +32,8 @@ from neuroattn.recording.interventions import (
     Strength,
 )
 from neuroattn.recording.record import make_plan, record
-from neuroattn.recording.timed_module import TimedModule
 from neuroattn.recording.units import Units
+from neuroattn.subjects.timed_module import TimedModule
 
 
 class Plain(nn.Module):

@@ -44,8 +44,8 @@ from neuroattn.recording.interventions import (
 )
 from neuroattn.recording.record import record
 from neuroattn.recording.reduce import Reduction
-from neuroattn.recording.timed_module import TimedModule
 from neuroattn.recording.units import Units
+from neuroattn.subjects.timed_module import TimedModule
 
 
 def test_without_interventions_no_bit_changes(network, stimuli):

@@ -191,7 +191,7 @@ def test_what_is_of_another_kind(make, text):
 
 def test_a_model_that_is_none():
     with (
-        refused("model must be a network or another torch module, got 'digits-0'; load one first"),
+        refused("model must be a network or another torch module, got 'digits-0'; load one with neuroattn.load_model"),
         intervene("digits-0"),
     ):
         pytest.fail("the block must not be entered")

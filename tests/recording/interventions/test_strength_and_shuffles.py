@@ -23,7 +23,6 @@ from recording.interventions.by_hand import (
 )
 
 from neuroattn.recording import record as record_module
-from neuroattn.recording.clock import Clock
 from neuroattn.recording.intervene import intervene
 from neuroattn.recording.interventions import (
     Shuffle,
@@ -33,6 +32,7 @@ from neuroattn.recording.interventions import (
 )
 from neuroattn.recording.record import make_plan, record
 from neuroattn.stimuli.stimulus_set import StimulusSet
+from neuroattn.subjects.clock import Clock
 
 
 @pytest.mark.parametrize("phases", [1, 2])

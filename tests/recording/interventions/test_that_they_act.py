@@ -17,9 +17,9 @@ from neuroattn.recording.contents import contents
 from neuroattn.recording.intervene import active_on, intervene
 from neuroattn.recording.interventions import Clamp, Delay, Replace, Scale, Silence
 from neuroattn.recording.record import make_plan, record
-from neuroattn.recording.timed_module import TimedModule
 from neuroattn.recording.units import Units
 from neuroattn.stimuli.stimulus_set import StimulusSet
+from neuroattn.subjects.timed_module import TimedModule
 
 
 def net():

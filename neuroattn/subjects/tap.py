@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from neuroattn.recording.clock import Calls
+from neuroattn.subjects.clock import Calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from torch import nn
 
-    from neuroattn.recording.clock import Clock
-    from neuroattn.recording.subject import Tapped
+    from neuroattn.subjects.clock import Clock
+    from neuroattn.subjects.subject import Tapped
 
     # Takes variable, presentation, time step, value (batch, channel, y, x) or with fewer axes.
     Receive = Callable[[str, int, int, torch.Tensor], None]

@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 
 from neuroattn import dims
 from neuroattn.models.checkpoint import weights_hash
-from neuroattn.models.controls import donors
+from neuroattn.models.controls import control, donors
 from neuroattn.models.probe import probes, require_variables
+from neuroattn.models.receptive_field import map_size, receptive_field
 from neuroattn.models.trial import Cues, choose, cues, free_trial, phase_steps, target_images
-from neuroattn.recording.intervene import inhibition_in_force, seen, strength_in_force
-from neuroattn.recording.subject import Tapped
+from neuroattn.subjects.fields import squares
+from neuroattn.subjects.presentations import of_objects
+from neuroattn.subjects.subject import STATES, Tapped, ascending
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
 
+    from neuroattn.models.about import About
     from neuroattn.models.gated import GatedNetwork
     from neuroattn.models.trial import Phase
-    from neuroattn.recording.clock import Clock
     from neuroattn.stimuli.stimulus_set import StimulusSet
-
-DESIGNS = ("free", "cued")
+    from neuroattn.subjects.clock import Clock
+    from neuroattn.subjects.fields import Fields
+    from neuroattn.subjects.subject import InForce
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GatedSubject:
-    """A gated network and the trials that it is to go through.
+    """A gated network and the trials that it is to go through; see `neuroattn.subjects.subject.Subject`.
 
     Attributes
     ----------
@@ -49,9 +53,13 @@ class GatedSubject:
     """
 
     module: GatedNetwork
-    design: str
-    phases: int
-    last_gates: bool
+    design: str = "free"
+    phases: int = 2
+    last_gates: bool = True
+
+    lacks: ClassVar[Mapping[str, str]] = {}
+    # No gate has acted at the first step, whatever is attended.
+    ungated: ClassVar[Mapping[str, Any]] = {"steps": [0], "phases": 1}
 
     @property
     def name(self) -> str:
@@ -63,14 +71,81 @@ class GatedSubject:
         """The network's."""
         return self.module.seed
 
+    @property
+    def about(self) -> About:
+        """The network's."""
+        return self.module.about
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """(channel, y, x) of the pictures that the network takes."""
+        return self.module.config.size
+
+    @property
+    def n_classes(self) -> int:
+        """Classes of the read-out."""
+        return self.module.config.classes
+
+    @property
+    def layers(self) -> Mapping[str, tuple[int, int, int]]:
+        """Responses of the stages."""
+        return self.module.config.layers
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Time steps of a phase."""
+        return tuple(range(self.module.config.steps))
+
+    def facing(self, size: tuple[int, int, int]) -> GatedSubject:
+        """Return itself, which takes pictures of one size."""
+        if size != self.size:
+            raise ValueError(
+                f"images must be (channel, y, x) = {self.size} for {self.name}, got {size}; use stimuli of that size "
+                "or another model"
+            )
+        return self
+
+    def control(self, name: str, seed: int) -> GatedSubject:
+        """Return the network of a control; see `neuroattn.models.controls.control`."""
+        return replace(self, module=control(name, self.module, seed))
+
+    def with_strength(self, strength: float) -> GatedSubject:
+        """Return the network with another gate strength."""
+        return replace(self, module=self.module.with_strength(strength))
+
+    def on(self, device: torch.device) -> GatedSubject:
+        """Return the network on a device, in evaluation mode."""
+        module = self.module if self.module.device == device else copy.deepcopy(self.module).to(device)
+        return replace(self, module=module.eval())
+
+    def trials(
+        self,
+        stimuli: StimulusSet,
+        variables: Sequence[str],
+        steps: Sequence[int] | None,
+        design: str,
+        phases: int | None,
+    ) -> GatedSubject:
+        """Return the network about to go through trials; see `neuroattn.record`."""
+        last = self.steps[-1]
+        wanted = ascending(steps, last)
+        if design not in STATES:
+            raise ValueError(f"design must be one of {', '.join(STATES)}, got {design!r}")
+        n_phases = 1 if design == "cued" else phases if phases is not None else (stimuli.n_objects or 2)
+        if n_phases < 1:
+            raise ValueError(f"phases must be at least 1, got {n_phases}")
+        return replace(self, design=design, phases=n_phases, last_gates=_needs_last_gates(last, variables, wanted))
+
     def tapped(self, variables: Sequence[str]) -> dict[str, Tapped]:
-        """Return where variables exist; see `neuroattn.recording.subject.Subject`."""
+        """Return where variables exist; see `neuroattn.subjects.subject.Subject`."""
         require_variables(self.module, list(variables))
         known = probes(self.module)
         return {name: Tapped(known[name]) for name in variables}
 
-    def run(self, stimuli: StimulusSet, clock: Clock) -> Generator[tuple[int, int], None, pd.DataFrame]:
-        """Show a batch of stimuli; see `neuroattn.recording.subject.Subject`."""
+    def run(
+        self, stimuli: StimulusSet, clock: Clock, in_force: InForce | None = None
+    ) -> Generator[tuple[int, int], None, pd.DataFrame]:
+        """Show a batch of stimuli; see `neuroattn.subjects.subject.Subject`."""
         network = self.module
         image = _tensor(stimuli.images).to(network.device)
         objects = None if stimuli.objects is None else _tensor(stimuli.objects).to(network.device)
@@ -81,13 +156,14 @@ class GatedSubject:
         for number in range(2 if cued else self.phases):
             carried = (cued.first, cued.second)[number] if cued else carried
             phase_number = 0 if cued else number
-            inhibition = inhibition_in_force(network, image, carried, number, cued)
+            inhibition = carried if in_force is None else in_force.masks(network, image, carried, number, cued)
             of_others = None if swapped is None else swapped[number]
             steps = phase_steps(network, image, inhibition, last_gates=self.last_gates, donors=of_others)
             phase = yield from _announced(steps, phase_number)
             carried = phase.inhibition
             shown.append(phase)
-            strengths.append(strength_in_force(network, phase_number))
+            set_to = None if in_force is None else in_force.strength(phase_number, network.config.steps - 1)
+            strengths.append(network.config.strength if set_to is None else set_to)
         table = _table(network, stimuli, image, objects, shown, strengths, cued)
         if swapped is not None:
             another = torch.stack(swapped) != torch.arange(len(image), device=image.device)
@@ -115,18 +191,30 @@ class GatedSubject:
 
     def require(self, stimuli: StimulusSet) -> None:
         """Raise unless the stimuli have the size that the network takes and as many objects as the trials need."""
-        require_size(self.module, stimuli)
+        self.facing(stimuli.size)
         if self.design == "cued" and (stimuli.n_objects or 0) < 2:
             raise ValueError("design must be free for stimuli without two objects each, got 'cued'; give objects")
         if stimuli.n_objects is not None and self.phases > stimuli.n_objects:
             raise ValueError(f"phases must be from 1 to the number of objects, {stimuli.n_objects}, got {self.phases}")
 
-    def sees(self, variable: str, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return which places see a pixel of the image; see `neuroattn.models.receptive_field`."""
-        return seen(self.module.config, variable, mask)
+    def fields(self, variable: str, size: tuple[int, int] | None = None) -> Fields:
+        """Return the receptive fields of a stage's map; see `neuroattn.models.receptive_field`."""
+        config = self.module.config
+        if size not in {None, config.size[1:]}:
+            raise ValueError(f"field must be (y, x) = {config.size[1:]} of the image, got {size}")
+        return squares(*receptive_field(config, variable), map_size(config, variable))
+
+    def architecture(self) -> dict[str, Any]:
+        """Return configuration, initial weights' rule, and whose gates it is gated by."""
+        network = self.module
+        return {
+            **json.loads(network.config.to_json()),
+            "initial": network.initial,
+            "gates_of_others": network.gates_of_others,
+        }
 
     def identity(self) -> dict[str, Any]:
-        """Return class, weights, configuration and design; see `neuroattn.recording.subject.Subject`."""
+        """Return class, weights, configuration and design; see `neuroattn.subjects.subject.Subject`."""
         return {
             "network": type(self.module).__name__,  # a control may have the same weights
             "weights": weights_hash(self.module),
@@ -137,19 +225,10 @@ class GatedSubject:
         }
 
 
-def require_size(model: GatedNetwork, stimuli: StimulusSet) -> None:
-    """Raise unless the stimuli have the size that the network takes."""
-    if stimuli.images.shape[1:] != model.config.size:
-        raise ValueError(
-            f"images must be (channel, y, x) = {model.config.size} for {model.name}, got {stimuli.images.shape[1:]}; "
-            "use stimuli of that size or another model"
-        )
-
-
-def needs_last_gates(network: GatedNetwork, variables: Sequence[str], steps: Sequence[int] | None) -> bool:
+def _needs_last_gates(last: int, variables: Sequence[str], steps: Sequence[int] | None) -> bool:
     """Return whether the sweep after the last step has to be run: only if someone looks at its result."""
-    last = steps is None or network.config.steps - 1 in steps
-    return last and not all(name.endswith(("gated_input", "response", "pooled", "logits")) for name in variables)
+    seen = steps is None or last in steps
+    return seen and not all(name.endswith(("gated_input", "response", "pooled", "logits")) for name in variables)
 
 
 def _announced(steps: Generator[int, None, Phase], phase: int) -> Generator[tuple[int, int], None, Phase]:
@@ -195,7 +274,7 @@ def _table(
         expected = columns[dims.CUED if cued else dims.ATTENDED]
         confirmed = (columns[dims.ATTENDED_UNCONSTRAINED] == expected).reshape(len(stimuli), -1)
         columns[dims.CONFIRMED] = np.repeat(confirmed.all(1), len(shown))
-        columns |= _of_objects(columns, stimuli.table, objects.shape[1], len(shown))
+        columns |= of_objects(columns, stimuli.table, objects.shape[1], len(shown))
     return pd.DataFrame(columns, index=range(len(stimuli) * len(shown)))
 
 
@@ -233,23 +312,3 @@ def _side(stimuli: pd.DataFrame, n_objects: int, attended: torch.Tensor) -> torc
     numbers, _ = pd.factorize(stimuli[names].to_numpy().ravel())
     places = torch.from_numpy(numbers.reshape(-1, n_objects)).to(attended.device)
     return places.gather(1, attended[:, None])[:, 0]
-
-
-def _of_objects(
-    known: dict[str, Any], stimuli: pd.DataFrame, n_objects: int, per_stimulus: int
-) -> dict[str, NDArray[Any]]:
-    """Return what the stimulus table says of the attended object, where it says it of every object."""
-    columns: dict[str, NDArray[Any]] = {}
-    attended, rows = known[dims.ATTENDED], np.repeat(np.arange(len(stimuli)), per_stimulus)
-    locations = [f"location_{k}" for k in range(n_objects)]
-    if set(locations) <= set(stimuli):
-        columns[dims.LOCATION] = stimuli[locations].to_numpy()[rows, attended]
-    classes = [f"label_{k}" for k in range(n_objects)]
-    if set(classes) <= set(stimuli):
-        of_object = stimuli[classes].to_numpy()
-        columns[dims.ATTENDED_LABEL] = of_object[rows, attended]
-        if n_objects == 2:  # with more objects there is no single unattended one
-            columns[dims.UNATTENDED_LABEL] = of_object[rows, 1 - attended]
-        if of_object.dtype.kind in "iuf":  # a name cannot be compared with the number of a class
-            columns[dims.CORRECT] = of_object[rows, attended] == known[dims.PREDICTED]
-    return columns
