@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neuroattn.dims import NEUROID_ID
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import pandas as pd
     from numpy.typing import NDArray
 
+SHARE = "share_of_shuffled_gates"  # name of the measure
 AS_MUCH = (0.8, 1.25)  # shares of the intact difference that count as equal to it
 _ROUNDING = 1e-5  # differences below this fraction of a response are rounding of float32
 
@@ -32,6 +37,39 @@ def share_of(intact: pd.Series[float], other: pd.Series[float], size: pd.Series[
     known = np.abs(difference) > _ROUNDING * size.to_numpy(np.float64)
     share: NDArray[np.float64] = np.full(len(difference), np.nan)
     return np.divide(other.to_numpy(np.float64), difference, out=share, where=known)
+
+
+def with_shares(
+    units: pd.DataFrame, controls: Mapping[str, pd.DataFrame], suffixes: Sequence[str] = ("",)
+) -> pd.DataFrame:
+    """Return units with what gates of other stimuli leave of their difference, ``share_of_shuffled_gates{suffix}``.
+
+    Stimuli for which a batch held no other with the same side attended are left out of the control alone: the share
+    compares means over all of the controls' stimuli with means over those whose gates were swapped.
+
+    Parameters
+    ----------
+    units
+        Of the networks themselves, with ``neuroid_id``.
+    controls
+        Control → the same units with ``difference{suffix}`` (A − N) and ``total{suffix}`` (A + N). Without ``intact``
+        and ``shuffled_gates`` the units come back as they are.
+    suffixes
+        Of the columns.
+    """
+    if not {"intact", "shuffled_gates"} <= set(controls):
+        return units
+    intact, shuffled = (
+        controls[name].set_index(NEUROID_ID).loc[units[NEUROID_ID]].reset_index()
+        for name in ("intact", "shuffled_gates")
+    )
+    shares = {
+        f"{SHARE}{suffix}": share_of(
+            intact[f"difference{suffix}"], shuffled[f"difference{suffix}"], intact[f"total{suffix}"]
+        )
+        for suffix in suffixes
+    }
+    return units.assign(**shares)
 
 
 def clusters(row: pd.Series[Any]) -> int:

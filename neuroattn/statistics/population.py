@@ -6,8 +6,9 @@ training, so that neither is a replicate of the experiment: a population p value
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -20,20 +21,87 @@ from neuroattn.statistics.curves import is_constant
 from neuroattn.statistics.equivalence import EquivalenceResult, equivalence_test
 from neuroattn.statistics.intervals import MeanInterval, limited_interval, t_interval
 from neuroattn.statistics.resampling import hierarchical_bootstrap, median
+from neuroattn.statistics.sign_flip import sign_flip_test
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from neuroattn.statistics.least_squares import FloatArray
 
-# Numbers, counts and texts, one row of a table.
-Summary: TypeAlias = dict[str, Any]
+Row: TypeAlias = dict[str, Any]  # numbers, counts and texts
 
 NAN = float("nan")
-# Rows of one network stand beside those of all: nothing is tested in them, and no family of tests holds them.
 # What is said of an estimate that is a median over networks, with its confidence.
 INTERVAL_OF_MEDIANS = re.compile(r"smallest and the largest, an interval of ([\d.]+) %")
-_P_VALUES = ("p", "p_within_network", "p_equivalence", "p_equivalence_within_network")
+TESTED, SIZED, DESCRIBED = "tested", "sized", "described"
+_OF_DIFFERENCE = ("p", "p_within_network", "effect_size")
+_OF_EQUIVALENCE = ("p_equivalence", "p_equivalence_within_network")
+_MEANS = ("cluster_mean", "cluster_mean_low", "cluster_mean_high")
+
+
+def included(units: pd.DataFrame) -> pd.Series[bool]:
+    """Return which units nothing excludes."""
+    return units["excluded_by"] == ""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How a column of a unit table is summarised.
+
+    Attributes
+    ----------
+    name
+        Of the column, before any suffix.
+    kind
+        ``tested`` against what no effect gives; ``sized``: a distance from no effect, which can only be compared with
+        bounds; ``described``: neither test nor mean, because noise biases it, or because there is no null.
+    unit
+        Physical unit.
+    null
+        What no effect gives: 0 for a difference, 1 for a ratio.
+    log
+        Whether it is a ratio: cluster means, their test and the effect size are then taken on logarithms. Values ≤ 0
+        count in the median but not in the cluster means, with a warning.
+    limits
+        Between which it lies, such as −1 and 1 for an index; intervals over networks then lie there too.
+    bounds
+        Of the equivalence test, in `unit`; None for no such test.
+    sign_flip
+        Whether the signs of the networks' effects are permuted as well.
+    units
+        Unit table → which units it is measured on.
+    """
+
+    name: str
+    _: KW_ONLY
+    kind: str = TESTED
+    unit: str = "1"
+    null: float = 0.0
+    log: bool = False
+    limits: tuple[float, float] | None = None
+    bounds: tuple[float, float] | None = None
+    sign_flip: bool = False
+    units: Callable[[pd.DataFrame], pd.Series[bool]] = included
+
+    def __post_init__(self) -> None:
+        """Check the bounds."""
+        if self.bounds is not None and not self.bounds[0] < self.bounds[1]:
+            raise ValueError(
+                f"bounds must be (low, high) with low below high, got {self.bounds}; state them in that order"
+            )
+        if self.log and min(self.null, *(self.bounds or (self.null,))) <= 0:
+            raise ValueError(
+                f"null and bounds must be > 0 on the log scale, got {self.null} and {self.bounds}; pass ratios, or "
+                "log=False"
+            )
+
+    @property
+    def tests(self) -> str:
+        """Against what it is tested, beside the null, in words."""
+        if self.bounds is None:
+            return ""
+        low, high = self.bounds
+        return f"; two one-sided t tests against {f'±{high:g}' if low == -high else f'{low:g} to {high:g}'}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,15 +113,11 @@ class _DifferenceTest:
 
 def estimate(
     units: pd.DataFrame,
-    value: str,
-    *,
-    null: float,
-    bounds: tuple[float, float] | None,
-    generator: np.random.Generator | None,
+    column: str,
+    measure: Measure,
+    generator: np.random.Generator | None = None,
     n_resamples: int = 2000,
-    log: bool = False,
-    limits: tuple[float, float] | None = None,
-) -> Summary:
+) -> Row:
     """Summarise one column of one layer's unit table, and test it against a null value and equivalence bounds.
 
     The clusters are the networks where there are at least two. With one network they are its feature channels; the
@@ -64,45 +128,41 @@ def estimate(
     Parameters
     ----------
     units : DataFrame
-        One row a unit, with the columns ``model``, ``channel`` and `value`. NaN values are dropped and counted. A
-        median needs no finite values, so infinite ones (a ratio to nothing) stay in the estimate and its interval; they
-        have no place in a mean, and a warning counts them.
-    value : str
-    null : float
-        What no effect would give: 0 for a difference, 1 for a ratio.
-    bounds : (float, float) or None
-        Equivalence bounds, in units of the value; None for no equivalence test.
-    generator : numpy.random.Generator or None
-        Of the hierarchical bootstrap of one network; None leaves the interval of its median out (NaN).
+        One row a unit that takes part, with the columns ``model``, ``channel`` and `column`. NaN values are dropped and
+        counted. A median needs no finite values, so infinite ones (a ratio to nothing) stay in the estimate and its
+        interval; they have no place in a mean, and a warning counts them.
+    column : str
+    measure : Measure
+        What the column is.
+    generator : numpy.random.Generator, optional
+        Of the hierarchical bootstrap of one network, without which its median has no interval (NaN); of several, of
+        their sign flips.
     n_resamples : int
         Of that bootstrap.
-    log : bool
-        Take cluster means, their test and the effect size on logarithms, as ratios need. Values ≤ 0 then count in the
-        median but not in the cluster means, with a warning.
-    limits : (float, float), optional
-        Between which the value lies, such as −1 and 1 for an index; intervals over networks then lie there too.
 
     Returns
     -------
     dict
         ``estimate`` with its 95 % interval ``interval_low``, ``interval_high``: of one network the median over units
         with a hierarchical bootstrap of channels and units; of several the mean over networks of each one's median
-        (geometric if `log`) with a t interval over networks, because percentiles of resamples are too narrow for few of
-        them. Where a network's median is infinite, or has no logarithm, it is the median over networks between the
+        (geometric of ratios) with a t interval over networks, because percentiles of resamples are too narrow for few
+        of them. Where a network's median is infinite, or has no logarithm, it is the median over networks between the
         smallest and the largest of them, and a warning says how sure that is;
-        ``cluster_mean`` (mean over clusters; geometric if `log`) with its 95 % t interval ``cluster_mean_low``,
-        ``cluster_mean_high``; ``effect_size`` (dz: cluster mean minus null over the sd of the cluster means, on the
-        log scale if `log`); ``n_models``, ``n_channels``, ``n_units``, ``n_missing``; ``scope``; ``difference_test``
+        ``cluster_mean`` (mean over clusters; geometric of ratios) with its 95 % t interval ``cluster_mean_low``,
+        ``cluster_mean_high``; ``effect_size`` (dz: cluster mean minus null over the sd of the cluster means, of ratios
+        on the log scale); ``n_models``, ``n_channels``, ``n_units``, ``n_missing``; ``scope``; ``unit``; ``test``
         (what was tested over what); ``p`` and ``p_within_network``, of which at most one is a number;
+        ``p_sign_flip``, ``smallest_p_sign_flip`` of several networks if asked for;
         ``equivalence_low``, ``equivalence_high``, ``p_equivalence``, ``p_equivalence_within_network``; ``warnings``.
 
     Raises
     ------
     ValueError
-        If a column is missing, bounds are out of order, or null or bounds have no logarithm.
+        If a column is missing, or holds nothing for a unit.
     """
-    _require(units, value, null, bounds, log)
-    numbers = units[value].to_numpy(np.float64, na_value=np.nan)
+    _require(units, column)
+    log, null = measure.log, float(np.log(measure.null)) if measure.log else measure.null
+    numbers = units[column].to_numpy(np.float64, na_value=np.nan)
     known = ~np.isnan(numbers)
     kept, numbers = units.loc[known], numbers[known]
     finite, warnings = np.isfinite(numbers), []
@@ -112,47 +172,63 @@ def estimate(
     means = _cluster_means(kept[finite], numbers[finite], [MODEL] if n_models > 1 else [MODEL, CHANNEL], log=log)
     if log and (numbers <= 0).any():
         warnings.append(f"{int((numbers <= 0).sum())} values <= 0 have no logarithm and are not in the cluster means")
-    difference = _test_difference(means, float(np.log(null)) if log else null)
-    equivalence = _test_equivalence(means, bounds, log=log)
-    warnings += [text for text in (difference.warning, equivalence.warning if equivalence else "") if text]
-    mean = _mean(means, limits, log=log)
+    difference = _test_difference(means, null)
+    equivalence = _test_equivalence(means, measure.bounds, log=log)
+    mean = _mean(means, measure.limits, log=log)
     if n_models > 1:
-        middle, warning = _over_networks(kept[MODEL], numbers, limits, log=log)
-        warnings += [warning] if warning else []
+        middle, warning = _over_networks(kept[MODEL], numbers, measure.limits, log=log)
     else:
-        middle = _of_one_network(kept, numbers, generator, n_resamples)
-    return {
+        middle, warning = _of_one_network(kept, numbers, generator, n_resamples), ""
+    warnings += [difference.warning, equivalence.warning if equivalence else "", warning]
+    row: Row = {"unit": measure.unit}
+    if measure.sign_flip and n_models > 1 and generator is not None:
+        flipped = sign_flip_test(means - null, generator)
+        row |= {"p_sign_flip": flipped.p, "smallest_p_sign_flip": flipped.smallest_p}
+        warnings.append(flipped.warning)
+    row |= {
         "estimate": middle.mean,
         "interval_low": middle.low,
         "interval_high": middle.high,
-        "cluster_mean": mean.mean,
-        "cluster_mean_low": mean.low,
-        "cluster_mean_high": mean.high,
+        **dict(zip(_MEANS, mean, strict=True)),
         "effect_size": difference.effect_size,
         "n_models": n_models,
         "n_channels": int(kept.groupby([MODEL, CHANNEL], observed=True).ngroups),
         "n_units": len(kept),
         "n_missing": len(units) - len(kept),
-        **_p_values(difference, equivalence, n_models, len(means), f"{null:g}" + (" on the log scale" if log else "")),
-        "equivalence_low": bounds[0] if bounds else NAN,
-        "equivalence_high": bounds[1] if bounds else NAN,
-        "warnings": "; ".join(warnings),
+        **_p_values(difference, equivalence, n_models, len(means), measure),
+        "equivalence_low": measure.bounds[0] if measure.bounds else NAN,
+        "equivalence_high": measure.bounds[1] if measure.bounds else NAN,
+        "warnings": "; ".join(filter(None, warnings)),
     }
+    return row | _untested(measure)
 
 
-def by_network(
-    units: pd.DataFrame, value: str, *, log: bool = False, limits: tuple[float, float] | None = None
-) -> Iterator[Summary]:
-    """Yield `estimate` of every network by itself, with its name under ``model``.
+def estimates(
+    units: pd.DataFrame, column: str, measure: Measure, generator: np.random.Generator, n_resamples: int = 2000
+) -> Iterator[Row]:
+    """Yield `estimate` of all networks together, whose ``model`` is "", and of several that of each by itself.
 
-    There is no interval of the median and no p; ``cluster_mean`` with its t interval is over the feature channels of
-    that network. Nothing is yielded for a single network, whose estimate is that of the table.
+    Rows of one network beside those of all have no interval of the median and no p, and no family of tests holds them;
+    their ``cluster_mean`` with its t interval is over the feature channels of that network.
     """
+    yield {"model": "", **estimate(units, column, measure, generator, n_resamples)}
+    alone = dataclasses.replace(measure, bounds=None, kind=SIZED if measure.kind == TESTED else measure.kind)
+    for name, of_network in of_several(units):
+        yield {"model": name, **estimate(of_network, column, alone)}
+
+
+def of_several(units: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield every network's name with its units; nothing for a single network, whose rows are those of the table."""
     networks = units.groupby(MODEL, sort=False, observed=True)
-    for name, of_network in networks if networks.ngroups > 1 else ():
-        null = 1.0 if log else 0.0
-        row = estimate(of_network, value, null=null, bounds=None, generator=None, log=log, limits=limits)
-        yield {"model": name, **row, "difference_test": "none", "effect_size": NAN, **dict.fromkeys(_P_VALUES, NAN)}
+    yield from ((str(name), of_network) for name, of_network in (networks if networks.ngroups > 1 else ()))
+
+
+def _untested(measure: Measure) -> Row:
+    """Return what a measure of its kind has none of."""
+    if measure.kind == TESTED:
+        return {}
+    nothing = _OF_DIFFERENCE + (_MEANS if measure.kind == DESCRIBED else ())
+    return {"test": f"none{measure.tests}", **dict.fromkeys(nothing, NAN)}
 
 
 def adjust(p: pd.Series[float]) -> pd.Series[float]:
@@ -180,19 +256,19 @@ def adjust(p: pd.Series[float]) -> pd.Series[float]:
 
 
 def _p_values(
-    difference: _DifferenceTest, equivalence: EquivalenceResult | None, n_models: int, n_clusters: int, null: str
-) -> Summary:
+    difference: _DifferenceTest, equivalence: EquivalenceResult | None, n_models: int, n_clusters: int, measure: Measure
+) -> Row:
     """Return the p values under the keys that say what they generalise to."""
-    p_equivalence = equivalence.p if equivalence else NAN
     several = n_models > 1
     what = f"{n_clusters} network means" if several else f"{n_clusters} channel means of one network"
+    null = f"{measure.null:g}" + (" on the log scale" if measure.log else "")
+    key = "" if several else "_within_network"
     return {
         "scope": f"{n_models} networks" if several else "units of one network" if n_models else "no units",
-        "difference_test": f"two-sided one-sample t test of {what} against {null}",
-        "p": difference.p if several else NAN,
-        "p_within_network": NAN if several else difference.p,
-        "p_equivalence": p_equivalence if several else NAN,
-        "p_equivalence_within_network": NAN if several else p_equivalence,
+        "test": f"two-sided one-sample t test of {what} against {null}{measure.tests}",
+        **dict.fromkeys(("p", "p_within_network", *_OF_EQUIVALENCE), NAN),
+        f"p{key}": difference.p,
+        f"p_equivalence{key}": equivalence.p if equivalence else NAN,
     }
 
 
@@ -258,21 +334,15 @@ def _test_equivalence(means: FloatArray, bounds: tuple[float, float] | None, *, 
     return equivalence_test(means, low, high)
 
 
-def _require(units: pd.DataFrame, value: str, null: float, bounds: tuple[float, float] | None, log: bool) -> None:
-    missing = [column for column in (MODEL, CHANNEL, value) if column not in units.columns]
+def _require(units: pd.DataFrame, column: str) -> None:
+    missing = [name for name in (MODEL, CHANNEL, column) if name not in units.columns]
     if missing:
         raise ValueError(
-            f"units must have the columns {MODEL}, {CHANNEL} and {value}, got none named {', '.join(missing)}; "
+            f"units must have the columns {MODEL}, {CHANNEL} and {column}, got none named {', '.join(missing)}; "
             "pass a unit table"
         )
     unlabelled = int(units[[MODEL, CHANNEL]].isna().any(axis=1).sum())
     if unlabelled:
         raise ValueError(
             f"{MODEL} and {CHANNEL} must be given for every unit, got {unlabelled} without; label them first"
-        )
-    if bounds is not None and not bounds[0] < bounds[1]:
-        raise ValueError(f"bounds must be (low, high) with low below high, got {bounds}; state them in that order")
-    if log and min(null, *(bounds or (null,))) <= 0:
-        raise ValueError(
-            f"null and bounds must be > 0 on the log scale, got {null} and {bounds}; pass ratios, or log=False"
         )

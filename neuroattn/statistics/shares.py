@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,15 +11,15 @@ from neuroattn.statistics.intervals import MeanInterval, fraction_interval
 from neuroattn.statistics.resampling import hierarchical_bootstrap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import pandas as pd
     from numpy.typing import NDArray
 
+    from neuroattn.statistics.population import Row
+
 
 def share(
-    units: pd.DataFrame, holds: NDArray[np.bool_], generator: np.random.Generator | None, n_resamples: int
-) -> dict[str, Any]:
+    units: pd.DataFrame, holds: pd.Series[bool], generator: np.random.Generator | None = None, n_resamples: int = 2000
+) -> Row:
     """Return the share of units for which something holds, with its 95 % interval.
 
     Of several networks it is the mean of their shares with `fraction_interval` over networks. Of one network it has a
@@ -42,7 +42,7 @@ def share(
     dict
         ``estimate, interval_low, interval_high, n_models, n_channels, n_units``.
     """
-    values = holds.astype(np.float64)
+    values = np.asarray(holds, np.float64)
     networks = units[MODEL].to_numpy()
     if len(set(networks)) > 1:
         of_network = [values[networks == name] for name in dict.fromkeys(networks)]
@@ -50,13 +50,6 @@ def share(
     else:
         interval = _of_one_network(values, units, generator, n_resamples)
     return {"estimate": interval.mean, "interval_low": interval.low, "interval_high": interval.high, **numbers(units)}
-
-
-def shares_by_network(units: pd.DataFrame, holds: NDArray[np.bool_]) -> Iterator[dict[str, Any]]:
-    """Yield the share of every network by itself, with its name under ``model``; nothing for a single network."""
-    groups = units.groupby(MODEL, sort=False, observed=True).indices
-    for name, rows in groups.items() if len(groups) > 1 else ():
-        yield {"model": name, **share(units.iloc[rows], holds[rows], None, 0)}
 
 
 def numbers(units: pd.DataFrame) -> dict[str, int]:

@@ -10,7 +10,7 @@ from scipy import stats
 from neuroattn.statistics.cluster_permutation import cluster_permutation
 from neuroattn.statistics.intervals import fraction_interval
 from neuroattn.statistics.mixed import mixed_model
-from neuroattn.statistics.population import estimate
+from neuroattn.statistics.population import Measure, estimate
 from neuroattn.statistics.resampling import hierarchical_bootstrap
 from neuroattn.statistics.sign_flip import sign_flip_test
 
@@ -50,12 +50,12 @@ def means(differences):
 
 def by_t(random):
     units = pd.DataFrame({"model": NETWORK, "channel": UNIT, "effect": experiment(random)})
-    return estimate(units, "effect", null=0.0, bounds=None, generator=random, n_resamples=2)["p"] < 0.05
+    return estimate(units, "effect", Measure("effect"), random, 2)["p"] < 0.05
 
 
 def by_interval_of_medians(random):
     units = pd.DataFrame({"model": NETWORK, "channel": UNIT, "effect": experiment(random)})
-    row = estimate(units, "effect", null=0.0, bounds=None, generator=None)
+    row = estimate(units, "effect", Measure("effect"))
     return not row["interval_low"] < 0 < row["interval_high"]
 
 

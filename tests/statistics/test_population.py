@@ -10,7 +10,7 @@ from scipy.stats import ttest_1samp
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW
 
-from neuroattn.statistics.population import adjust, by_network, estimate
+from neuroattn.statistics.population import Measure, adjust, estimate, estimates
 
 
 def table(generator, n_models=5, n_channels=7, n_units=11, mean=0.0, sd=(0.3, 0.2, 0.5)):
@@ -24,8 +24,8 @@ def table(generator, n_models=5, n_channels=7, n_units=11, mean=0.0, sd=(0.3, 0.
 
 
 def run(frame, **options):
-    defaults = {"null": 0.0, "bounds": (-0.5, 0.5), "generator": np.random.default_rng(0), "n_resamples": 200}
-    return estimate(frame, "effect", **(defaults | options))
+    generator, n_resamples = options.pop("generator", np.random.default_rng(0)), options.pop("n_resamples", 200)
+    return estimate(frame, "effect", Measure("effect", **{"bounds": (-0.5, 0.5), **options}), generator, n_resamples)
 
 
 def test_several_networks_are_tested_over_their_means():
@@ -47,7 +47,9 @@ def test_several_networks_are_tested_over_their_means():
     assert result["interval_low"] < result["estimate"] < result["interval_high"]
     assert (result["n_models"], result["n_channels"], result["n_units"], result["n_missing"]) == (5, 35, 385, 0)
     assert result["scope"] == "5 networks"
-    assert result["difference_test"] == "two-sided one-sample t test of 5 network means against 0"
+    assert (
+        result["test"] == "two-sided one-sample t test of 5 network means against 0; two one-sided t tests against ±0.5"
+    )
     assert (result["equivalence_low"], result["equivalence_high"], result["warnings"]) == (-0.5, 0.5, "")
 
 
@@ -60,7 +62,10 @@ def test_one_network_gives_no_population_p():
     assert_allclose(result["p_equivalence_within_network"], DescrStatsW(means.to_numpy()).ttost_mean(-0.5, 0.5)[0])
     assert_allclose(result["cluster_mean"], means.mean())
     assert result["scope"] == "units of one network"
-    assert result["difference_test"] == "two-sided one-sample t test of 7 channel means of one network against 0"
+    assert (
+        result["test"]
+        == "two-sided one-sample t test of 7 channel means of one network against 0; two one-sided t tests against ±0.5"
+    )
 
 
 def test_ratios_are_averaged_on_the_log_scale():
@@ -79,7 +84,7 @@ def test_ratios_are_averaged_on_the_log_scale():
     assert_allclose(result["estimate"], np.exp(medians.mean()))
     interval = ttest_1samp(medians, 0).confidence_interval(0.95)
     assert_allclose([result["interval_low"], result["interval_high"]], np.exp([interval.low, interval.high]))
-    assert result["difference_test"].endswith("against 1 on the log scale")
+    assert result["test"].endswith("against 1 on the log scale; two one-sided t tests against 0.8 to 1.25")
 
 
 def test_missing_values_are_dropped_and_counted():
@@ -130,7 +135,7 @@ def test_an_index_has_no_interval_beyond_its_limits():
 
 def test_every_network_has_a_row_of_its_own():
     frame = table(np.random.default_rng(9))
-    rows = list(by_network(frame, "effect"))
+    rows = list(estimates(frame, "effect", Measure("effect"), np.random.default_rng(0)))[1:]
     assert [row["model"] for row in rows] == [f"net{k}" for k in range(5)]
     for row in rows:
         of_network = frame[frame["model"] == row["model"]]
@@ -140,7 +145,8 @@ def test_every_network_has_a_row_of_its_own():
         assert_allclose([row["cluster_mean_low"], row["cluster_mean_high"]], [interval.low, interval.high])
         assert (row["n_models"], row["n_channels"], row["n_units"]) == (1, 7, 77)
         assert np.isnan([row["p"], row["p_within_network"]]).all()
-    assert not list(by_network(frame[frame["model"] == "net0"], "effect"))
+    of_one = frame[frame["model"] == "net0"]
+    assert len(list(estimates(of_one, "effect", Measure("effect"), np.random.default_rng(0)))) == 1
 
 
 def test_no_bounds_no_equivalence_test():

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from neuroattn import dims
 from neuroattn.experiments.activity_scaling.layout import FEWEST_STIMULI, OBJECTS, UNIT_COLUMNS
 from neuroattn.experiments.contrast import confounds
-from neuroattn.experiments.protocol import Tables, stages
-from neuroattn.experiments.scene_stimuli import (
-    SCENES,
-    scene_notes,
-)
+from neuroattn.experiments.layers import layers
+from neuroattn.experiments.protocol import Tables
+from neuroattn.experiments.scene_stimuli import SCENES, scene_notes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import pandas as pd
     import xarray as xr
 
@@ -27,102 +24,74 @@ if TYPE_CHECKING:
 
 def analysis(config: Config, recording: xr.DataTree) -> Tables:
     """Return the unit table of every network, the statistics with strengths and controls, and what they show."""
-    import json
-
     import pandas as pd
 
     from neuroattn.experiments.activity_scaling.findings import findings
     from neuroattn.experiments.activity_scaling.sentences import sentences
     from neuroattn.experiments.activity_scaling.summary import (
-        SHARE,
-        adjusted,
-        summarise,
-        summarise_index,
-        summarise_similarity,
+        index_statistics,
+        scaling_statistics,
+        similarity_statistics,
     )
     from neuroattn.experiments.activity_scaling.units import scaling_units
+    from neuroattn.statistics.control_share import SHARE, with_shares
+    from neuroattn.statistics.summary import adjusted
 
-    units, counts, strengths = [], [], []
+    tables, counts = [], []
     shown: dict[str, list[tuple[Responses, np.ndarray, np.ndarray]]] = {}
     n_shown = 0
-    for tree in recording.children.values():
-        strengths.append(float(json.loads(tree.attrs["model_config"])["strength"]))
-        for stage in stages(tree):
-            dataset = tree[f"{stage}/response"].to_dataset().load()
-            n_shown = dataset.sizes[dims.PRESENTATION] // len(OBJECTS)
-            responses, stimulus_id, of_units = _responses(config, _confirmed(dataset))
-            table = scaling_units(of_units, responses, config.driven)
-            units.append(table)
-            counts.append(np.bincount(responses.half, minlength=2))
+    for layer in layers(recording):
+        n_shown = layer.responses.sizes[dims.PRESENTATION] // len(OBJECTS)
+        responses, stimulus_id, of_units = _responses(config, _confirmed(layer.responses))
+        table = scaling_units(of_units, responses, config.driven)
+        tables.append(table)
+        counts.append(np.bincount(responses.half, minlength=2))
+        if config.stimuli != SCENES:
             taking_part = (table["excluded_by"] == "").to_numpy()
-            if config.stimuli != SCENES:
-                shown.setdefault(f"{stage}/response", []).append((responses.last(), stimulus_id, taking_part))
-    others = _others(config, recording)
-    whole = _with_shares(pd.concat(units, ignore_index=True), others)
-    parts = [summarise(whole, config.seed, config.n_resamples)]
+            shown.setdefault(f"{layer.stage}/response", []).append((responses.last(), stimulus_id, taking_part))
+    controls = {name: _index(config, recording, f"controls/{name}") for name in config.chosen_controls}
+    strengths = {strength: _index(config, recording, f"strength/{strength:g}") for strength in config.strengths}
+    units = with_shares(pd.concat(tables, ignore_index=True), controls)
+    parts = [scaling_statistics(units, config.seed, config.n_resamples)]
     if config.stimuli != SCENES:  # of which too few share their classes
         similarity = {layer: _similarities(config, networks) for layer, networks in shown.items()}
-        parts.append(summarise_similarity(whole, similarity))
-    # Of the worst network.
-    selected, measured = np.min(counts, axis=0)
-    numbers = {
-        "n_stimuli": measured,
-        "n_stimuli_selection": selected,
-        "n_stimuli_dropped": n_shown - np.sum(counts, axis=1).min(),
-    }
+        parts.append(similarity_statistics(units, similarity))
+    selected, measured = np.min(counts, axis=0)  # of the worst network
+    dropped = n_shown - np.sum(counts, axis=1).min()
+    numbers = {"n_stimuli": measured, "n_stimuli_selection": selected, "n_stimuli_dropped": dropped}
     parts = [part.assign(**numbers) for part in parts]
-    if "controls/shuffled_gates" in others:  # the share is of the controls' stimuli
-        for column in ("n_stimuli", "n_stimuli_selection"):
-            parts[0].loc[parts[0]["what"] == SHARE, column] = others["controls/shuffled_gates"][column].min()
-        parts[0].loc[parts[0]["what"] == SHARE, "n_stimuli_dropped"] = 0
-    for at, table in others.items():
-        about = (
-            {"strength": float(at.rpartition("/")[2])}
-            if at.startswith("strength/")
-            else {"control": at.rpartition("/")[2]}
-        )
-        parts.append(summarise_index(table, about, config.seed, config.n_resamples))
-    statistics = adjusted(pd.concat(parts, ignore_index=True))
-    n_stages = max(len(json.loads(tree.attrs["model_config"])["channels"]) for tree in recording.children.values())
-    lines = (*_notes(config, whole, n_stages), *confounds(config), *sentences(statistics, strengths))
-    return Tables(units=whole, statistics=statistics, findings=findings(statistics), text=lines)
+    if "shuffled_gates" in controls:  # the share is of the controls' stimuli
+        of_controls = controls["shuffled_gates"][["n_stimuli", "n_stimuli_selection"]].min()
+        parts[0].loc[parts[0]["what"] == SHARE, [*numbers]] = [*of_controls, 0]
+    others: list[tuple[dict[str, Any], pd.DataFrame]] = [
+        ({"strength": float(f"{value:g}")}, table) for value, table in strengths.items()
+    ]
+    others += [({"control": name}, table) for name, table in controls.items()]
+    parts += [index_statistics(table, about, config.seed, config.n_resamples) for about, table in others]
+    statistics = pd.concat(parts, ignore_index=True)
+    # Strengths are a family of their own, and so is the mixed model, which stands beside the tests of layers.
+    statistics = adjusted(statistics, statistics["strength"].notna(), statistics["what"].str.startswith("mixed model"))
+    architectures = [json.loads(tree.attrs["model_config"]) for tree in recording.children.values()]
+    notes = _notes(config, units, max(len(one["channels"]) for one in architectures))
+    lines = sentences(statistics, [float(one["strength"]) for one in architectures])
+    text = (*notes, *confounds(config), *lines)
+    return Tables(units=units, statistics=statistics, findings=findings(statistics), text=text)
 
 
-def _others(config: Config, recording: xr.DataTree) -> dict[str, pd.DataFrame]:
-    """Return the units of every gate strength and every control, of all networks, by their group."""
+def _index(config: Config, recording: xr.DataTree, group: str) -> pd.DataFrame:
+    """Return the units of a gate strength or a control, of all networks: all stimuli, by the intended object."""
     import pandas as pd
 
     from neuroattn.experiments.activity_scaling.units import scaling_index
 
-    found = {}
-    asked = [f"strength/{s:g}" for s in config.strengths] + [f"controls/{name}" for name in config.chosen_controls]
-    for at in asked:
-        tables = []
-        for tree in recording.children.values():
-            for stage in stages(tree):
-                # All stimuli, by the intended object, because attention may fail there.
-                dataset = tree[f"{at}/{stage}/response"].to_dataset().load()
-                responses, _, of_units = _responses(config, dataset)
-                numbers = dict(zip(("n_stimuli_selection", "n_stimuli"), np.bincount(responses.half), strict=True))
-                confirmed = _share_confirmed(config, dataset)
-                index = scaling_index(of_units, responses, config.driven)
-                tables.append(index.assign(confirmed=confirmed, **numbers))
-        found[at] = pd.concat(tables, ignore_index=True)
-    return found
-
-
-def _with_shares(units: pd.DataFrame, others: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Add what gates of other stimuli leave of each unit's difference between the states."""
-    from neuroattn.experiments.activity_scaling.summary import SHARE
-    from neuroattn.statistics.control_share import share_of
-
-    names = ("controls/intact", "controls/shuffled_gates")
-    if not set(names) <= set(others):
-        return units
-    intact, shuffled = (
-        others[name].set_index(dims.NEUROID_ID).loc[units[dims.NEUROID_ID]].reset_index() for name in names
-    )
-    return units.assign(**{SHARE: share_of(intact["difference"], shuffled["difference"], intact["total"])})
+    tables = []
+    for layer in layers(recording, group):
+        responses, _, of_units = _responses(config, layer.responses)
+        numbers = dict(zip(("n_stimuli_selection", "n_stimuli"), np.bincount(responses.half), strict=True))
+        confirmed = _share_confirmed(config, layer.responses)
+        index = scaling_index(of_units, responses, config.driven)
+        tables.append(index.assign(confirmed=confirmed, **numbers))
+    return pd.concat(tables, ignore_index=True)
 
 
 def _share_confirmed(config: Config, dataset: xr.Dataset) -> float:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from neuroattn.experiments.activity_scaling.summary import NOTHING, SHARE
+from neuroattn.experiments.activity_scaling.summary import NOTHING
 from neuroattn.experiments.finding import Estimate, Finding, intervals_of, numbers_of, warnings_of
-from neuroattn.statistics.control_share import AS_MUCH, clusters, compared
+from neuroattn.statistics.control_share import AS_MUCH, SHARE, clusters, compared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from neuroattn.experiments.activity_scaling.findings import BIOLOGY, form, row_of, verdict
-from neuroattn.experiments.activity_scaling.summary import NOTHING, RECORDED, RESPONDING, SHARE
+from neuroattn.experiments.activity_scaling.summary import NOTHING, RECORDED, RESPONDING
 from neuroattn.experiments.contrast import CHECKS
-from neuroattn.statistics.control_share import AS_MUCH, compared
+from neuroattn.statistics.control_share import AS_MUCH, SHARE, compared
 from neuroattn.statistics.population import INTERVAL_OF_MEDIANS
 
 if TYPE_CHECKING:

@@ -2,60 +2,40 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from neuroattn.dims import CHANNEL, LAYER, MODEL
 from neuroattn.statistics.cluster_permutation import cluster_permutation
-from neuroattn.statistics.estimates import with_texts
+from neuroattn.statistics.control_share import SHARE
 from neuroattn.statistics.mixed import mixed_model
-from neuroattn.statistics.population import adjust, by_network, estimate
+from neuroattn.statistics.population import SIZED, Measure, included
 from neuroattn.statistics.resampling import named_generator
-from neuroattn.statistics.sign_flip import sign_flip_test
+from neuroattn.statistics.summary import Draws, summarise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-
-class _Measure(NamedTuple):
-    """A column of the unit table.
-
-    Attributes
-    ----------
-    unit
-        Physical unit.
-    null
-        What no effect gives.
-    log
-        Whether it is a ratio, tested on logarithms.
-    limits
-        Between which it lies.
-    """
-
-    unit: str
-    null: float = 0.0
-    log: bool = False
-    limits: tuple[float, float] | None = None
+    from neuroattn.statistics.population import Row
 
 
-MEASURES = {
-    "modulation_index": _Measure("1", limits=(-1.0, 1.0)),
-    "gain_ratio": _Measure("1", null=1.0, log=True),
-    "difference": _Measure("response"),
-    "d_prime": _Measure("1"),
-    "roc_area": _Measure("1", null=0.5, limits=(0.0, 1.0)),
-    "slope": _Measure("1", null=1.0),
-    "intercept": _Measure("response"),
-    "offset_share": _Measure("1"),
-    "slope_proportional": _Measure("1", null=1.0),
-    "offset_share_proportional": _Measure("1"),
-}
+MEASURES = (
+    Measure("modulation_index", limits=(-1.0, 1.0), sign_flip=True),
+    Measure("gain_ratio", null=1.0, log=True, sign_flip=True),
+    Measure("difference", unit="response", sign_flip=True),
+    Measure("d_prime", sign_flip=True),
+    Measure("roc_area", null=0.5, limits=(0.0, 1.0), sign_flip=True),
+    Measure("slope", null=1.0, sign_flip=True),
+    Measure("intercept", unit="response", sign_flip=True),
+    Measure("offset_share", sign_flip=True),
+    Measure("slope_proportional", null=1.0, sign_flip=True),
+    Measure("offset_share_proportional", sign_flip=True),
+)
 INDEX = "modulation_index"
-SHARE = "share_of_shuffled_gates"
 RECORDED, RESPONDING = "n_recorded", "n_responding in both states"
 # An effect this small may be the rounding of equal responses.
 NOTHING = 1e-3
@@ -68,7 +48,7 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def summarise(units: pd.DataFrame, seed: int, n_resamples: int) -> pd.DataFrame:
+def scaling_statistics(units: pd.DataFrame, seed: int, n_resamples: int) -> pd.DataFrame:
     """Return an estimate for every measure and layer, the time course of the index, and the mixed model.
 
     Parameters
@@ -77,51 +57,38 @@ def summarise(units: pd.DataFrame, seed: int, n_resamples: int) -> pd.DataFrame:
         `neuroattn.experiments.activity_scaling.units.scaling_units` of one network or more, with the columns
         ``modulation_index_step_{t}``.
     seed, n_resamples
-        Of the hierarchical bootstrap, and of permutations; every estimate has a generator of its own, by its name.
+        Of the hierarchical bootstrap, and of permutations.
 
     Returns
     -------
     pandas.DataFrame
         Estimates are medians over driven units, over several networks their means; ``cluster_mean`` is over networks,
-        or over the feature channels of one; ``model`` names the network of a row that is about one of several, and is
-        "" otherwise. Rows ``n_…`` count units, each of which is in one of the classes. Rows ``cluster`` are runs of
-        time steps whose index is not 0 (``time_step`` to ``last_step``). Without adjusted p values; see `adjusted`.
+        or over the feature channels of one. Rows ``n_…`` count units, each of which is in one of the classes. Rows
+        ``cluster`` are runs of time steps whose index is not 0 (``time_step`` to ``last_step``). Without adjusted p
+        values.
     """
-    taking_part = units[units["excluded_by"] == ""]
-    rows: list[dict[str, Any]] = []
+    taking_part = units[included(units)]
+    rows: list[Row] = []
     for layer, of_layer in taking_part.groupby(LAYER, sort=False):
-        for what, measure in MEASURES.items():
-            about = {"what": what, "layer": layer}
-            rows.append({**about, **_estimate(of_layer, what, measure, seed, n_resamples)})
-            rows += [
-                {**about, "unit": measure.unit, "test": row.pop("difference_test"), **row}
-                for row in by_network(of_layer, what, log=measure.log, limits=measure.limits)
-            ]
-        if SHARE in of_layer:
-            rows += [{"what": SHARE, "layer": layer, **row} for row in _share(of_layer, seed, n_resamples)]
         steps = [name for name in map(str, of_layer.columns) if name.startswith(f"{INDEX}_step_")]
+        found = [
+            *summarise(of_layer, MEASURES, Draws(seed, n_resamples, f"{layer}/", "/")),
+            *summarise(of_layer, [Measure(SHARE, kind=SIZED)], Draws(seed, n_resamples, f"{layer}/")),
+        ]
         for step, column in enumerate(steps):
-            row = _estimate(of_layer, column, MEASURES[INDEX], seed, n_resamples)
-            rows.append({"what": INDEX, "layer": layer, "time_step": step, **row})
-        rows += [{"layer": layer, **row} for row in _clusters(of_layer, steps, seed)]
+            draws = Draws(seed, n_resamples, f"{layer}/", f"{column.removeprefix(INDEX)}/")
+            of_step = summarise(of_layer, MEASURES[:1], draws, column.removeprefix(INDEX))
+            found.append({**next(of_step), "time_step": step})  # of all networks together alone
+        found += _clusters(of_layer, steps, seed)
+        rows += [{**row, "layer": layer} for row in found]
     if len(set(taking_part[MODEL])) > 1:
         rows += _mixed(taking_part)
     for layer, of_layer in units.groupby(LAYER, sort=False):
-        rows += [{"layer": layer, **row} for row in _counts(of_layer)]
+        rows += [{**row, "layer": layer} for row in _counts(of_layer)]
     # The median over units: of stimuli in which they do not see their object alone they are not measured.
     of_unit = taking_part.groupby(LAYER)["n_stimuli"].median()
     table = pd.DataFrame(rows).reindex(columns=COLUMNS)
-    return table.assign(n_stimuli_of_unit=table["layer"].map(of_unit), model=table["model"].fillna(""))
-
-
-def _share(units: pd.DataFrame, seed: int, n_resamples: int) -> Iterator[dict[str, Any]]:
-    """Yield what gates of other stimuli leave of a unit's difference, of all networks and of each, without a test."""
-    generator = named_generator(seed, units[LAYER].iloc[0], SHARE)
-    whole = estimate(units, SHARE, null=1.0, bounds=None, generator=generator, n_resamples=n_resamples)
-    untested = {"test": "none", "effect_size": np.nan, "p": np.nan, "p_within_network": np.nan, "unit": "1"}
-    for row in (whole, *by_network(units, SHARE)):
-        del row["difference_test"]
-        yield row | untested
+    return table.assign(n_stimuli_of_unit=table["layer"].map(of_unit))
 
 
 def _counts(units: pd.DataFrame) -> list[dict[str, Any]]:
@@ -141,7 +108,7 @@ def _counts(units: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def summarise_index(units: pd.DataFrame, about: dict[str, Any], seed: int, n_resamples: int) -> pd.DataFrame:
+def index_statistics(units: pd.DataFrame, about: dict[str, Any], seed: int, n_resamples: int) -> pd.DataFrame:
     """Return the modulation index of each layer in a control, or at another strength; `about` names which.
 
     The column ``confirmed`` of the units, the share of presentations in which the intended object is attended, is
@@ -149,20 +116,17 @@ def summarise_index(units: pd.DataFrame, about: dict[str, Any], seed: int, n_res
     """
     name = "/".join(f"{key}={value}" for key, value in about.items())
     rows = []
-    for layer, of_layer in units[units["excluded_by"] == ""].groupby(LAYER, sort=False):
-        confirmed = float(of_layer.groupby(MODEL)["confirmed"].first().mean())
-        numbers: dict[str, Any] = {name: int(of_layer[name].min()) for name in ("n_stimuli", "n_stimuli_selection")}
-        row = {"what": INDEX, "layer": layer, "model": "", "confirmed": confirmed, **numbers, **about}
-        measure = MEASURES[INDEX]
-        rows.append({**row, **_estimate(of_layer, INDEX, measure, seed, n_resamples, name)})
-        for of_network in by_network(of_layer, INDEX, limits=measure.limits):
-            share = float(of_layer.loc[of_layer[MODEL] == of_network["model"], "confirmed"].iloc[0])
-            test = of_network.pop("difference_test")
-            rows.append({**row, "unit": measure.unit, "test": test, **of_network, "confirmed": share})
+    for layer, of_layer in units[included(units)].groupby(LAYER, sort=False):
+        confirmed = of_layer.groupby(MODEL)["confirmed"].first()
+        of_all = {"layer": layer, **about}
+        of_all |= {column: int(of_layer[column].min()) for column in ("n_stimuli", "n_stimuli_selection")}
+        for row in summarise(of_layer, MEASURES[:1], Draws(seed, n_resamples, f"{layer}/", f"/{name}")):
+            share = confirmed[row["model"]] if row["model"] else confirmed.mean()
+            rows.append({**row, **of_all, "confirmed": float(share)})
     return pd.DataFrame(rows).reindex(columns=COLUMNS)
 
 
-def summarise_similarity(
+def similarity_statistics(
     units: pd.DataFrame, found: Mapping[str, Sequence[tuple[float, NDArray[np.float64]]]]
 ) -> pd.DataFrame:
     """Return what attention to the preferred class elsewhere does, a row a layer, averaged over networks.
@@ -170,7 +134,7 @@ def summarise_similarity(
     Parameters
     ----------
     units
-        As for `summarise`.
+        As for `scaling_statistics`.
     found
         Layer → `feature_similarity` of its driven units in each network, after the same permutations.
 
@@ -205,50 +169,6 @@ def summarise_similarity(
             }
         )
     return pd.DataFrame(rows).reindex(columns=COLUMNS).assign(model="")
-
-
-def adjusted(statistics: pd.DataFrame) -> pd.DataFrame:
-    """Add Benjamini–Hochberg adjusted p values.
-
-    A family is all measures, steps and layers of the networks themselves, or of one control; strengths are one more,
-    and the mixed model another, which stands beside the tests of layers.
-    """
-    table = with_texts(statistics)
-    families = [table["control"], table["strength"].notna(), table["what"].str.startswith("mixed model")]
-    grouped = table.groupby(families, sort=False)
-    return table.assign(
-        p_adjusted=grouped["p"].transform(adjust),
-        p_within_network_adjusted=grouped["p_within_network"].transform(adjust),
-    )[COLUMNS]
-
-
-def _estimate(
-    units: pd.DataFrame, column: str, measure: _Measure, seed: int, n_resamples: int, name: str = ""
-) -> dict[str, Any]:
-    """Return an estimate with its tests; `name` says of what control or strength it is."""
-    generator = named_generator(seed, units[LAYER].iloc[0], column, name)
-    row = estimate(
-        units,
-        column,
-        null=measure.null,
-        bounds=None,
-        generator=generator,
-        n_resamples=n_resamples,
-        log=measure.log,
-        limits=measure.limits,
-    )
-    row["test"] = row.pop("difference_test")
-    row["unit"] = measure.unit
-    if row["n_models"] > 1:
-        values = units[[MODEL, column]].replace([np.inf, -np.inf], np.nan).dropna()
-        values = (
-            values[values[column] > 0].assign(**{column: lambda kept: np.log(kept[column])}) if measure.log else values
-        )
-        null = float(np.log(measure.null)) if measure.log else measure.null
-        flipped = sign_flip_test(values.groupby(MODEL)[column].mean() - null, generator)
-        row |= {"p_sign_flip": flipped.p, "smallest_p_sign_flip": flipped.smallest_p}
-        row["warnings"] = "; ".join(text for text in (row["warnings"], flipped.warning) if text)
-    return row
 
 
 def _clusters(units: pd.DataFrame, steps: list[str], seed: int) -> list[dict[str, Any]]:

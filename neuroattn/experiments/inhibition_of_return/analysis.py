@@ -22,8 +22,9 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
 
     from neuroattn.experiments.inhibition_of_return.findings import findings
     from neuroattn.experiments.inhibition_of_return.sentences import sentences
-    from neuroattn.experiments.inhibition_of_return.summary import adjusted, summarise
+    from neuroattn.experiments.inhibition_of_return.summary import return_statistics
     from neuroattn.experiments.inhibition_of_return.trials import return_trials
+    from neuroattn.statistics.summary import adjusted
 
     def trials(at: str) -> pd.DataFrame:
         tables = [return_trials(tree[at].to_dataset().load(), name) for name, tree in recording.children.items()]
@@ -31,9 +32,9 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
 
     whole = trials("trials")
     parts = [
-        summarise(whole, config.seed, config.n_resamples),
+        return_statistics(whole, config.seed, config.n_resamples),
         *(
-            summarise(trials(f"controls/{name}"), config.seed, config.n_resamples, name)
+            return_statistics(trials(f"controls/{name}"), config.seed, config.n_resamples, name)
             for name in config.chosen_controls
         ),
     ]

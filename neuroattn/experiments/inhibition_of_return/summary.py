@@ -15,7 +15,6 @@ from neuroattn.experiments.inhibition_of_return.effects import DIFFERENCE, FRACT
 from neuroattn.experiments.inhibition_of_return.trials import NEVER
 from neuroattn.statistics.estimates import with_texts
 from neuroattn.statistics.intervals import fraction_interval, limited_interval, paired_difference_interval, t_interval
-from neuroattn.statistics.population import adjust
 from neuroattn.statistics.resampling import hierarchical_bootstrap, named_generator
 from neuroattn.statistics.sign_flip import sign_flip_test
 
@@ -33,7 +32,7 @@ COLUMNS = [
 _OF_CONTROLS = {("return", "imposed"), ("avoidance", "imposed")}
 
 
-def summarise(trials: pd.DataFrame, seed: int, n_resamples: int, control: str | None = None) -> pd.DataFrame:
+def return_statistics(trials: pd.DataFrame, seed: int, n_resamples: int, control: str | None = None) -> pd.DataFrame:
     """Return an estimate for every effect, of all networks together and of each.
 
     Parameters
@@ -84,11 +83,6 @@ def summarise(trials: pd.DataFrame, seed: int, n_resamples: int, control: str | 
     if control is None and trials["object"].nunique() > 2:
         rows += _matched_differences(trials, seed)
     return with_texts(pd.DataFrame(rows).assign(control=control).reindex(columns=COLUMNS))
-
-
-def adjusted(statistics: pd.DataFrame) -> pd.DataFrame:
-    """Add Benjamini–Hochberg adjusted p values; a family is all effects of the networks, or of one control."""
-    return statistics.assign(p_adjusted=statistics.groupby("control", sort=False)["p"].transform(adjust))[COLUMNS]
 
 
 def _estimates(effect: Effect, origin: tuple[int, str], n_resamples: int) -> Iterator[dict[str, Any]]:

@@ -8,10 +8,9 @@ import numpy as np
 
 from neuroattn import dims
 from neuroattn.experiments.contrast import confounds
-from neuroattn.experiments.protocol import Tables, stages
-from neuroattn.experiments.scene_stimuli import (
-    scene_notes,
-)
+from neuroattn.experiments.layers import Layer, unit_tables
+from neuroattn.experiments.protocol import Tables
+from neuroattn.experiments.scene_stimuli import scene_notes
 from neuroattn.experiments.tuning.layout import (
     BAR,
     DISTRACTOR,
@@ -23,6 +22,7 @@ from neuroattn.experiments.tuning.layout import (
     WITH_BAR,
     WITHOUT_BAR,
 )
+from neuroattn.statistics.control_share import SHARE, with_shares
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,42 +36,31 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
     """Return the unit table of every network, the statistics with their controls, and what they show."""
     import pandas as pd
 
-    from neuroattn.experiments.tuning.findings import SHARE, findings
+    from neuroattn.experiments.tuning.findings import findings
     from neuroattn.experiments.tuning.sentences import sentences
-    from neuroattn.experiments.tuning.summary import adjusted, share_confirmed, summarise
+    from neuroattn.experiments.tuning.summary import tuning_statistics
+    from neuroattn.statistics.summary import adjusted, confirmed
 
+    shown: dict[str, dict[str, _Shown]] = {control: {} for control in ("", *config.chosen_controls)}
+
+    def units(layer: Layer, control: str) -> pd.DataFrame:
+        dataset = layer.responses.isel({dims.TIME_STEP: 0})
+        orientation = _orientations(dataset)
+        shown[control][layer.model] = _shown(dataset, orientation, control)  # of all layers the same
+        return _units(config, layer, dataset, orientation, control)
+
+    tables = unit_tables(config, recording, units)
+    tables[""] = with_shares(tables[""], tables, [f"_{reduction}" for reduction in REDUCTIONS])
     bounds = {"shift": config.shift_bound, "bandwidth_change": config.bandwidth_bound}
-    bounds |= {f"absolute_{name}": bound for name, bound in bounds.items()}
-    tables: dict[str, pd.DataFrame] = {}
-    shown: dict[str, dict[str, _Shown]] = {}
-    for control in ("", *config.chosen_controls):
-        parts, shown[control] = [], {}
-        for name, tree in recording.children.items():
-            for stage in stages(tree):
-                part, shown[control][str(name)] = _units(config, tree, stage, control)  # of all stages the same
-                parts.append(part)
-        tables[control] = pd.concat(parts, ignore_index=True)
-    units = _with_shares(tables)
     parts = []
-    for control, table in (tables | {"": units}).items():
-        rows = summarise(
-            table, REDUCTIONS, bounds=bounds, seed=config.seed, n_resamples=config.n_resamples, control=control
-        )
-        shares = {name: numbers.confirmed for name, numbers in shown[control].items()}
-        rows = pd.concat([rows, share_confirmed(shares, control)], ignore_index=True)
-        worst = min(shown[control].values(), key=lambda numbers: numbers.kept)
-        # What gates of others leave of a difference is a share on the controls' stimuli.
-        swapped = shown.get("shuffled_gates", {})
-        fewest = min(swapped.values(), key=lambda numbers: numbers.kept, default=worst)
-        of_row = [
-            swapped.get(name, fewest) if what == SHARE else shown[control].get(name, worst)
-            for name, what in zip(rows["model"], rows["what"], strict=True)
-        ]
-        kept, presented = (np.array([getattr(numbers, of) for numbers in of_row]) for of in ("kept", "presented"))
-        parts.append(rows.assign(n_stimuli=kept, n_stimuli_dropped=presented - kept))
+    for control, table in tables.items():
+        rows = tuning_statistics(table, bounds, config.seed, config.n_resamples, control)
+        of_network = {name: numbers.confirmed for name, numbers in shown[control].items()}
+        of_control = pd.DataFrame(confirmed(of_network)).assign(control=control).reindex(columns=rows.columns)
+        parts.append(_with_numbers(pd.concat([rows, of_control], ignore_index=True), shown, control))
     statistics = adjusted(pd.concat(parts, ignore_index=True))
     lines = (*scene_notes(config), *confounds(config), *sentences(statistics))
-    return Tables(units=units, statistics=statistics, findings=findings(statistics), text=lines)
+    return Tables(units=tables[""], statistics=statistics, findings=findings(statistics), text=lines)
 
 
 class _Shown(NamedTuple):
@@ -82,56 +71,52 @@ class _Shown(NamedTuple):
     confirmed: float
 
 
-def _with_shares(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Add to the units of the networks themselves what gates of other stimuli leave of their difference.
-
-    Stimuli for which a batch held no other with the same side attended are left out of the control alone: the share
-    compares means over all of the controls' stimuli with means over those whose gates were swapped.
-    """
-    from neuroattn.statistics.control_share import share_of
-
-    units = tables[""]
-    if not {"intact", "shuffled_gates"} <= set(tables):
-        return units
-    intact, shuffled = (
-        tables[name].set_index(dims.NEUROID_ID).loc[units[dims.NEUROID_ID]].reset_index()
-        for name in ("intact", "shuffled_gates")
-    )
-    return units.assign(
-        **{
-            f"share_of_shuffled_gates_{reduction}": share_of(
-                intact[f"difference_{reduction}"], shuffled[f"difference_{reduction}"], intact[f"total_{reduction}"]
-            )
-            for reduction in REDUCTIONS
-        }
-    )
+def _shown(dataset: xr.Dataset, orientation: np.ndarray, control: str) -> _Shown:
+    used = dataset["orientation"].isin(orientation)
+    kept, presented = int(dataset["count"].where(used, 0).sum()) // 2, int(dataset["presented"].sum()) // 2
+    of, total = ("n_confirmed", "count") if control else ("count", "presented")
+    return _Shown(presented, kept, float(dataset[of].sum() / dataset[total].sum()))
 
 
-def _units(config: Config, tree: xr.DataTree, stage: str, control: str) -> tuple[pd.DataFrame, _Shown]:
-    """Return the unit table of one layer of one network, or of a control, and how many stimuli it rests on."""
-    from neuroattn.experiments.tuning.units import Criteria, Curves, tuning_units
+def _with_numbers(rows: pd.DataFrame, shown: dict[str, dict[str, _Shown]], control: str) -> pd.DataFrame:
+    """Return rows with how many stimuli each rests on: of all networks, that with the fewest."""
+    # What gates of others leave of a difference is a share on the controls' stimuli.
+    of_shares = shown.get("shuffled_gates", shown[control])
+    numbers = []
+    for name, what in zip(rows["model"], rows["what"], strict=True):
+        of_network = of_shares if what == SHARE else shown[control]
+        numbers.append(of_network[name] if name else min(of_network.values(), key=lambda found: found.kept))
+    kept, presented = (np.array([getattr(found, of) for found in numbers]) for of in ("kept", "presented"))
+    return rows.assign(n_stimuli=kept, n_stimuli_dropped=presented - kept)
 
-    at = f"controls/{control}/" if control else ""
-    dataset = tree[f"{at}{stage}/response"].to_dataset().load().isel({dims.TIME_STEP: 0})
-    # In an order of our own: a store lists its coordinates in any.
-    units = dataset[list(UNIT_COLUMNS)].to_dataframe()[[*UNIT_COLUMNS, dims.TIME_STEP]]
+
+def _orientations(dataset: xr.Dataset) -> np.ndarray:
+    """Return the orientations at which attention was confirmed in both states and both halves of the bars."""
     whole = dataset["count"].groupby("orientation").min() > 0
-    orientation = whole["orientation"].values[whole.values]
+    orientation: np.ndarray = whole["orientation"].values[whole.values]
     if len(orientation) < FEWEST_ORIENTATIONS:
         raise too_few_orientations(len(orientation), str(dataset[dims.MODEL].values[0]))
+    return orientation
+
+
+def _units(config: Config, layer: Layer, dataset: xr.Dataset, orientation: np.ndarray, control: str) -> pd.DataFrame:
+    """Return the unit table of one layer of one network, or of a control."""
+    from neuroattn.experiments.tuning.units import Criteria, Curves, tuning_units
+
+    # In an order of our own: a store lists its coordinates in any.
+    units = dataset[list(UNIT_COLUMNS)].to_dataframe()[[*UNIT_COLUMNS, dims.TIME_STEP]]
 
     def curves(half: int, reduction: str) -> Curves:
-        states = []
-        for state in (BAR, DISTRACTOR):
-            rows = (dataset["half"] == half) & (dataset[dims.ATTENDED] == state)
-            states.append(_by_unit(dataset[reduction], rows & dataset["orientation"].isin(orientation)))
-        return Curves(*states)
+        used = (dataset["half"] == half) & dataset["orientation"].isin(orientation)
+        states = (used & (dataset[dims.ATTENDED] == state) for state in (BAR, DISTRACTOR))
+        return Curves(*(_by_unit(dataset[reduction], rows) for rows in states))
 
     selection, measured = (
         {reduction: curves(half, reduction) for reduction in REDUCTIONS} for half in (SELECTION, MEASUREMENT)
     )
     criteria = Criteria(driven=config.driven, tuned=config.tuned, fitted=config.fitted)
-    ungated = _ungated(tree, at if control == "untrained" else "", stage, orientation)
+    at = "controls/untrained/" if control == "untrained" else ""
+    ungated = _ungated(layer.tree, at, layer.stage, orientation)
     table = tuning_units(units, orientation, ungated, selection, measured, criteria, fits=not control)
     if not control:
         drawn = (table["driven"] & ~table["distractor_in_field"]).to_numpy()
@@ -140,10 +125,7 @@ def _units(config: Config, tree: xr.DataTree, stage: str, control: str) -> tuple
             for state, values in (("attended", attended), ("unattended", unattended)):
                 rows = [row.astype(np.float32) if d else None for row, d in zip(values, drawn, strict=True)]
                 table[f"curve_{state}_{reduction}"] = rows
-    used = dataset["orientation"].isin(orientation)
-    kept, presented = int(dataset["count"].where(used, 0).sum()) // 2, int(dataset["presented"].sum()) // 2
-    of, total = ("n_confirmed", "count") if control else ("count", "presented")
-    return table, _Shown(presented, kept, float(dataset[of].sum() / dataset[total].sum()))
+    return table
 
 
 def _ungated(tree: xr.DataTree, at: str, stage: str, orientation: np.ndarray) -> Ungated:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuroattn.experiments.finding import Estimate, Finding, intervals_of, numbers_of, warnings_of
 from neuroattn.experiments.tuning.units import NARROW_INCLUDED, TOO_NARROW
-from neuroattn.statistics.control_share import AS_MUCH, compared
+from neuroattn.statistics.control_share import AS_MUCH, SHARE, compared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 # McAdams & Maunsell (1999), J. Neurosci. 19:431: median gain of 262 V4 and 135 V1 cells; bandwidth did not change.
 BIOLOGY = {"V4": 1.26, "V1": 1.08}
-SHARE = "share_of_shuffled_gates"  # of each unit's difference
 SHAPE = {"shift": "shift", "bandwidth_change": "bandwidth change"}
 
 

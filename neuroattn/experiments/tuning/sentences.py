@@ -6,10 +6,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from neuroattn.experiments.contrast import CHECKS
-from neuroattn.experiments.tuning.findings import BIOLOGY, SHAPE, SHARE, row_of, verdict
+from neuroattn.experiments.tuning.findings import BIOLOGY, SHAPE, row_of, verdict
 from neuroattn.experiments.tuning.summary import MEASURES
 from neuroattn.experiments.tuning.units import NARROW_INCLUDED, TOO_NARROW
-from neuroattn.statistics.control_share import AS_MUCH, compared
+from neuroattn.statistics.control_share import AS_MUCH, SHARE, compared
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ONE_NETWORK = "units of one network"  # a scope
 
 
+LIMITS = {measure.name: measure.limits for measure in MEASURES}
 NO_MEAN = re.compile(r"the median of (\d+) networks between the smallest and the largest, an interval of (\S+) %")
 
 
@@ -210,7 +211,7 @@ def _interval(row: pd.Series[Any], unit: str = "") -> str:
     if no_mean:
         return f"{middle}{unit} [{low}, {high}] (smallest to largest of {no_mean[1]} networks, {no_mean[2]} %)"
     if row["interval_low"] == row["interval_high"]:
-        agreed = "at the limit" if row["estimate"] in (MEASURES[row["what"]].limits or ()) else "agree"
+        agreed = "at the limit" if row["estimate"] in (LIMITS.get(row["what"]) or ()) else "agree"
         return f"{middle}{unit} (all {'resamples' if row['scope'] == ONE_NETWORK else 'networks'} {agreed})"
     return f"{middle}{unit} [{low}, {high}]"
 

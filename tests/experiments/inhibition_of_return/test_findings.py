@@ -12,9 +12,10 @@ from statsmodels.stats.proportion import proportion_confint
 
 from neuroattn.experiments.inhibition_of_return.findings import AVOIDANCE, inhibited, own_pixels, verdict
 from neuroattn.experiments.inhibition_of_return.sentences import sentences
-from neuroattn.experiments.inhibition_of_return.summary import adjusted, summarise
+from neuroattn.experiments.inhibition_of_return.summary import return_statistics
 from neuroattn.experiments.inhibition_of_return.trials import return_trials
 from neuroattn.statistics.intervals import fraction_interval
+from neuroattn.statistics.summary import adjusted
 
 CONDITIONS = ["free"] * 3 + ["imposed", "ablated", "swapped", "another", "carried", "moved, no mask"]
 PHASES = [1, 2, 3, *[2] * 6]
@@ -108,7 +109,7 @@ def test_what_an_object_is_to_a_phase():
 
 def test_one_network():
     runs = recorded(1)
-    table = summarise(return_trials(runs, "a"), 0, 500)
+    table = return_statistics(return_trials(runs, "a"), 0, 500)
     for condition, fraction in (("imposed", 0), ("ablated", 1), ("swapped", 1)):
         row = rows_of(table, "return", condition)
         assert row["estimate"] == fraction
@@ -134,7 +135,7 @@ def test_one_network():
 
 def test_several_networks():
     tables = [return_trials(recorded(seed, before=0.2 + 0.05 * seed), f"net{seed}") for seed in range(6)]
-    table = adjusted(summarise(pd.concat(tables), 0, 200))
+    table = adjusted(return_statistics(pd.concat(tables), 0, 200))
     matched = rows_of(table, "matched difference", "imposed")
     assert matched["scope"] == "6 networks"
     assert_allclose(matched["estimate"], 0.325, atol=0.01)
@@ -163,7 +164,7 @@ def test_several_networks():
 @pytest.mark.parametrize("n_networks", [1, 4])
 def test_verdicts(options, what, pixels, n_networks):
     tables = [return_trials(recorded(seed, 150, **options), f"net{seed}") for seed in range(n_networks)]
-    table = summarise(pd.concat(tables), 0, 100)
+    table = return_statistics(pd.concat(tables), 0, 100)
     assert (verdict(table), inhibited(table), own_pixels(table)) == ("imposed by the mask", what, pixels)
     (line,) = [line for line in sentences(table, 3) if line.startswith("Verdict")]
     needs = "part of the avoidance needs the object's own pixels" if pixels == "part" else (
@@ -174,13 +175,13 @@ def test_verdicts(options, what, pixels, n_networks):
 
 def test_of_photographs_nothing_is_said_of_own_pixels():
     """Another stimulus's object of the same rank from the left lies elsewhere, whatever its shape is."""
-    table = summarise(return_trials(recorded(0, 150, share=0.6), "a"), 0, 100)
+    table = return_statistics(return_trials(recorded(0, 150, share=0.6), "a"), 0, 100)
     (line,) = [line for line in sentences(table, 3, ("scenes", "objects")) if line.startswith("Verdict")]
     assert "; whether it needs the object's own pixels cannot be told of photographs, in which " in line
 
 
 def test_with_nine_stimuli_what_is_inhibited_is_undecided():
-    table = summarise(return_trials(recorded(7, 9, inhibits="pixels"), "a"), 0, 100)
+    table = return_statistics(return_trials(recorded(7, 9, inhibits="pixels"), "a"), 0, 100)
     assert (verdict(table), inhibited(table)) == ("imposed by the mask", "undecided")
     (line,) = [line for line in sentences(table, 3) if line.startswith("Verdict")]
     assert "what the mask inhibits is undecided; " in line
@@ -191,7 +192,7 @@ def test_with_nine_stimuli_what_is_inhibited_is_undecided():
 @pytest.mark.parametrize("n_networks", [1, 4])
 def test_that_masks_do_nothing_is_shown_by_equivalence(n_stimuli, expected, n_networks):
     tables = [return_trials(recorded(seed, n_stimuli, memory=False), f"net{seed}") for seed in range(n_networks)]
-    table = summarise(pd.concat(tables), 0, 100)
+    table = return_statistics(pd.concat(tables), 0, 100)
     assert verdict(table) == expected
     (line,) = [line for line in sentences(table, 3) if line.startswith("Verdict")]
     assert line == f"Verdict: avoidance of the attended object is {expected}."
@@ -200,7 +201,7 @@ def test_that_masks_do_nothing_is_shown_by_equivalence(n_stimuli, expected, n_ne
 def test_what_is_inhibited_is_undecided_where_no_stimulus_tells():
     runs = recorded(2)
     runs["chosen"].values[6:] = -1  # as in a mirror in which no objects changed places
-    table = summarise(return_trials(runs, "a"), 0, 100)
+    table = return_statistics(return_trials(runs, "a"), 0, 100)
     assert set(table["condition"].dropna()).isdisjoint({"another", "carried", "carried to place"})
     assert (verdict(table), inhibited(table), own_pixels(table)) == ("imposed by the mask", "undecided", "undecided")
     assert any("what the mask inhibits is undecided" in line for line in sentences(table, 3))
@@ -209,7 +210,7 @@ def test_what_is_inhibited_is_undecided_where_no_stimulus_tells():
 def test_the_numbers_of_the_verdict_stand_beside_it():
     runs = recorded(3, 150, share=0.6)
     runs["chosen"].values[7:, :13] = -1
-    table = summarise(return_trials(runs, "a"), 0, 100)
+    table = return_statistics(return_trials(runs, "a"), 0, 100)
     lines = sentences(table, 3)
     for condition, n in (("imposed", 150), ("another", 150), ("own less another", 150), ("carried to place", 137)):
         row = rows_of(table, "avoidance", condition)
@@ -221,7 +222,7 @@ def test_the_numbers_of_the_verdict_stand_beside_it():
 def test_how_much_of_the_avoidance_needs_the_own_pixels():
     runs = recorded(3, 150, share=0.6)
     runs["chosen"].values[6, :11] = -1
-    table = summarise(return_trials(runs, "a"), 0, 100)
+    table = return_statistics(return_trials(runs, "a"), 0, 100)
     first, another = runs["chosen"].values[[0, 6], 11:]
     back = (first == another).mean()
     rows = {name: rows_of(table, "avoidance", name) for name in ("imposed", "another", "own less another")}
@@ -244,7 +245,7 @@ def two_objects(runs):
 
 def test_what_is_one_number_with_two_objects_is_tested_once():
     tables = [return_trials(two_objects(recorded(seed)), f"net{seed}") for seed in range(6)]
-    table = adjusted(summarise(pd.concat(tables), 0, 100))
+    table = adjusted(return_statistics(pd.concat(tables), 0, 100))
     together = table[table["model"] == ""].set_index(["what", "condition"])
     for one, other, sign in ((("avoidance", "carried"), ("avoidance", "carried to place"), -1),
                              (("return", "carried"), ("return to place", "carried"), 1)):  # fmt: skip
@@ -253,14 +254,14 @@ def test_what_is_one_number_with_two_objects_is_tested_once():
         assert kept["p"] >= 0
         assert left_out[["p", "p_adjusted", "p_sign_flip"]].isna().all()
         assert left_out["test"].startswith("none: with two objects")
-    three = summarise(pd.concat([return_trials(recorded(seed), f"net{seed}") for seed in range(6)]), 0, 100)
+    three = return_statistics(pd.concat([return_trials(recorded(seed), f"net{seed}") for seed in range(6)]), 0, 100)
     assert three[three["condition"] == "carried to place"]["p"].iloc[0] >= 0
 
 
 def test_what_follows_from_the_architecture_is_not_tested():
     tables = [return_trials(recorded(seed), f"net{seed}") for seed in range(6)]
-    whole = summarise(pd.concat(tables), 0, 100)
-    control = summarise(pd.concat(tables), 0, 100, control="one_step")
+    whole = return_statistics(pd.concat(tables), 0, 100)
+    control = return_statistics(pd.concat(tables), 0, 100, control="one_step")
     table = adjusted(pd.concat([whole, control], ignore_index=True))
     ablated = rows_of(table, "return", "ablated")
     assert ablated[["p", "p_sign_flip"]].isna().all()
@@ -277,7 +278,7 @@ def test_what_follows_from_the_architecture_is_not_tested():
 def test_fractions_have_intervals_with_a_width_within_their_limits():
     """Three networks that all but agree: a t interval reaches beyond 0 and 1, or has no width."""
     tables = [return_trials(recorded(seed, 30, share=0.95), f"net{seed}") for seed in range(3)]
-    for table in (summarise(pd.concat(tables), 0, 100), summarise(tables[0], 0, 100)):
+    for table in (return_statistics(pd.concat(tables), 0, 100), return_statistics(tables[0], 0, 100)):
         for whats, low, high in ((("return", "return to place", "return by lag", "needs own pixels"), 0, 1),
                                  (("avoidance",), -1, 1)):  # fmt: skip
             rows = table[table["what"].isin(whats)]
@@ -289,7 +290,7 @@ def test_fractions_have_intervals_with_a_width_within_their_limits():
 
 def test_every_network_has_its_rows():
     tables = [return_trials(recorded(seed, 30 + seed), f"net{seed}") for seed in (2, 0, 1)]
-    table = adjusted(summarise(pd.concat(tables), 0, 100))
+    table = adjusted(return_statistics(pd.concat(tables), 0, 100))
     assert list(dict.fromkeys(table["model"])) == ["", "net2", "net0", "net1"]
     together, apart = table[table["model"] == ""], table[table["model"] != ""]
     keys = ["what", "measure", "condition", "phase", "lag"]
@@ -299,7 +300,7 @@ def test_every_network_has_its_rows():
     assert_allclose(both["estimate_x"], both["estimate_y"], atol=1e-12)
     assert apart[["p", "p_adjusted", "p_sign_flip"]].isna().all(axis=None)
     # What is said of one network does not depend on the others, nor on which are there.
-    alone = summarise(tables[1], 0, 100).drop(columns="model")
+    alone = return_statistics(tables[1], 0, 100).drop(columns="model")
     of_one = table[table["model"] == "net0"].drop(columns=["model", "p_adjusted"]).reset_index(drop=True)
     pd.testing.assert_frame_equal(of_one, alone.drop(columns="p_adjusted"), check_dtype=False)
     row = rows_of(together, "return", "imposed")
@@ -315,7 +316,7 @@ def test_the_order_in_which_a_store_lists_variables_does_not_reach_the_tables():
 
 def test_avoidance_is_against_no_mask_on_the_same_pictures():
     trials = return_trials(recorded(5), "a")
-    table = summarise(trials, 0, 500).set_index(["what", "condition"])
+    table = return_statistics(trials, 0, 500).set_index(["what", "condition"])
     assert table.loc[("avoidance", "imposed"), "estimate"] == 1  # never with it, always without
     moved, carried = (trials[trials["condition"] == name] for name in ("moved, no mask", "carried"))
     for name, which in (("carried", "first"), ("carried to place", "inhibited_place")):
@@ -330,19 +331,19 @@ def test_a_choice_that_is_not_defined_is_left_out():
     runs["chosen"].values[6, :13] = -1
     trials = return_trials(runs, "a")
     assert len(trials[trials["condition"] == "another"]) == 3 * (60 - 13)
-    table = summarise(trials, 0, 200)
+    table = return_statistics(trials, 0, 200)
     assert rows_of(table, "return", "another")["n_stimuli"] == 47
 
 
 def test_an_emergent_return_would_be_seen():
     runs = recorded(3)
     runs["chosen"].values[4] = runs["attended"].values[1]  # without a mask, too, it goes elsewhere
-    table = summarise(return_trials(runs, "a"), 0, 200)
+    table = return_statistics(return_trials(runs, "a"), 0, 200)
     assert verdict(table) == "emergent"
 
 
 def test_a_control_that_avoids_is_a_warning():
-    table = summarise(return_trials(recorded(4), "a"), 0, 200)
+    table = return_statistics(return_trials(recorded(4), "a"), 0, 200)
     control = table[(table["condition"] == "imposed") & table["what"].isin(["return", "avoidance"])]
     lines = sentences(pd.concat([table, control.assign(control="untrained")]), 3)
     assert lines[0] == (

@@ -6,7 +6,7 @@ import pytest
 
 from neuroattn.experiments.tuning.findings import verdict
 from neuroattn.experiments.tuning.sentences import sentences
-from neuroattn.experiments.tuning.summary import summarise
+from neuroattn.experiments.tuning.summary import tuning_statistics
 from neuroattn.experiments.tuning.units import SHAPE_MEASURES
 
 MEASURES = (
@@ -142,7 +142,7 @@ def test_medians_without_a_mean_say_what_stands_in_its_place() -> None:
             "gain_maximum": [1.2, 1.3, 1.4, np.inf, np.inf, np.inf, 3, np.inf, np.inf],
         }
     )  # fmt: skip
-    table = summarise(units, ("maximum",), bounds={}, seed=0, n_resamples=100)
+    table = tuning_statistics(units, {}, 0, 100)
     gain = table[(table["what"] == "gain") & (table["model"] == "")].iloc[0]
     columns = ["estimate", "interval_low", "interval_high", "warnings"]
     line = line_of({"gain": gain[columns].to_dict()}, "gain", scope="3 networks")

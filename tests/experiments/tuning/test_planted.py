@@ -14,7 +14,7 @@ from scipy import stats
 
 from neuroattn.experiments.protocol import stages
 from neuroattn.experiments.tuning import protocol as tuning
-from neuroattn.experiments.tuning.summary import MEASURES, summarise
+from neuroattn.experiments.tuning.summary import MEASURES, tuning_statistics
 from neuroattn.models.planted import PlantedCurves, PlantedSubject
 from neuroattn.statistics.tuning_curve import half_width, kappa_of_half_width
 from neuroattn.stimuli.planted import coded_bars
@@ -306,10 +306,9 @@ def experiments(seed: int, preferred: np.ndarray | float) -> tuple[pd.DataFrame,
 def rejections(units: pd.DataFrame, kept: list[str], what: list[str], column: str) -> pd.DataFrame:
     """Return (experiment, measure) whether a test of the mean over bars came out below 5 %."""
     needed = ["experiment", "model", "layer", "channel", "converged_mean", *kept, *(f"{name}_mean" for name in what)]
-    bounds = {"shift": 5.0, "absolute_shift": 5.0}
     rows = []
     for _, network in units[needed].groupby("experiment"):
-        table = summarise(network, ("mean",), bounds=bounds, seed=0, n_resamples=10)
+        table = tuning_statistics(network, {"shift": 5.0}, 0, 10)
         rows.append(table.set_index("what").loc[what, column] < 0.05)
     assert len(rows) == N_EXPERIMENTS
     return pd.DataFrame(rows)

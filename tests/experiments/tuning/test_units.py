@@ -6,8 +6,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from neuroattn.experiments.tuning.examples import example_curves
-from neuroattn.experiments.tuning.summary import COLUMNS, adjusted, summarise
+from neuroattn.experiments.tuning.summary import COLUMNS, tuning_statistics
 from neuroattn.experiments.tuning.units import CLASSES, Criteria, Curves, Ungated, tuning_units
+from neuroattn.statistics.summary import adjusted
 from neuroattn.statistics.tuning_curve import half_width, von_mises
 
 ORIENTATION = np.arange(0, 180, 9.0)
@@ -158,7 +159,7 @@ def test_without_fits_driven_units_suffice() -> None:
 
 def test_a_table_without_a_driven_unit_can_be_summarised() -> None:
     units = units_of((np.zeros(20), np.zeros(20)), (np.zeros(20), np.zeros(20)))
-    table = adjusted(summarise(units, ("maximum",), bounds={"shift": 5.0}, seed=0, n_resamples=100))
+    table = adjusted(tuning_statistics(units, {"shift": 5.0}, 0, 100))
     assert list(table.columns) == COLUMNS
     gain = table[table["what"] == "gain"].iloc[0]
     assert gain["n_units"] == 0
@@ -173,8 +174,8 @@ def test_summary_counts_every_unit_and_says_what_was_left_out() -> None:
         for g, p in zip(rng.uniform(1, 2, 23), rng.uniform(0, 180, 23), strict=True)
     ]
     units = units_of(*pairs, (curve(), np.zeros(20)), (np.zeros(20), np.zeros(20)))
-    bounds = {"shift": 5.0, "absolute_shift": 5.0}
-    table = summarise(units, ("maximum",), bounds=bounds, seed=0, n_resamples=100).set_index("what")
+    bounds = {"shift": 5.0}
+    table = tuning_statistics(units, bounds, 0, 100).set_index("what")
     assert table.loc["n_recorded_units", "estimate"] == 25
     assert table.loc["n_excluded: not driven", "estimate"] == 1
     assert table.loc["n_tuned_units", "estimate"] == 24
@@ -222,21 +223,21 @@ def test_classes_add_up_and_an_unknown_one_is_noticed() -> None:
     silent = np.zeros(20)
     units = units_of((curve(), curve()), (curve(), silent), (silent, curve()), (silent, silent))
     units.loc[3, ["excluded_by", "unfitted_by_maximum"]] = ["", "silent in both states"]
-    bounds = {"shift": 5.0, "absolute_shift": 5.0}
-    table = summarise(units, ("maximum",), bounds=bounds, seed=0, n_resamples=100).set_index("what")["estimate"]
+    bounds = {"shift": 5.0}
+    table = tuning_statistics(units, bounds, 0, 100).set_index("what")["estimate"]
     in_classes = table[table.index.str.startswith("n_unfitted: ")]
     assert set(in_classes.index.str.removeprefix("n_unfitted: ")) <= set(CLASSES)
     assert table["n_fitted_units"] + in_classes.sum() == table["n_tuned_units"] == 4
     units.loc[2, "unfitted_by_maximum"] = "tired"
     with pytest.raises(RuntimeError, match=r"every tuned unit must be in one of .*, got \['', .*'tired'\]"):
-        summarise(units, ("maximum",), bounds=bounds, seed=0, n_resamples=100)
+        tuning_statistics(units, bounds, 0, 100)
 
 
 def test_every_network_has_rows_of_its_own() -> None:
     units = units_of(*((gain * curve(), curve()) for gain in (1.1, 1.2, 1.3, 1.5, 1.6, 1.7)))
     units["model"] = ["b", "b", "b", "a", "a", "a"]
-    bounds = {"shift": 5.0, "absolute_shift": 5.0}
-    table = adjusted(summarise(units, ("maximum",), bounds=bounds, seed=0, n_resamples=100))
+    bounds = {"shift": 5.0}
+    table = adjusted(tuning_statistics(units, bounds, 0, 100))
     gain = table[table["what"] == "gain"]
     assert gain["model"].tolist() == ["", "b", "a"]
     assert_allclose(gain["estimate"], [np.sqrt(1.2 * 1.6), 1.2, 1.6], rtol=1e-4)
@@ -252,7 +253,7 @@ def test_intervals_over_networks_stay_within_what_is_possible() -> None:
     narrow, broad = curve(kappa=45.0, preferred=20.0), curve(kappa=0.11, preferred=100.0)
     units = units_of(*[(curve(), curve())] * 3, *[(narrow, broad)] * 3)
     units["model"] = ["a", "a", "a", "b", "b", "b"]
-    table = summarise(units, ("maximum",), bounds={"shift": 5.0}, seed=0, n_resamples=100)
+    table = tuning_statistics(units, {"shift": 5.0}, 0, 100)
     rows = table[(table["model"] == "")].set_index("what")
     widest = half_width(0.1) - half_width(50.0)
     for name, reach in {"shift": 90.0, "bandwidth_change": widest}.items():
@@ -268,5 +269,5 @@ def test_layers_keep_their_order() -> None:
     units = units_of(*[(curve(), curve())] * 3)
     layers = ["stage2/response", "stage10/response"]
     units = pd.concat([units.assign(layer=layer) for layer in layers])
-    table = summarise(units, ("maximum",), bounds={"shift": 5.0}, seed=0, n_resamples=100)
+    table = tuning_statistics(units, {"shift": 5.0}, 0, 100)
     assert table["layer"].unique().tolist() == layers

@@ -1,0 +1,129 @@
+"""The common loop of protocols that measure units: control × network × layer → unit table → statistics → findings.
+
+A small protocol gives three things: ``units(config, responses) -> DataFrame`` of one layer of one network, ``MEASURES``
+of its columns, and ``findings(statistics)``; `layer_analysis` makes its analysis of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from neuroattn import dims
+from neuroattn.experiments.contrast import confounds
+from neuroattn.experiments.protocol import Tables, stages
+from neuroattn.experiments.scene_stimuli import scene_notes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import pandas as pd
+    import xarray as xr
+
+    from neuroattn.experiments.contrast import ContrastOptions
+    from neuroattn.experiments.finding import Finding
+    from neuroattn.statistics.population import Measure
+
+
+class Layer(NamedTuple):
+    """What was recorded of one layer of one network.
+
+    Attributes
+    ----------
+    model
+        Name of the network.
+    stage
+        Name of the layer's stage.
+    responses
+        In memory.
+    tree
+        Everything that was recorded of the network.
+    """
+
+    model: str
+    stage: str
+    responses: xr.Dataset
+    tree: xr.DataTree
+
+
+def layers(recording: xr.DataTree, group: str = "") -> Iterator[Layer]:
+    """Yield every layer of every network, bottom up.
+
+    Parameters
+    ----------
+    recording
+        A group a network.
+    group
+        Of a network's recording: "" for the network itself, ``controls/untrained``, ``strength/0.3`` …
+    """
+    for name, tree in recording.children.items():
+        for stage in stages(tree):
+            yield Layer(str(name), stage, tree[f"{group}/{stage}/response".lstrip("/")].to_dataset().load(), tree)
+
+
+def unit_tables(
+    config: ContrastOptions, recording: xr.DataTree, units: Callable[[Layer, str], pd.DataFrame]
+) -> dict[str, pd.DataFrame]:
+    """Return the unit tables of all networks and layers, of the networks themselves ("") and of every control.
+
+    Parameters
+    ----------
+    config
+        Says which controls there are.
+    recording
+        A group a network.
+    units
+        Layer, control → its unit table.
+    """
+    import pandas as pd
+
+    return {
+        control: pd.concat(
+            [units(layer, control) for layer in layers(recording, f"controls/{control}" if control else "")],
+            ignore_index=True,
+        )
+        for control in ("", *config.chosen_controls)
+    }
+
+
+def layer_analysis(
+    config: ContrastOptions,
+    recording: xr.DataTree,
+    *,
+    units: Callable[..., pd.DataFrame],
+    measures: Sequence[Measure],
+    findings: Callable[[pd.DataFrame], tuple[Finding, ...]],
+) -> Tables:
+    """Return the tables of a protocol that has nothing beside measures of units, controls and findings.
+
+    Parameters
+    ----------
+    config, recording
+        Options, and a group a network.
+    units
+        Options, responses of one layer of one network (`neuroattn.recording`'s Dataset) → one row a unit, with
+        ``model, layer, channel, excluded_by`` ("" for those that take part) and the measures.
+    measures
+        To summarise.
+    findings
+        Statistics → findings.
+
+    Examples
+    --------
+    >>> analysis = partial(layer_analysis, units=units, measures=MEASURES, findings=findings)  # doctest: +SKIP
+    """
+    import numpy as np
+    import pandas as pd
+
+    from neuroattn.statistics.summary import adjusted, summary
+
+    def of_layer(layer: Layer, _: str) -> pd.DataFrame:
+        table = units(config, layer.responses)
+        shown = layer.responses.coords.get(dims.STIMULUS_ID)
+        return table if shown is None else table.assign(n_stimuli=len(np.unique(shown.values)))
+
+    tables = unit_tables(config, recording, of_layer)
+    parts = [summary(table, measures, config.seed, config.n_resamples, control) for control, table in tables.items()]
+    statistics = adjusted(pd.concat(parts, ignore_index=True))
+    found = findings(statistics)
+    lines = (*scene_notes(config), *confounds(config), *map(str, found))
+    return Tables(units=tables[""], statistics=statistics, findings=found, text=lines)
