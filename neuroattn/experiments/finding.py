@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from neuroattn.runs.plain_text import printable
+from neuroattn.statistics.control_share import AS_MUCH, compared
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import pandas as pd
 
 SUPPORTED, CONTRADICTED, ABSENT, UNDECIDED = "supported", "contradicted", "absent", "undecided"
 ON_TOP = ("WARNING", "NOTE")  # begin the sentences that are said before any finding
@@ -110,6 +113,24 @@ class Finding:
         return printable(f"{self.verdict.upper()}  {self.claim}{where}: {numbers}" + (f"; n = {n}" if n else ""))
 
 
+def rows_of(statistics: pd.DataFrame, **where: Any) -> pd.DataFrame:
+    """Return the rows of statistics that hold these values in these columns; None is no value."""
+    for column, value in where.items():
+        chosen = statistics[column].isna() if value is None else statistics[column] == value
+        statistics = statistics[chosen]
+    return statistics
+
+
+def each_of(statistics: pd.DataFrame, **where: Any) -> list[pd.Series[Any]]:
+    """Return `rows_of` one by one."""
+    return [row for _, row in rows_of(statistics, **where).iterrows()]
+
+
+def row_of(statistics: pd.DataFrame, **where: Any) -> pd.Series[Any]:
+    """Return the first of `rows_of`."""
+    return rows_of(statistics, **where).iloc[0]
+
+
 def numbers_of(*rows: Any) -> dict[str, int]:
     """Return the numbers at every level of rows of statistics of units, the fewest of them."""
     names = {"networks": "n_models", "feature channels": "n_channels", "units": "n_units", "stimuli": "n_stimuli"}
@@ -121,11 +142,31 @@ def warnings_of(*rows: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for row in rows for part in str(row["warnings"]).split("; ") if part))
 
 
+def clusters_of(row: Any) -> str:
+    """Return over what the mean of a row of statistics is."""
+    return "networks" if row["n_models"] > 1 else "feature channels of one network"
+
+
 def intervals_of(row: Any) -> str:
     """Return where the interval over units of a row of statistics comes from."""
     return (
         "over networks, of their medians" if row["n_models"] > 1 else "from a bootstrap of feature channels and units"
     )
+
+
+def other_gates(shares: pd.DataFrame, layer: str, condition: str = "") -> Iterator[Finding]:
+    """Yield whether gates of other stimuli do as much, from the rows of the share that they leave."""
+    for row in each_of(shares):
+        yield Finding(
+            claim="Gates of other stimuli do as much",
+            verdict=compared(row),
+            layer=layer,
+            condition=condition,
+            rests_on=(Estimate.of_units(row, "share of each unit's difference that they leave", AS_MUCH),),
+            n=numbers_of(row),
+            test=f"equivalence; intervals {intervals_of(row)}",
+            warnings=warnings_of(row),
+        )
 
 
 def to_json(findings: Sequence[Finding]) -> list[dict[str, Any]]:

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from neuroattn.experiments.activity_scaling.summary import NOTHING
-from neuroattn.experiments.finding import Estimate, Finding, intervals_of, numbers_of, warnings_of
-from neuroattn.statistics.control_share import AS_MUCH, SHARE, clusters, compared
+from neuroattn.experiments.activity_scaling.summary import INDEX, NOTHING
+from neuroattn.experiments.finding import (
+    ABSENT,
+    CONTRADICTED,
+    SUPPORTED,
+    UNDECIDED,
+    Estimate,
+    Finding,
+    clusters_of,
+    intervals_of,
+    numbers_of,
+    other_gates,
+    row_of,
+    rows_of,
+    warnings_of,
+)
+from neuroattn.statistics.control_share import SHARE, clusters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,21 +35,21 @@ NO_GAIN, NO_OFFSET = (1 / 1.04, 1.04), (-0.04, 0.04)
 NO_EFFECT = (-0.019, 0.019)
 
 
-def verdict(statistics: pd.DataFrame, layer: str) -> str:
-    """Return whether attention to a unit's own object increases its activity.
+def verdict(of_layer: pd.DataFrame) -> str:
+    """Return whether attention to a unit's own object increases its activity, from the rows of a layer.
 
     ``supported`` or ``contradicted`` where the 95 % interval of the mean index, over networks or over the feature
     channels of one, lies above or below 0; ``absent`` where it lies within `NO_EFFECT`; else ``undecided``.
     """
-    row = row_of(statistics, "modulation_index", layer)
+    row = row_of(of_layer, what=INDEX)
     low, high = row["cluster_mean_low"], row["cluster_mean_high"]
     if NO_EFFECT[0] < low and high < NO_EFFECT[1]:
-        return "absent"
-    return "supported" if low > 0 else "contradicted" if high < 0 else "undecided"
+        return ABSENT
+    return SUPPORTED if low > 0 else CONTRADICTED if high < 0 else UNDECIDED
 
 
-def form(statistics: pd.DataFrame, layer: str) -> str:
-    """Return the form of the effect: multiplicative, additive, both, neither, or undecided.
+def form(of_layer: pd.DataFrame) -> str:
+    """Return the form of the effect, from the rows of a layer: multiplicative, additive, both, neither, or undecided.
 
     By the printed intervals of slope and offset, of the line with errors of equal variance and of that with errors in
     proportion to the response: there is a gain where the interval of the slope excludes 1, none where it lies within
@@ -44,7 +58,7 @@ def form(statistics: pd.DataFrame, layer: str) -> str:
     found = []
     for what, null, nothing in (("slope", 1.0, NO_GAIN), ("offset_share", 0.0, NO_OFFSET)):
         equal, proportional = (
-            _there(row_of(statistics, f"{what}{kind}", layer), null, nothing) for kind in ("", "_proportional")
+            _there(row_of(of_layer, what=f"{what}{kind}"), null, nothing) for kind in ("", "_proportional")
         )
         if {equal, proportional} == {True, False}:
             return "undecided: it depends on which state's responses scatter more"
@@ -56,7 +70,7 @@ def form(statistics: pd.DataFrame, layer: str) -> str:
         (True, True): "multiplicative and additive",
         (False, False): "neither multiplicative nor additive",
     }
-    return names.get((gain, offset), "undecided")
+    return names.get((gain, offset), UNDECIDED)
 
 
 def _there(row: pd.Series[Any], null: float, nothing: tuple[float, float]) -> bool | None:
@@ -69,35 +83,27 @@ def _there(row: pd.Series[Any], null: float, nothing: tuple[float, float]) -> bo
     return True if not low <= null <= high and abs(row["estimate"] - null) > NOTHING else None
 
 
-def row_of(statistics: pd.DataFrame, what: str, layer: str) -> pd.Series[Any]:
-    """Return the row of a measure of a layer, over all time steps."""
-    rows = statistics[(statistics["what"] == what) & (statistics["layer"] == layer) & statistics["time_step"].isna()]
-    return rows.iloc[0]
+def whole(statistics: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of all networks together, over all time steps, without controls and other strengths."""
+    return rows_of(statistics, model="", control="", strength=None, time_step=None)
 
 
 def findings(statistics: pd.DataFrame) -> tuple[Finding, ...]:
-    """Return what is claimed of every layer that has units to tell of it.
-
-    Parameters
-    ----------
-    statistics
-        `neuroattn.experiments.activity_scaling.summary.summarise`, with the rows of controls and strengths.
-    """
-    main = statistics[(statistics["model"] == "") & (statistics["control"] == "") & statistics["strength"].isna()]
-    measured = main[(main["what"] == "modulation_index") & main["time_step"].isna()]
-    return tuple(finding for layer in measured["layer"] for finding in _of_layer(main, str(layer)))
+    """Return what is claimed of every layer that has units to tell of it."""
+    main = whole(statistics)
+    layers = rows_of(main, what=INDEX)["layer"]
+    return tuple(finding for layer in layers for finding in _of_layer(rows_of(main, layer=layer), layer))
 
 
-def _of_layer(main: pd.DataFrame, layer: str) -> Iterator[Finding]:
-    index = row_of(main, "modulation_index", layer)
-    several = index["n_models"] > 1
+def _of_layer(of_layer: pd.DataFrame, layer: str) -> Iterator[Finding]:
+    index, slope = row_of(of_layer, what=INDEX), row_of(of_layer, what="slope")
     yield Finding(
         claim="Attention to its object increases a unit's activity",
-        verdict=verdict(main, layer),
+        verdict=verdict(of_layer),
         layer=layer,
         rests_on=(Estimate.of_mean(index, "mean modulation index", NO_EFFECT),),
         n=numbers_of(index),
-        test=f"t interval over {'networks' if several else 'feature channels of one network'}",
+        test=f"t interval over {clusters_of(index)}",
         warnings=warnings_of(index),
     )
     lines = {
@@ -106,25 +112,15 @@ def _of_layer(main: pd.DataFrame, layer: str) -> Iterator[Finding]:
         "offset_share": ("offset, of the mean response", NO_OFFSET),
         "offset_share_proportional": ("offset, errors in proportion to the response", NO_OFFSET),
     }
-    slope = row_of(main, "slope", layer)
     yield Finding(
         claim="Does attention multiply responses, add to them, or both?",
-        verdict=form(main, layer),
+        verdict=form(of_layer),
         layer=layer,
         rests_on=tuple(
-            Estimate.of_units(row_of(main, name, layer), what, bounds) for name, (what, bounds) in lines.items()
+            Estimate.of_units(row_of(of_layer, what=name), text, bounds) for name, (text, bounds) in lines.items()
         ),
         n=numbers_of(slope),
         test="Deming regression over stimuli; intervals " + intervals_of(slope),
         warnings=warnings_of(slope),
     )
-    for _, share in main[(main["layer"] == layer) & (main["what"] == SHARE)].iterrows():
-        yield Finding(
-            claim="Gates of other stimuli do as much",
-            verdict=compared(share),
-            layer=layer,
-            rests_on=(Estimate.of_units(share, "share of each unit's difference that they leave", AS_MUCH),),
-            n=numbers_of(share),
-            test=f"equivalence; intervals {intervals_of(share)}",
-            warnings=warnings_of(share),
-        )
+    yield from other_gates(rows_of(of_layer, what=SHARE), layer)

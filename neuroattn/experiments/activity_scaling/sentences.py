@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from neuroattn.experiments.activity_scaling.findings import BIOLOGY, form, row_of, verdict
-from neuroattn.experiments.activity_scaling.summary import NOTHING, RECORDED, RESPONDING
+from neuroattn.experiments.activity_scaling.findings import BIOLOGY, form, verdict, whole
+from neuroattn.experiments.activity_scaling.summary import INDEX, NOTHING, RECORDED, RESPONDING
 from neuroattn.experiments.contrast import CHECKS
-from neuroattn.statistics.control_share import AS_MUCH, SHARE, compared
-from neuroattn.statistics.population import INTERVAL_OF_MEDIANS
+from neuroattn.experiments.finding import each_of, row_of, rows_of
+from neuroattn.experiments.wording import ONE_NETWORK, caveat, control_warning, interval, other_gates
+from neuroattn.statistics.control_share import SHARE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import pandas as pd
 
@@ -34,33 +35,32 @@ def sentences(statistics: pd.DataFrame, strengths: Sequence[float]) -> list[str]
     Parameters
     ----------
     statistics
-        `neuroattn.experiments.activity_scaling.summary.summarise`, with the rows of controls and strengths.
+        Of the protocol, with the rows of controls and strengths.
     strengths
         Gate strengths of the networks.
     """
-    statistics = statistics[statistics["model"] == ""]
-    main = statistics[statistics["control"].eq("") & statistics["strength"].isna()]
-    measured = main[(main["what"] == "modulation_index") & main["time_step"].isna()]
+    statistics = rows_of(statistics, model="")
+    main = whole(statistics)
+    measured = rows_of(main, what=INDEX)
     if measured.empty:
         return ["No unit is driven by its object: nothing can be said of attention (--driven sets the threshold)."]
     first = measured.iloc[0]
-    one = first["scope"] == "units of one network"
+    scope, one = first["scope"], first["scope"] == ONE_NETWORK
     shown, selecting, dropped = (int(first[f"n_stimuli{kind}"]) for kind in ("", "_selection", "_dropped"))
-    caveat = " Intervals and tests are about this network, not about networks of its kind: give several seeds."
     lines = [
         *_control_warnings(statistics),
         (
-            f"Activity scaling, {first['scope']}, {shown:,} stimuli in both states measure and {selecting:,} others "
-            f"select ({dropped:,} dropped: attention not confirmed in both).{caveat if one else ''}"
+            f"Activity scaling, {scope}, {shown:,} stimuli in both states measure and {selecting:,} others select "
+            f"({dropped:,} dropped: attention not confirmed in both).{caveat(scope)}"
         ),
         "Medians over units that their own object drives, of stimuli in which they see it alone"
         + (" [95 % bootstrap interval]." if one else "; means of the networks' medians [95 % t interval]."),
     ]
     for layer in measured["layer"]:
-        lines += _layer(main, statistics, layer)
+        lines += [*_layer(rows_of(main, layer=layer), rows_of(statistics, layer=layer), layer)]
     without = [layer for layer in main["layer"].unique() if layer not in {"", *measured["layer"]}]
-    lines += [f"  {layer}: no unit takes part ({_counts(main, layer)})" for layer in without]
-    lines.append(_order(main))
+    lines += [f"  {layer}: no unit takes part ({_counts(rows_of(main, layer=layer))})" for layer in without]
+    lines.append(_order(rows_of(statistics, control="", strength=None), [*measured["layer"]]))
     for strength in sorted(set(strengths)):
         low, high = ceiling(strength)
         lines.append(
@@ -78,52 +78,45 @@ def sentences(statistics: pd.DataFrame, strengths: Sequence[float]) -> list[str]
     ]
 
 
-def _layer(main: pd.DataFrame, statistics: pd.DataFrame, layer: str) -> list[str]:
-    index, gain, difference, d_prime, area = (
-        row_of(main, what, layer) for what in ("modulation_index", "gain_ratio", "difference", "d_prime", "roc_area")
+def _layer(of_layer: pd.DataFrame, with_others: pd.DataFrame, layer: str) -> Iterator[str]:
+    """Yield what the rows of a layer say, and those with its strengths and controls."""
+
+    def told(what: str) -> str:
+        return interval(row_of(of_layer, what=what))
+
+    yield f"  {layer}: {_counts(of_layer)}"
+    yield f"    modulation index {told(INDEX)}; gain {told('gain_ratio')}; difference {told('difference')}"
+    yield f"    d′ {told('d_prime')}; ROC area {told('roc_area')}"
+    yield (
+        f"    over stimuli, {int(row_of(of_layer, what='slope')['n_units']):,} units that vary in both states: slope "
+        f"{told('slope')}, offset {told('offset_share')} of the mean response; with errors in proportion to the "
+        f"response {told('slope_proportional')}, {told('offset_share_proportional')}; the effect is {form(of_layer)}"
     )
-    slope, offset, slope_2, offset_2 = (
-        row_of(main, what, layer)
-        for what in ("slope", "offset_share", "slope_proportional", "offset_share_proportional")
-    )
-    lines = [
-        f"  {layer}: {_counts(main, layer)}",
-        f"    modulation index {_interval(index)}; gain {_interval(gain)}; difference {_interval(difference)}",
-        f"    d′ {_interval(d_prime)}; ROC area {_interval(area)}",
-        (
-            f"    over stimuli, {int(slope['n_units']):,} units that vary in both states: slope {_interval(slope)}, "
-            f"offset {_interval(offset)} of the mean response; with errors in proportion to the response "
-            f"{_interval(slope_2)}, {_interval(offset_2)}; the effect is {form(main, layer)}"
-        ),
-    ]
-    for _, feature in main[(main["layer"] == layer) & (main["what"] == "feature_similarity")].iterrows():
-        lines.append(
-            f"    attention to the preferred class elsewhere: {_interval(feature)} of the mean response "
+    for feature in each_of(of_layer, what="feature_similarity"):
+        yield (
+            f"    attention to the preferred class elsewhere: {interval(feature)} of the mean response "
             f"(p = {feature['p_within_network']:.3f} over stimuli)"
         )
-    doses = statistics[(statistics["layer"] == layer) & statistics["strength"].notna()].sort_values("strength")
+    doses = with_others[with_others["strength"].notna()].sort_values("strength")
     if len(doses):
         values = ", ".join(f"{row.strength:g}: {row.estimate:.3f} {_confirmed(row)}" for row in doses.itertuples())
-        lines.append(f"    modulation index by gate strength (share of presentations confirmed): {values}")
-    controls = statistics[(statistics["layer"] == layer) & statistics["control"].ne("")]
-    if len(controls):
-        names = [(row, CHECKS.get(str(row.control))) for row in controls.itertuples()]
-        texts = [f"{row.control} {row.estimate:.3f} {_confirmed(row)}" for row, check in names if check is None]
-        checks = [f"{check} {row.estimate:.3f}" for row, check in names if check]
-        lines += [f"    controls (share of presentations confirmed): {', '.join(texts)}"] if texts else []
-        lines += [f"    checks of the code, which must give 0: {', '.join(checks)}"] if checks else []
-    lines += [
-        f"    under gates of other stimuli {_interval(row)} of each unit's difference is left "
-        f"(n = {int(row['n_units']):,}; as much: {AS_MUCH[0]:g} to {AS_MUCH[1]:g}): "
-        f"{compared(row)}"
-        for _, row in main[(main["layer"] == layer) & (main["what"] == SHARE)].iterrows()
-    ]
+        yield f"    modulation index by gate strength (share of presentations confirmed): {values}"
+    controls = with_others[with_others["control"] != ""]
+    checking = controls["control"].isin(CHECKS)
+    if len(controls[~checking]):
+        rows = controls[~checking].itertuples()
+        texts = [f"{row.control} {row.estimate:.3f} {_confirmed(row)}" for row in rows]
+        yield f"    controls (share of presentations confirmed): {', '.join(texts)}"
+    if len(controls[checking]):
+        texts = [f"{CHECKS[row['control']]} {row['estimate']:.3f}" for row in each_of(controls[checking])]
+        yield f"    checks of the code, which must give 0: {', '.join(texts)}"
+    yield from (other_gates(row) for row in each_of(of_layer, what=SHARE))
+    index = row_of(of_layer, what=INDEX)
     over = f"{int(index['n_models'])} networks" if index["n_models"] > 1 else f"{int(index['n_channels'])} channels"
-    lines.append(
-        f"    'Attention to its object increases a unit's activity': {verdict(main, layer)} (mean index over {over} "
-        f"{index['cluster_mean']:.3f} [{index['cluster_mean_low']:.3f}, {index['cluster_mean_high']:.3f}])"
+    yield (
+        f"    'Attention to its object increases a unit's activity': {verdict(of_layer)} (mean index over {over} "
+        f"{interval(index, of='cluster_mean')})"
     )
-    return lines
 
 
 def _confirmed(row: Any) -> str:
@@ -131,30 +124,28 @@ def _confirmed(row: Any) -> str:
     return "(–)" if row.strength == 0 or row.control == "zero_strength" else f"({row.confirmed:.2f})"
 
 
-def _counts(main: pd.DataFrame, layer: str) -> str:
+def _counts(of_layer: pd.DataFrame) -> str:
     """Return how many units of a layer are in which class."""
-    counts = main[(main["layer"] == layer) & main["what"].str.startswith("n_")].set_index("what")["estimate"]
-    whole = int(counts[RECORDED])
+    counts = of_layer[of_layer["what"].str.startswith("n_")].set_index("what")["estimate"]
     order = [RESPONDING, *sorted(set(counts.index) - {RECORDED, RESPONDING}, reverse=True)]
     texts = [f"{int(counts[what]):,} {_class(what)}" for what in order if what in counts.index]
-    return f"of {whole:,} units {', '.join(texts)}"
+    return f"of {int(counts[RECORDED]):,} units {', '.join(texts)}"
 
 
 def _class(what: str) -> str:
     return what.removeprefix("n_").replace("excluded: ", "").replace(": ", " ")
 
 
-def _order(main: pd.DataFrame) -> str:
+def _order(main: pd.DataFrame, layers: Sequence[str]) -> str:
     """Return which time steps differ; no test tells that none does."""
-    layers = main.loc[(main["what"] == "modulation_index") & main["time_step"].isna(), "layer"]
     texts = []
     for layer in layers:
-        clusters = main[(main["what"] == "cluster") & (main["layer"] == layer)]
+        clusters = rows_of(main, what="cluster", layer=layer)
         found = clusters[clusters[["p", "p_within_network"]].min(axis=1) < 0.05]
         found = found[found["estimate"].abs() > NOTHING].sort_values("time_step")
-        spans = [f"{int(row.time_step)} to {int(row.last_step)}" for row in found.itertuples()]
+        spans = [f"{first:.0f} to {last:.0f}" for first, last in found[["time_step", "last_step"]].to_numpy()]
         texts.append(f"{layer} {' and '.join(spans) or 'none shown'}")
-    few = int(main.loc[main["what"] == "modulation_index", "n_models"].max())
+    few = int(rows_of(main, what=INDEX)["n_models"].max())
     if 1 < few < FEWEST_FOR_CLUSTERS:
         texts.append(f"{few} networks cannot give p below {2 / 2**few:g}")
     return (
@@ -165,21 +156,7 @@ def _order(main: pd.DataFrame) -> str:
 
 def _control_warnings(statistics: pd.DataFrame) -> list[str]:
     """Return a line for every control, but the network itself, whose index is not 0."""
-    controls = statistics[statistics["control"].ne("") & (statistics["control"] != "intact")]
-    shown = controls[
-        ((controls["interval_low"] > 0) | (controls["interval_high"] < 0)) & (controls["estimate"].abs() > NOTHING)
-    ]
-    return [
-        f"WARNING: the control {row.control} shows a modulation index of {row.estimate:.3f} in {row.layer}"
-        + (", where attention cannot act; distrust this run." if row.control in CHECKS else ".")
-        for row in shown.itertuples()
-    ]
-
-
-def _interval(row: pd.Series[Any]) -> str:
-    names = ("estimate", "interval_low", "interval_high")
-    estimate, low, high = (f"{row[name]:.3f}".replace("inf", "∞") for name in names)
-    if low == high == estimate:
-        return f"{estimate} (all alike)"
-    between = INTERVAL_OF_MEDIANS.search(str(row["warnings"]))
-    return f"{estimate} [{low}, {high}{f'; smallest to largest network, {between[1]} %' if between else ''}]"
+    controls = statistics[~statistics["control"].isin(["", "intact"])]
+    apart = (controls["interval_low"] > 0) | (controls["interval_high"] < 0)
+    shown = controls[apart & (controls["estimate"].abs() > NOTHING)]
+    return [control_warning(row, "modulation index", row["layer"]) for row in each_of(shown)]

@@ -5,7 +5,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from neuroattn.experiments.finding import CONTRADICTED, SUPPORTED, UNDECIDED, Estimate, Finding
+from neuroattn.experiments.finding import (
+    ABSENT,
+    CONTRADICTED,
+    SUPPORTED,
+    UNDECIDED,
+    Estimate,
+    Finding,
+    each_of,
+    row_of,
+    rows_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,13 +43,13 @@ def verdict(statistics: pd.DataFrame, bound: float = BOUND) -> str:
     that of avoidance by the own mask lies above the bound; ``absent``, it lies within ± the bound; else ``undecided``.
     Without a mask these networks always return, so that any change of choice is avoidance: it counts from the bound on.
     """
-    ablated = row_of(statistics, "return", "ablated")
+    ablated = _row(statistics, "return", "ablated")
     if ablated is not None and ablated["interval_high"] < ablated["null"]:
         return "emergent"
-    own = row_of(statistics, "avoidance", "imposed")
+    own = _row(statistics, "avoidance", "imposed")
     if acts(own, bound):
         return "imposed by the mask"
-    return "absent" if _within(own, bound) else UNDECIDED
+    return ABSENT if _within(own, bound) else UNDECIDED
 
 
 def inhibited(statistics: pd.DataFrame, bound: float = BOUND) -> str:
@@ -52,7 +62,7 @@ def inhibited(statistics: pd.DataFrame, bound: float = BOUND) -> str:
     mask acts. ``neither place nor object``: all three intervals lie within ± the bound. Else ``undecided``.
     """
     another, carried, at_place = (
-        row_of(statistics, "avoidance", name) for name in ("another", "carried", "carried to place")
+        _row(statistics, "avoidance", name) for name in ("another", "carried", "carried to place")
     )
     if acts(another, bound) and acts(at_place, bound) and _at_most(carried, bound):
         return PLACE
@@ -69,7 +79,7 @@ def own_pixels(statistics: pd.DataFrame, bound: float = BOUND) -> str:
     Decided on the 95 % interval of avoidance by the own mask less by another's: ``part``, it lies above the bound;
     ``none``, it does not reach beyond; else ``undecided``.
     """
-    difference = row_of(statistics, "avoidance", "own less another")
+    difference = _row(statistics, "avoidance", "own less another")
     if acts(difference, bound):
         return "part"
     return "none" if _at_most(difference, bound) else UNDECIDED
@@ -88,18 +98,9 @@ def _within(row: Any, bound: float) -> bool:
     return _at_most(row, bound) and bool(row["interval_low"] >= -bound)
 
 
-def rows_of(statistics: pd.DataFrame, what: str) -> list[dict[str, Any]]:
-    """Return the rows of a kind of effect."""
-    return [
-        {str(key): value for key, value in row.items()}
-        for row in statistics[statistics["what"] == what].to_dict("records")
-    ]
-
-
-def row_of(statistics: pd.DataFrame, what: str, condition: str) -> dict[str, Any] | None:
+def _row(statistics: pd.DataFrame, what: str, condition: str) -> pd.Series[Any] | None:
     """Return the row of all networks; None where no stimulus tells of the effect."""
-    rows = rows_of(statistics[(statistics["model"] == "") & (statistics["condition"] == condition)], what)
-    return rows[0] if rows else None
+    return next(iter(each_of(statistics, model="", what=what, condition=condition)), None)
 
 
 def findings(
@@ -110,7 +111,7 @@ def findings(
     Parameters
     ----------
     statistics
-        `neuroattn.experiments.inhibition_of_return.summary.summarise`, with controls.
+        Of the protocol, with controls.
     n_objects
         Of a picture.
     bound
@@ -118,7 +119,7 @@ def findings(
     aligned
         Whether objects of one place lie at the same pixels in all pictures.
     """
-    main = statistics[(statistics["model"] == "") & (statistics["control"] == "")]
+    main = rows_of(statistics, model="", control="")
     whose = verdict(main, bound)
     claim = "The mask that a phase leaves imposes avoidance of the object that was attended"
     if whose == "emergent":
@@ -126,7 +127,7 @@ def findings(
     found = [
         _finding(main, claim, SUPPORTED if whose == "imposed by the mask" else whose, ("imposed",), (-bound, bound))
     ]
-    if whose in {"absent", UNDECIDED}:
+    if whose in {ABSENT, UNDECIDED}:
         return tuple(found)
     few = ("with two objects the rows of the carried mask are one number with either sign",) if n_objects == 2 else ()
     what, rows = inhibited(main, bound), ("another", "carried", "carried to place")
@@ -142,16 +143,13 @@ def findings(
 
 def _emergent(main: pd.DataFrame, claim: str) -> Finding:
     """Return that a network avoids by itself, which is decided on its return without a mask."""
-    row = row_of(main, "return", "ablated")
-    if row is None:
-        raise TypeError("return without a mask decides it")
-    what = f"return without a mask, chance {row['null']:.2f}"
+    row = row_of(main, what="return", condition="ablated")
     return Finding(
         claim=claim,
         verdict=CONTRADICTED,
-        rests_on=(Estimate.of_units(row, what),),
-        n={"networks": int(row["n_models"]), "stimuli": int(row["n_stimuli"])},
-        test=f"interval over {'networks' if row['n_models'] > 1 else 'stimuli of one network'}, below chance",
+        rests_on=(Estimate.of_units(row, f"return without a mask, chance {row['null']:.2f}"),),
+        n=_numbers([row]),
+        test=f"interval over {_clusters([row])}, below chance",
         warnings=("without a mask the network avoids it by itself",),
     )
 
@@ -164,13 +162,22 @@ def _finding(
     bounds: tuple[float, float],
     warnings: tuple[str, ...] = (),
 ) -> Finding:
-    rows = [row for name in conditions if (row := row_of(main, "avoidance", name)) is not None]
-    n = {"networks": int(rows[0]["n_models"]), "stimuli": min(int(row["n_stimuli"]) for row in rows)} if rows else {}
+    rows = [row for name in conditions if (row := _row(main, "avoidance", name)) is not None]
     return Finding(
         claim=claim,
         verdict=answer,
         rests_on=tuple(Estimate.of_units(row, f"avoidance {AVOIDANCE[row['condition']]}", bounds) for row in rows),
-        n=n,
-        test=f"intervals over {'networks' if n.get('networks', 0) > 1 else 'stimuli of one network'}",
+        n=_numbers(rows),
+        test=f"intervals over {_clusters(rows)}",
         warnings=warnings,
     )
+
+
+def _numbers(rows: Sequence[Any]) -> dict[str, int]:
+    if not rows:
+        return {}
+    return {"networks": int(rows[0]["n_models"]), "stimuli": min(int(row["n_stimuli"]) for row in rows)}
+
+
+def _clusters(rows: Sequence[Any]) -> str:
+    return "networks" if rows and rows[0]["n_models"] > 1 else "stimuli of one network"

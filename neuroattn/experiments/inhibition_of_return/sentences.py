@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from neuroattn.experiments.finding import UNDECIDED
+from neuroattn.experiments.finding import ABSENT, UNDECIDED, each_of, row_of, rows_of
 from neuroattn.experiments.inhibition_of_return.findings import (
     AVOIDANCE,
     BOUND,
     acts,
     inhibited,
     own_pixels,
-    rows_of,
     verdict,
 )
+from neuroattn.experiments.wording import caveat, interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def sentences(
     Parameters
     ----------
     statistics
-        `neuroattn.experiments.inhibition_of_return.summary.summarise`, with controls.
+        Of the protocol, with controls.
     n_objects
         Of a picture.
     shown
@@ -56,8 +56,8 @@ def sentences(
     bound
         Of avoidance that counts.
     """
-    together = statistics[statistics["model"] == ""]
-    main = together[together["control"].eq("")]
+    together = rows_of(statistics, model="")
+    main = rows_of(together, control="")
     return [
         *_control_warnings(together, bound),
         *_of_gates(main, n_objects, shown),
@@ -68,48 +68,48 @@ def sentences(
 
 
 def _of_gates(main: pd.DataFrame, n_objects: int, shown: tuple[str, str]) -> Iterator[str]:
-    contrast, *sides = _contrast(main)
-    one = contrast["n_models"] == 1
-    over = "stimuli" if one else "networks"
+    contrast, *sides = (
+        row_of(main, what="contrast", measure=name) for name in ("difference", "attended", "unattended")
+    )
+    over = "stimuli" if contrast["n_models"] == 1 else "networks"
     yield (
         f"Inhibition of return, {contrast['scope']}, {_number(contrast)} {shown[0]} of {n_objects} {shown[1]}. "
-        f"Means [95 % interval over {over}]."
-        + (" They are about this network, not about networks of its kind: give several seeds." if one else "")
+        f"Means [95 % interval over {over}].{caveat(contrast['scope'])}"
     )
     attended, unattended = (f"{row['estimate']:.4f} ± {row['sd']:.4f}" for row in sides)
     yield (
         f"The paper's contrast, which is selection: gate over attended pixels {attended}, over the others {unattended} "
         f"(± SD over {over}; dz = {contrast['effect_size']:.1f})."
     )
-    gates = rows_of(main, "gate")
-    texts = [f"{row['measure']} {_interval(row)}" for row in gates]
+    gates = each_of(main, what="gate")
+    texts = [f"{row['measure']} {interval(row)}" for row in gates]
     yield f"Gate over an object's own pixels in the free trial, and over the background: {'; '.join(texts)}."
 
 
 def _of_choices(main: pd.DataFrame, n_objects: int) -> Iterator[str]:
-    for row in rows_of(main, "return"):
+    for row in each_of(main, what="return"):
         name = CONDITIONS.get(row["condition"], f"mask of {row['condition']}")
         if row["condition"] == "ablated":
             yield f"  return to the first object, {name}: {row['estimate']:.3f}, which follows from the architecture"
         else:
-            yield f"  return to the first object, {name}: {_interval(row)} ({_n(row)}, chance {row['null']:.2f})"
-    for row in rows_of(main, "return to place"):
+            yield f"  return to the first object, {name}: {interval(row)} ({_n(row)}, chance {row['null']:.2f})"
+    for row in each_of(main, what="return to place"):
         name = CONDITIONS[row["condition"]]
-        yield f"  choice of what now stands at the first object's place, {name}: {_interval(row)} ({_n(row)})"
-    for row in rows_of(main, "matched difference"):
+        yield f"  choice of what now stands at the first object's place, {name}: {interval(row)} ({_n(row)})"
+    for row in each_of(main, what="matched difference"):
         yield (
             f"  {row['measure']}, first attended less never attended at the same place, mask {row['condition']}: "
-            f"{_interval(row)} ({_n(row)})"
+            f"{interval(row)} ({_n(row)})"
         )
-    lags = [row for row in rows_of(main, "return by lag") if row["phase"] == n_objects]
+    lags = [row for row in each_of(main, what="return by lag") if row["phase"] == n_objects]
     if len(lags) > 1:
-        texts = [f"{int(row['lag'])} phase{'s' if row['lag'] > 1 else ''} ago {_interval(row)}" for row in lags]
+        texts = [f"{int(row['lag'])} phase{'s' if row['lag'] > 1 else ''} ago {interval(row)}" for row in lags]
         yield f"  return in phase {n_objects} to what was attended {', '.join(texts)}"
 
 
 def _of_controls(together: pd.DataFrame) -> Iterator[str]:
-    rows = rows_of(together[together["control"].ne("")], "return")
-    texts = [f"{row['control']} {_interval(row)} ({_n(row)})" for row in rows if row["control"] != "one_step"]
+    rows = each_of(together[together["control"] != ""], what="return")
+    texts = [f"{row['control']} {interval(row)} ({_n(row)})" for row in rows if row["control"] != "one_step"]
     if texts:
         yield f"  return with the mask imposed in controls: {', '.join(texts)}"
     checks = [f"{row['estimate']:.3f} with one time step, where no mask acts" for row in rows
@@ -123,7 +123,7 @@ def _verdict(main: pd.DataFrame, n_objects: int, bound: float, *, aligned: bool)
     """Yield the verdict with what it rests on; `aligned` if objects of one place lie at the same pixels."""
     whose = verdict(main, bound)
     text = f"Verdict: avoidance of the attended object is {whose}"
-    if whose not in {"absent", UNDECIDED}:
+    if whose not in {ABSENT, UNDECIDED}:
         text += f"; what the mask inhibits is {inhibited(main, bound)}; "
         text += (
             {
@@ -139,11 +139,11 @@ def _verdict(main: pd.DataFrame, n_objects: int, bound: float, *, aligned: bool)
         "It rests on avoidance: how much less often a mask lets an object be chosen than no mask, on the same "
         f"pictures. That counts as there where the interval lies above {bound:g}, and as none within ±{bound:g}."
     )
-    for row in rows_of(main, "avoidance"):
-        yield f"  avoidance {AVOIDANCE[row['condition']]}: {_interval(row)} ({_n(row)})"
-    for row in rows_of(main, "needs own pixels"):
-        yield f"  of the stimuli that the own mask turns away, another's does not on {_interval(row)} ({_n(row)})"
-    if n_objects == 2 and rows_of(main, "avoidance"):
+    for row in each_of(main, what="avoidance"):
+        yield f"  avoidance {AVOIDANCE[row['condition']]}: {interval(row)} ({_n(row)})"
+    for row in each_of(main, what="needs own pixels"):
+        yield f"  of the stimuli that the own mask turns away, another's does not on {interval(row)} ({_n(row)})"
+    if n_objects == 2 and each_of(main, what="avoidance"):
         yield (
             "  (with two objects avoidance of the first one where it now stands, and of what stands at its place, are "
             "one number with either sign, tested once; inhibition of both alike would look there like none)"
@@ -157,22 +157,13 @@ def _verdict(main: pd.DataFrame, n_objects: int, bound: float, *, aligned: bool)
 
 def _control_warnings(together: pd.DataFrame, bound: float) -> list[str]:
     """Return a line for every control, but the network itself, that avoids the object it attended."""
-    rows = rows_of(together[together["control"].ne("")], "avoidance")
+    rows = each_of(together[together["control"] != ""], what="avoidance")
     return [
         f"WARNING: the control {row['control']} avoids the first object: with its mask it returns on a fraction of "
-        f"trials that is lower by {_interval(row)} than without."
+        f"trials that is lower by {interval(row)} than without."
         for row in rows
         if row["control"] != "intact" and acts(row, bound)
     ]
-
-
-def _contrast(main: pd.DataFrame) -> list[dict[str, Any]]:
-    rows = {row["measure"]: row for row in rows_of(main, "contrast")}
-    return [rows[name] for name in ("difference", "attended", "unattended")]
-
-
-def _interval(row: Any) -> str:
-    return f"{row['estimate']:.3f} [{row['interval_low']:.3f}, {row['interval_high']:.3f}]"
 
 
 def _number(row: Any) -> str:

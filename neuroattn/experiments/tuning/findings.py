@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from neuroattn.experiments.finding import Estimate, Finding, intervals_of, numbers_of, warnings_of
+from neuroattn.experiments.finding import (
+    CONTRADICTED,
+    SUPPORTED,
+    UNDECIDED,
+    Estimate,
+    Finding,
+    clusters_of,
+    numbers_of,
+    other_gates,
+    row_of,
+    rows_of,
+    warnings_of,
+)
 from neuroattn.experiments.tuning.units import NARROW_INCLUDED, TOO_NARROW
-from neuroattn.statistics.control_share import AS_MUCH, SHARE, compared
+from neuroattn.statistics.control_share import SHARE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +30,37 @@ BIOLOGY = {"V4": 1.26, "V1": 1.08}
 SHAPE = {"shift": "shift", "bandwidth_change": "bandwidth change"}
 
 
-def verdict(statistics: pd.DataFrame, layer: str, reduction: str) -> str:
+class Size(NamedTuple):
+    """How large a change of shape is: what it is called, its two forms (rows of statistics), and the bound of none."""
+
+    name: str
+    absolute: pd.Series[Any]
+    crossvalidated: pd.Series[Any]
+    bound: float
+
+
+def sizes(of_layer: pd.DataFrame, suffix: str = "") -> list[Size]:
+    """Return the mean sizes of the changes of shape, from the rows of one layer and reduction.
+
+    Parameters
+    ----------
+    of_layer
+        Of all networks together, without controls.
+    suffix
+        `NARROW_INCLUDED` for those with the units too narrow to resolve.
+    """
+    return [
+        Size(
+            text,
+            row_of(of_layer, what=f"absolute_{what}{suffix}"),
+            row_of(of_layer, what=f"crossvalidated_{what}{suffix}"),
+            float(row_of(of_layer, what=f"absolute_{what}")["equivalence_high"]),
+        )
+        for what, text in SHAPE.items()
+    ]
+
+
+def verdict(of_layer: pd.DataFrame) -> str:
     """Return whether attention left the shape of a layer's curves on average: supported, contradicted or undecided.
 
     It looks at the sizes of shift and bandwidth change, because signed ones could cancel over units. Noise makes
@@ -27,84 +69,45 @@ def verdict(statistics: pd.DataFrame, layer: str, reduction: str) -> str:
     contradicted if that of a mean cross-validated size lies above its bound. It must come out alike with the units that
     are too narrow to resolve and without them, because which units those are depends on the outcome.
     """
-    answers = {_decided(statistics, layer, reduction, suffix) for suffix in ("", NARROW_INCLUDED)}
-    return answers.pop() if len(answers) == 1 else "undecided"
+    answers = {_decided(sizes(of_layer, suffix)) for suffix in ("", NARROW_INCLUDED)}
+    return answers.pop() if len(answers) == 1 else UNDECIDED
 
 
-def _decided(statistics: pd.DataFrame, layer: str, reduction: str, suffix: str) -> str:
-    bounds = [row_of(statistics, f"absolute_{what}", layer, reduction)["equivalence_high"] for what in SHAPE]
-    absolute, crossvalidated = (
-        [row_of(statistics, f"{form}_{what}{suffix}", layer, reduction) for what in SHAPE]
-        for form in ("absolute", "crossvalidated")
-    )
-    if all(row["cluster_mean_high"] < bound for row, bound in zip(absolute, bounds, strict=True)):
-        return "supported"
-    if any(row["cluster_mean_low"] > bound for row, bound in zip(crossvalidated, bounds, strict=True)):
-        return "contradicted"
-    return "undecided"
-
-
-def row_of(statistics: pd.DataFrame, what: str, layer: str, reduction: str) -> pd.Series[Any]:
-    """Return the row of a measure of a layer, by one reduction over bars."""
-    chosen = statistics[
-        (statistics["what"] == what)
-        & (statistics["layer"] == layer)
-        & (statistics["reduction"] == reduction)
-        & (statistics["control"] == "")
-    ]
-    return chosen.iloc[0]
+def _decided(found: list[Size]) -> str:
+    if all(size.absolute["cluster_mean_high"] < size.bound for size in found):
+        return SUPPORTED
+    if any(size.crossvalidated["cluster_mean_low"] > size.bound for size in found):
+        return CONTRADICTED
+    return UNDECIDED
 
 
 def findings(statistics: pd.DataFrame) -> tuple[Finding, ...]:
-    """Return what is claimed of every layer that has units to tell of it, by the maximum and by the mean over bars.
-
-    Parameters
-    ----------
-    statistics
-        What `neuroattn.experiments.tuning.summary` made, controls included.
-    """
-    main = statistics[(statistics["model"] == "") & (statistics["control"] == "")]
+    """Return what is claimed of every layer that has units to tell of it, by the maximum and by the mean over bars."""
+    main = rows_of(statistics, model="", control="")
     gains = main[(main["what"] == "gain") & (main["n_units"] > 0)]
     return tuple(
         finding
         for reduction in dict.fromkeys(gains["reduction"])
         for layer in gains.loc[gains["reduction"] == reduction, "layer"]
-        for finding in _of_layer(main, str(layer), str(reduction))
+        for finding in _of_layer(rows_of(main, layer=layer, reduction=reduction), layer, f"{reduction} over bars")
     )
 
 
-def _of_layer(main: pd.DataFrame, layer: str, reduction: str) -> Iterator[Finding]:
-    about = {"layer": layer, "condition": f"{reduction} over bars"}
-    sizes = [*_sizes(main, layer, reduction)]
-    rows = [row for row, _ in sizes]
-    over = "networks" if rows[0]["n_models"] > 1 else "feature channels of one network"
+def _of_layer(of_layer: pd.DataFrame, layer: str, condition: str) -> Iterator[Finding]:
+    rows, estimates = [], []
+    for suffix, included in (("", ""), (NARROW_INCLUDED, f", with units {TOO_NARROW}")):
+        for name, absolute, crossvalidated, bound in sizes(of_layer, suffix):
+            for form, row in (("absolute", absolute), ("cross-validated", crossvalidated)):
+                rows.append(row)
+                estimates.append(Estimate.of_mean(row, f"mean {form} {name}{included}", (-bound, bound), "°"))
     yield Finding(
         claim="Attention leaves the shape of tuning curves, on average over units",
-        verdict=verdict(main, layer, reduction),
-        **about,
-        rests_on=tuple(estimate for _, estimate in sizes),
+        verdict=verdict(of_layer),
+        layer=layer,
+        condition=condition,
+        rests_on=tuple(estimates),
         n=numbers_of(*rows),
-        test=f"equivalence; t intervals over {over}",
+        test=f"equivalence; t intervals over {clusters_of(rows[0])}",
         warnings=warnings_of(*rows),
     )
-    shares = main[(main["what"] == SHARE) & (main["layer"] == layer) & (main["reduction"] == reduction)]
-    for _, share in shares.iterrows():
-        yield Finding(
-            claim="Gates of other stimuli do as much",
-            verdict=compared(share),
-            **about,
-            rests_on=(Estimate.of_units(share, "share of each unit's difference that they leave", AS_MUCH),),
-            n=numbers_of(share),
-            test=f"equivalence; intervals {intervals_of(share)}",
-            warnings=warnings_of(share),
-        )
-
-
-def _sizes(main: pd.DataFrame, layer: str, reduction: str) -> Iterator[tuple[pd.Series[Any], Estimate]]:
-    """Yield the mean sizes that the verdict looks at, with the units too narrow to resolve and without them."""
-    for suffix, units in (("", ""), (NARROW_INCLUDED, f", with units {TOO_NARROW}")):
-        for what, text in SHAPE.items():
-            bound = float(row_of(main, f"absolute_{what}", layer, reduction)["equivalence_high"])
-            for form, of in (("absolute", "mean absolute"), ("crossvalidated", "mean cross-validated")):
-                row = row_of(main, f"{form}_{what}{suffix}", layer, reduction)
-                yield row, Estimate.of_mean(row, f"{of} {text}{units}", (-bound, bound), "°")
+    yield from other_gates(rows_of(of_layer, what=SHARE), layer, condition)

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from neuroattn.experiments.contrast import CHECKS
-from neuroattn.experiments.tuning.findings import BIOLOGY, SHAPE, row_of, verdict
+from neuroattn.experiments.finding import each_of, row_of, rows_of
+from neuroattn.experiments.tuning.findings import BIOLOGY, SHAPE, sizes, verdict
 from neuroattn.experiments.tuning.summary import MEASURES
 from neuroattn.experiments.tuning.units import NARROW_INCLUDED, TOO_NARROW
-from neuroattn.statistics.control_share import AS_MUCH, SHARE, compared
+from neuroattn.experiments.wording import (
+    ONE_NETWORK,
+    caveat,
+    checks,
+    control_warning,
+    excluded,
+    interval,
+    other_gates,
+    share,
+    units,
+)
+from neuroattn.statistics.control_share import SHARE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pandas as pd
 
-
-ONE_NETWORK = "units of one network"  # a scope
-
-
-LIMITS = {measure.name: measure.limits for measure in MEASURES}
-NO_MEAN = re.compile(r"the median of (\d+) networks between the smallest and the largest, an interval of (\S+) %")
+_LIMITS = {measure.name: measure.limits for measure in MEASURES}
 
 
 def sentences(statistics: pd.DataFrame) -> list[str]:
@@ -28,25 +36,30 @@ def sentences(statistics: pd.DataFrame) -> list[str]:
     Parameters
     ----------
     statistics
-        What `neuroattn.experiments.tuning.summary` made, controls included.
+        Of the protocol, with controls.
     """
-    statistics = statistics[statistics["model"] == ""]  # of all networks together
-    main = statistics[statistics["control"] == ""]
-    measured = main[main["what"] == "gain"]
+    statistics = rows_of(statistics, model="")  # of all networks together
+    main = rows_of(statistics, control="")
+    measured = rows_of(main, what="gain")
     scopes = sorted({str(scope) for scope in measured["scope"]} - {"no units"})
     shown, dropped = (int(main[name].iloc[0]) for name in ("n_stimuli", "n_stimuli_dropped"))
+    scope = "; ".join(scopes) or "no units"
     lines = [
         *_control_warnings(statistics),
         (
-            f"Tuning, {'; '.join(scopes) or 'no units'}, {shown:,} stimuli in both states "
-            f"({dropped:,} dropped: attention not confirmed in both).{_caveat(scopes)}"
+            f"Tuning, {scope}, {shown:,} stimuli in both states ({dropped:,} dropped: attention not confirmed in "
+            f"both).{caveat(scope)}"
         ),
-        _what_is_given(scopes),
+        "Medians over units [95 % bootstrap interval of feature channels and units]."
+        if scope == ONE_NETWORK
+        else "Means over networks of the medians over units [95 % t interval]; each network's are in the table.",
     ]
     for reduction in dict.fromkeys(main.loc[main["reduction"] != "", "reduction"]):
         lines.append(f"Response to an orientation: {reduction} over bars")
         for layer in measured["layer"].unique():
-            lines += [*_layer(main, layer, str(reduction)), *_controls(statistics, layer, str(reduction))]
+            of_layer = rows_of(statistics, layer=layer, reduction=reduction)
+            reasons = excluded(rows_of(main, layer=layer), "n_excluded")
+            lines += [*_layer(rows_of(of_layer, control=""), layer, reasons), *_controls(statistics, of_layer)]
     gains = ", ".join(f"{area} {gain:g}" for area, gain in BIOLOGY.items())
     return [
         *lines,
@@ -57,181 +70,91 @@ def sentences(statistics: pd.DataFrame) -> list[str]:
     ]
 
 
-def _what_is_given(scopes: list[str]) -> str:
-    if scopes == [ONE_NETWORK]:
-        return "Medians over units [95 % bootstrap interval of feature channels and units]."
-    return "Means over networks of the medians over units [95 % t interval]; each network's are in the table."
-
-
-def _caveat(scopes: list[str]) -> str:
-    if scopes == [ONE_NETWORK]:
-        return " Intervals and tests are about this network, not about networks of its kind: give several seeds."
-    return ""
-
-
-def _layer(main: pd.DataFrame, layer: str, reduction: str) -> list[str]:
-    gain = row_of(main, "gain", layer, reduction)
+def _layer(of_layer: pd.DataFrame, layer: str, reasons: str) -> Iterator[str]:
+    """Yield what the rows of a layer and reduction say; `reasons` by which units were left out."""
+    gain = row_of(of_layer, what="gain")
     if not gain["n_units"]:
-        return [f"  {layer}: no unit is left to measure ({_counts(main, layer, None, 'n_excluded')})"]
-    left_out, broad = (_counts(main, layer, reduction, kind) for kind in ("n_unfitted", "n_without_width"))
-    n_tuned, n_fitted = (row_of(main, f"n_{of}_units", layer, reduction)["estimate"] for of in ("tuned", "fitted"))
-    shift, change = (row_of(main, what, layer, reduction) for what in SHAPE)
-    offset, index, correlation = (
-        row_of(main, what, layer, reduction) for what in ("baseline_difference", "modulation_index", "correlation")
+        yield f"  {layer}: no unit is left to measure ({reasons})"
+        return
+    unfitted, broad = (excluded(of_layer, kind) for kind in ("n_unfitted", "n_without_width"))
+    n_tuned, n_fitted = (int(row_of(of_layer, what=f"n_{of}_units")["estimate"]) for of in ("tuned", "fitted"))
+    shift, change = (row_of(of_layer, what=what) for what in SHAPE)
+    index = row_of(of_layer, what="modulation_index")
+    offset, correlation = (_interval(row_of(of_layer, what=what)) for what in ("baseline_difference", "correlation"))
+    yield f"  {layer}: {n_fitted:,} of {n_tuned:,} tuned units could be fitted in both states" + (
+        f"; not: {unfitted}" if unfitted else ""
     )
-    lines = [
-        f"  {layer}: {int(n_fitted):,} of {int(n_tuned):,} tuned units could be fitted in both states"
-        + (f"; not: {left_out}" if left_out else ""),
-        (
-            f"    gain {_interval(gain)}, n = {int(gain['n_units']):,} (∞ or 0 if silent in a state); "
-            f"offset {_interval(offset)}"
-        ),
-        f"    shift {_interval(shift, '°')}; bandwidth change {_interval(change, '°')}, n = {int(change['n_units']):,}"
-        + (f" (not: {broad})" if broad else ""),
-        (
-            f"    driven units: modulation index {_interval(index)}, n = {int(index['n_units']):,}; "
-            f"correlation of the curves {_interval(correlation)}"
-        ),
-    ]
-    return [*lines, *_best_models(main, layer, reduction), *_shape(main, layer, reduction)]
+    yield f"    gain {_interval(gain)}, {units(gain)} (∞ or 0 if silent in a state); offset {offset}"
+    yield f"    shift {_interval(shift, '°')}; bandwidth change {_interval(change, '°')}, {units(change)}" + (
+        f" (not: {broad})" if broad else ""
+    )
+    yield (
+        f"    driven units: modulation index {_interval(index)}, {units(index)}; correlation of the curves "
+        f"{correlation}"
+    )
+    best = of_layer[of_layer["what"].str.startswith("share_best_model")]
+    if len(best):
+        best = best.sort_values("estimate", ascending=False, kind="stable")
+        listed = [f"{row['what'].removeprefix('share_best_model_')} {share(row)}" for row in each_of(best)]
+        yield f"    best nested model by AICc, {units(best.iloc[0])} fitted in both states: {', '.join(listed)}"
+        yield "    (a network has no noise: residuals are misfit, and AICc tells which model errs least)"
+    yield from _shape(of_layer)
 
 
-def _best_models(main: pd.DataFrame, layer: str, reduction: str) -> list[str]:
-    shares = main[
-        main["what"].str.startswith("share_best_model") & (main["layer"] == layer) & (main["reduction"] == reduction)
-    ]
-    if shares.empty:
-        return []
-    best = shares.sort_values("estimate", ascending=False, kind="stable")
-    listed = ", ".join(f"{row['what'].removeprefix('share_best_model_')} {_share(row)}" for _, row in best.iterrows())
-    number = int(best["n_units"].iloc[0])
-    return [
-        f"    best nested model by AICc, n = {number:,} fitted in both states: {listed}",
-        "    (a network has no noise: residuals are misfit, and AICc tells which model errs least)",
-    ]
-
-
-def _shape(main: pd.DataFrame, layer: str, reduction: str) -> list[str]:
-    """Return the verdict with the means that it rests on, and how many units are as the mean is."""
-    answer = verdict(main, layer, reduction)
-    lines = [
-        (
-            f"    'Attention leaves the shape', on average over units: {answer} "
-            f"(mean sizes [95 % t interval]: {_sizes(main, layer, reduction, '')})"
-        )
-    ]
-    narrow = main[(main["what"] == f"n_unfitted: {TOO_NARROW}") & (main["layer"] == layer)]
-    number = int(narrow.loc[narrow["reduction"] == reduction, "estimate"].sum())
-    if number:
-        lines.append(
-            f"    the same with the {number:,} units {TOO_NARROW} at their limit: "
-            f"{_sizes(main, layer, reduction, NARROW_INCLUDED)}"
-        )
-    there = main[(main["layer"] == layer) & (main["reduction"] == reduction)]
+def _shape(of_layer: pd.DataFrame) -> Iterator[str]:
+    """Yield the verdict with the means that it rests on, and how many units are as the mean is."""
+    yield (
+        f"    'Attention leaves the shape', on average over units: {verdict(of_layer)} "
+        f"(mean sizes [95 % t interval]: {_sizes(of_layer)})"
+    )
+    narrow = int(rows_of(of_layer, what=f"n_unfitted: {TOO_NARROW}")["estimate"].sum())
+    if narrow:
+        with_narrow = _sizes(of_layer, NARROW_INCLUDED)
+        yield f"    the same with the {narrow:,} units {TOO_NARROW} at their limit: {with_narrow}"
     shares = [
-        f"{text} {_share(row)}, n = {int(row['n_units']):,}"
+        f"{text} {share(row)}, {units(row)}"
         for what, text in SHAPE.items()
-        for _, row in there[there["what"] == f"share_within_{what}"].iterrows()
+        for row in each_of(of_layer, what=f"share_within_{what}")
     ]
-    return lines + ([f"    units within the bounds: {'; '.join(shares)}"] if shares else [])
+    if shares:
+        yield f"    units within the bounds: {'; '.join(shares)}"
 
 
-def _sizes(main: pd.DataFrame, layer: str, reduction: str, suffix: str) -> str:
-    sizes = []
-    for what, text in SHAPE.items():
-        bound = row_of(main, f"absolute_{what}", layer, reduction)["equivalence_high"]
-        absolute, crossvalidated = (
-            row_of(main, f"{form}_{what}{suffix}", layer, reduction) for form in ("absolute", "crossvalidated")
-        )
-        sizes.append(
-            f"{text} {_cluster(absolute)} absolute, {_cluster(crossvalidated)} cross-validated, bound {bound:g}°"
-        )
-    return "; ".join(sizes)
+def _sizes(of_layer: pd.DataFrame, suffix: str = "") -> str:
+    return "; ".join(
+        f"{name} {interval(absolute, 1, '°', of='cluster_mean')} absolute, "
+        f"{interval(crossvalidated, 1, '°', of='cluster_mean')} cross-validated, bound {bound:g}°"
+        for name, absolute, crossvalidated, bound in sizes(of_layer, suffix)
+    )
 
 
-def _controls(statistics: pd.DataFrame, layer: str, reduction: str) -> list[str]:
-    """Return the modulation index in every control, and what the gates of other stimuli leave of the difference."""
-    of_controls = statistics[statistics["control"] != ""]
-    rows = of_controls[
-        (of_controls["what"] == "modulation_index")
-        & (of_controls["layer"] == layer)
-        & (of_controls["reduction"] == reduction)
-    ]
+def _controls(statistics: pd.DataFrame, of_layer: pd.DataFrame) -> Iterator[str]:
+    """Yield the modulation index in every control, and what the gates of other stimuli leave of the difference."""
+    rows = of_layer[(of_layer["control"] != "") & (of_layer["what"] == "modulation_index")]
     if rows.empty:
-        return []
-    confirmed = of_controls[of_controls["what"] == "share_confirmed"].set_index("control")["estimate"]
+        return
+    confirmed = rows_of(statistics, what="share_confirmed").set_index("control")["estimate"]
     listed = "; ".join(
         f"{CHECKS.get(row['control'], row['control'].replace('_', ' '))} {_interval(row)} "
         f"({'–' if row['control'] == 'zero_strength' else format(confirmed[row['control']], '.0%')})"
-        for _, row in rows.iterrows()
+        for row in each_of(rows)
     )
-    checks = [text for name, text in CHECKS.items() if name in set(rows["control"])]
-    lines = [
+    named = checks(rows["control"])
+    yield (
         f"    controls, modulation index on the same few bars (stimuli on which attention is confirmed): {listed}"
-        + (f"; {' and '.join(checks)} check{'s' * (len(checks) == 1)} the code" if checks else "")
-    ]
-    shares = statistics[
-        (statistics["what"] == SHARE)
-        & (statistics["layer"] == layer)
-        & (statistics["reduction"] == reduction)
-        & (statistics["control"] == "")
-    ]
-    return lines + [_of_other_gates(row) for _, row in shares.iterrows()]
-
-
-def _of_other_gates(row: pd.Series[Any]) -> str:
-    answer = compared(row)
-    text = answer if answer == "undecided" else f"gates of other stimuli do {answer}"
-    return (
-        f"    difference A − N under gates of other stimuli, as a share of each unit's own: {_interval(row)}, "
-        f"n = {int(row['n_units']):,} ({int(row['n_missing']):,} without a difference): {text} "
-        f"(as much: {AS_MUCH[0]:g} to {AS_MUCH[1]:g})"
+        + (f"; {' and '.join(named)} check{'s' * (len(named) == 1)} the code" if named else "")
     )
-
-
-def _cluster(row: pd.Series[Any]) -> str:
-    middle, low, high = (row[name] for name in ("cluster_mean", "cluster_mean_low", "cluster_mean_high"))
-    if low == high:
-        return f"{middle:.1f}° (all {'channels' if row['scope'] == ONE_NETWORK else 'networks'} agree)"
-    return f"{middle:.1f}° [{low:.1f}, {high:.1f}]"
-
-
-def _counts(main: pd.DataFrame, layer: str, reduction: str | None, kind: str) -> str:
-    rows = main[(main["layer"] == layer) & main["what"].str.startswith(kind)]
-    if reduction is not None:
-        rows = rows[rows["reduction"] == reduction]
-    pairs = zip(rows["estimate"], rows["what"], strict=True)
-    return ", ".join(f"{int(number):,} {what.partition(': ')[2]}" for number, what in pairs)
+    yield from (other_gates(row, 2) for row in each_of(of_layer, what=SHARE, control=""))
 
 
 def _interval(row: pd.Series[Any], unit: str = "") -> str:
-    """Return an estimate with its interval, and what it is where it is no interval of the header's kind."""
-    middle, low, high = (_number(row[name]) for name in ("estimate", "interval_low", "interval_high"))
-    no_mean = NO_MEAN.search(row["warnings"])
-    if no_mean:
-        return f"{middle}{unit} [{low}, {high}] (smallest to largest of {no_mean[1]} networks, {no_mean[2]} %)"
-    if row["interval_low"] == row["interval_high"]:
-        agreed = "at the limit" if row["estimate"] in (LIMITS.get(row["what"]) or ()) else "agree"
-        return f"{middle}{unit} (all {'resamples' if row['scope'] == ONE_NETWORK else 'networks'} {agreed})"
-    return f"{middle}{unit} [{low}, {high}]"
-
-
-def _number(value: float) -> str:
-    return f"{value:.2f}".replace("inf", "∞")
-
-
-def _share(row: pd.Series[Any]) -> str:
-    return f"{row['estimate']:.0%} [{row['interval_low']:.0%}, {row['interval_high']:.0%}]"
+    return interval(row, 2, unit, limits=_LIMITS[row["what"]])
 
 
 def _control_warnings(statistics: pd.DataFrame) -> list[str]:
     """Return a line for every control that shows an effect where there can be none."""
-    without_effect = statistics[
-        statistics["control"].isin(["zero_strength", "one_step"]) & (statistics["what"] == "response_ratio")
-    ]
-    wrong = without_effect[(without_effect["estimate"] - 1).abs() > 1e-3]
+    rows = statistics[statistics["control"].isin(CHECKS) & (statistics["what"] == "response_ratio")]
     return [
-        f"WARNING: the control {row.control} shows a response ratio of {row.estimate:.3f} in {row.layer} "
-        f"({row.reduction}), where attention cannot act; distrust this run."
-        for row in wrong.itertuples()
+        control_warning(row, "response ratio", f"{row['layer']} ({row['reduction']})")
+        for row in each_of(rows[(rows["estimate"] - 1).abs() > 1e-3])
     ]

@@ -34,13 +34,13 @@ def rows(n_channels=20, **intervals):
 )
 def test_the_form_is_told_only_where_both_lines_tell_it(slope, offset, slope_2, offset_2, expected):
     table = rows(slope=slope, offset_share=offset, slope_proportional=slope_2, offset_share_proportional=offset_2)
-    assert form(table, "a") == expected
+    assert form(table) == expected
 
 
 def test_one_unit_tells_no_form():
     """A bootstrap of one has an interval without a width, far from no effect."""
     table = rows(1, slope=(47, 47), offset_share=(9, 9), slope_proportional=(47, 47), offset_share_proportional=(9, 9))
-    assert form(table, "a") == "undecided"
+    assert form(table) == "undecided"
 
 
 @pytest.mark.parametrize(
@@ -51,4 +51,4 @@ def test_one_unit_tells_no_form():
     ],
 )  # fmt: skip
 def test_no_effect_is_shown_by_equivalence_alone(interval, expected):
-    assert verdict(rows(modulation_index=interval), "a") == expected
+    assert verdict(rows(modulation_index=interval)) == expected

@@ -62,13 +62,13 @@ def test_each_size_decides_what_noise_cannot_make_it_decide_wrongly(
     numbers: tuple[float, float, float, float], expected: str
 ) -> None:
     table = statistics(sizes(*numbers) | sizes(*numbers, "_narrow_included"))
-    assert verdict(of_all(table), "stage1/response", "maximum") == expected
+    assert verdict(of_all(table)) == expected
 
 
 def test_units_too_narrow_to_resolve_must_not_decide_by_being_left_out() -> None:
     alike, other = (3.0, 3.0, 0.2, 0.2), (9.0, 9.0, 5.1, 0.2)
     table = statistics(sizes(*alike) | sizes(*other, "_narrow_included"))
-    assert verdict(of_all(table), "stage1/response", "maximum") == "undecided"
+    assert verdict(of_all(table)) == "undecided"
 
 
 def test_findings_say_estimates_intervals_and_numbers() -> None:
