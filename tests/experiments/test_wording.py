@@ -7,8 +7,8 @@ import pytest
 from neuroattn.experiments import wording
 
 MEDIANS = (
-    "networks have medians of which no mean can be taken: the estimate is the median of 3 networks between the smallest "
-    "and the largest, an interval of 75 %"
+    "networks have medians of which no mean can be taken: the estimate is the median of 3 networks between the "
+    "smallest and the largest, an interval of 75 %"
 )
 
 

@@ -9,6 +9,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from neuroattn.dims import CONTROLS, LAYER
+from neuroattn.figures.panels import (
+    CONTROL_NAMES,
+    above,
+    controls,
+    curves,
+    letter,
+    of_layers,
+    reference,
+    stage,
+)
 from neuroattn.figures.style import COLUMN_WIDTH, LAYER_COLOURS, REFERENCE_COLOUR, house_style
 
 if TYPE_CHECKING:
@@ -16,14 +26,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from matplotlib.axes import Axes
-
-CONTROL_NAMES = {
-    "intact": "intact,\nfewer stimuli",
-    "zero_strength": "s = 0",
-    "one_step": "T = 1",
-    "shuffled_gates": "shuffled\ngates",
-    "untrained": "untrained",
-}
 
 
 def scaling_figure(units: pd.DataFrame, statistics: pd.DataFrame, biology: Mapping[str, float]) -> Figure:
@@ -34,7 +36,7 @@ def scaling_figure(units: pd.DataFrame, statistics: pd.DataFrame, biology: Mappi
     units
         `neuroattn.experiments.activity_scaling.units.scaling_units`.
     statistics
-        `neuroattn.experiments.activity_scaling.summary.summarise`, with strengths and controls.
+        Of the protocol, with strengths and controls.
     biology
         Area → modulation index of its neurons, drawn as reference lines.
     """
@@ -51,16 +53,8 @@ def scaling_figure(units: pd.DataFrame, statistics: pd.DataFrame, biology: Mappi
         _draw_doses(grid[1, 0], statistics, layers)
         _draw_form(grid[1, 1], taking_part, layers)
         _draw_controls(grid[1, 2], statistics, layers)
-        for letter, axes in zip("abcdef", grid.ravel(), strict=True):
-            axes.annotate(
-                letter,
-                (0, 1),
-                (-26, 6),
-                xycoords="axes fraction",
-                textcoords="offset points",
-                weight="bold",
-                fontsize=8,
-            )
+        for text, axes in zip("abcdef", grid.ravel(), strict=True):
+            letter(axes, text)
         handles, names = grid[0, 0].get_legend_handles_labels()
         if handles:
             figure.legend(handles, names, loc="outside upper center", ncols=len(names))
@@ -77,28 +71,19 @@ def _draw_index(
         if not len(values):
             continue
         weights = np.full(len(values), 1 / len(values))
-        label = f"{_stage(layer)}, n = {len(values):,}"
+        label = f"{stage(layer)}, n = {len(values):,}"
         axes.hist(values, edges.tolist(), weights=weights, histtype="step", color=colour, label=label)
         rows = main[(main["what"] == "modulation_index") & (main["layer"] == layer) & main["time_step"].isna()]
-        low, high, median = rows[["interval_low", "interval_high", "estimate"]].iloc[0]
-        at = 1.03 + 0.05 * number
-        axes.plot([low, high], [at, at], color=colour, transform=axes.get_xaxis_transform(), clip_on=False)
-        axes.plot(median, at, "o", ms=2.5, color=colour, transform=axes.get_xaxis_transform(), clip_on=False)
+        above(axes, rows.iloc[0], (-1, 1), 1.03 + 0.05 * number, colour)
     axes.axvline(0, color="black", lw=0.6)
-    named = []
-    by_index = sorted(biology.items(), key=lambda item: item[1])
-    for (area, index), style, word in zip(by_index, (":", "--"), ("dotted", "dashed"), strict=False):
-        axes.axvline(index, color=REFERENCE_COLOUR, lw=0.8, ls=style)
-        named.append(f"{area} {index:g} ({word})")
-    lines = ", ".join(named)
+    lines = ", ".join(f"{text} ({line})" for text, line in reference(axes, biology))
     axes.set_xlabel(f"modulation index\n{lines}")
     axes.set_ylabel("fraction of units")
 
 
 def _draw_states(axes: Axes, units: pd.DataFrame, layers: Sequence[str]) -> None:
     """Draw each unit's mean response in both states."""
-    for layer, colour in zip(layers, LAYER_COLOURS, strict=False):
-        shown = units[units[LAYER] == layer]
+    for shown, colour in of_layers(units, layers):
         axes.plot(
             shown["mean_unattended"], shown["mean_attended"], ".", ms=1.5, color=colour, alpha=0.5, rasterized=True
         )
@@ -113,17 +98,13 @@ def _draw_course(axes: Axes, main: pd.DataFrame, layers: Sequence[str]) -> None:
     """Draw the index at every time step; a bar above marks significant clusters of steps."""
     rows = main[(main["what"] == "modulation_index") & main["time_step"].notna()]
     clusters = main[main["what"] == "cluster"]
-    for number, (layer, colour) in enumerate(zip(layers, LAYER_COLOURS, strict=False)):
-        shown = rows[rows["layer"] == layer].sort_values("time_step")
-        steps = shown["time_step"]
-        axes.fill_between(steps, shown["interval_low"], shown["interval_high"], color=colour, alpha=0.25, lw=0)
-        axes.plot(steps, shown["estimate"], "o-", ms=2.5, color=colour)
-        for cluster in clusters[clusters["layer"] == layer].to_dict("records"):
-            if min(p for p in (cluster["p"], cluster["p_within_network"]) if p == p) < 0.05:  # noqa: PLR0124 -- NaN
-                span = [cluster["time_step"] - 0.2, cluster["last_step"] + 0.2]
-                at = 1.03 + 0.05 * number
-                axes.plot(span, [at, at], color=colour, transform=axes.get_xaxis_transform(), clip_on=False)
-    axes.axhline(0, color="black", lw=0.6)
+    curves(axes, rows, "time_step", layers)
+    for number, (of_layer, colour) in enumerate(of_layers(clusters, layers)):
+        at = 1.03 + 0.05 * number
+        significant = of_layer[of_layer[["p", "p_within_network"]].min(axis=1) < 0.05]
+        for first, last in significant[["time_step", "last_step"]].to_numpy(np.float64):
+            span = [first - 0.2, last + 0.2]
+            axes.plot(span, [at, at], color=colour, transform=axes.get_xaxis_transform(), clip_on=False)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("time step, 0 before feedback\n(bars above: clusters with p < .05)")
     axes.set_ylabel("modulation index (median)")
@@ -131,25 +112,17 @@ def _draw_course(axes: Axes, main: pd.DataFrame, layers: Sequence[str]) -> None:
 
 def _draw_doses(axes: Axes, statistics: pd.DataFrame, layers: Sequence[str]) -> None:
     """Draw the index over gate strength, with the ceiling of one gate."""
-    rows = statistics[statistics["strength"].notna()]
-    for layer, colour in zip(layers, LAYER_COLOURS, strict=False):
-        shown = rows[rows["layer"] == layer].sort_values("strength")
-        axes.fill_between(
-            shown["strength"], shown["interval_low"], shown["interval_high"], color=colour, alpha=0.25, lw=0
-        )
-        axes.plot(shown["strength"], shown["estimate"], "o-", ms=2.5, color=colour)
+    curves(axes, statistics[statistics["strength"].notna()], "strength", layers)
     s = np.linspace(0, 1, 51)
     axes.plot(s, s, color=REFERENCE_COLOUR, lw=0.8, ls="--")
     axes.plot(s, s / (2 - s), color=REFERENCE_COLOUR, lw=0.8, ls=":")
-    axes.axhline(0, color="black", lw=0.6)
     axes.set_xlabel("gate strength s\n(one gate at most: dashed; within 0 … 1: dotted)")
     axes.set_ylabel("modulation index (median)")
 
 
 def _draw_form(axes: Axes, units: pd.DataFrame, layers: Sequence[str]) -> None:
     """Draw slope and offset of the attended on the unattended response, over stimuli."""
-    for layer, colour in zip(layers, LAYER_COLOURS, strict=False):
-        shown = units[units[LAYER] == layer]
+    for shown, colour in of_layers(units, layers):
         slope = shown["slope"].clip(0.25, 4)
         axes.plot(slope, shown["intercept"], ".", ms=1.5, color=colour, alpha=0.5, rasterized=True)
     spread = float(np.nanquantile(np.abs(units["intercept"]), 0.99)) if units["intercept"].notna().any() else 1.0
@@ -166,17 +139,7 @@ def _draw_form(axes: Axes, units: pd.DataFrame, layers: Sequence[str]) -> None:
 def _draw_controls(axes: Axes, statistics: pd.DataFrame, layers: Sequence[str]) -> None:
     """Draw the index in each control."""
     rows = statistics[statistics["control"].ne("")]
-    names = [name for name in CONTROLS if name in set(rows["control"])]
-    for offset, (layer, colour) in enumerate(zip(layers, LAYER_COLOURS, strict=False)):
-        shown = rows[rows["layer"] == layer].set_index("control").reindex(names)
-        at = np.arange(len(names)) + (offset - (len(layers) - 1) / 2) * 0.22
-        axes.vlines(at, shown["interval_low"], shown["interval_high"], color=colour)
-        axes.plot(at, shown["estimate"], "o", ms=2.5, color=colour)
-    axes.axhline(0, color="black", lw=0.6)
-    axes.set_xticks(range(len(names)), [CONTROL_NAMES[name] for name in names], rotation=40, ha="right")
+    texts = CONTROL_NAMES | {"intact": "intact,\nfewer stimuli"}
+    names = {name: texts[name] for name in CONTROLS if name in set(rows["control"])}
+    controls(axes, rows, names, layers, rotation=40, ha="right")
     axes.set_ylabel("modulation index (median)")
-
-
-def _stage(layer: str) -> str:
-    """Return a layer's name for print: ``stage1/response`` is stage 1."""
-    return layer.partition("/")[0].replace("stage", "stage ")

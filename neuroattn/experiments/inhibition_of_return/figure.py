@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from neuroattn.dims import CONTROLS
+from neuroattn.figures.panels import CONTROL_NAMES, letter
 from neuroattn.figures.style import COLUMN_WIDTH, LAYER_COLOURS, REFERENCE_COLOUR, STATE_COLOURS, house_style
 
 if TYPE_CHECKING:
@@ -22,13 +23,6 @@ PIXEL_NAMES = {
     "never attended": "never",
     "background": "back-\nground",
 }
-CONTROL_NAMES = {
-    "intact": "intact",
-    "zero_strength": "s = 0",
-    "one_step": "T = 1",
-    "shuffled_gates": "shuffled\ngates",
-    "untrained": "un-\ntrained",
-}
 
 
 def returns_figure(statistics: pd.DataFrame) -> Figure:
@@ -37,7 +31,7 @@ def returns_figure(statistics: pd.DataFrame) -> Figure:
     Parameters
     ----------
     statistics
-        `neuroattn.experiments.inhibition_of_return.summary.summarise`, with controls. What has no row has no panel.
+        Of the protocol, with controls. What has no row has no panel.
     """
     together = statistics[statistics["model"] == ""]
     main, controls = together[together["control"].eq("")], together[together["control"].ne("")]
@@ -60,16 +54,8 @@ def returns_figure(statistics: pd.DataFrame) -> Figure:
         _draw_returns(lower_panels[0], of_object)
         if len(of_place):
             _draw_to_place(lower_panels[1], of_place)
-        for letter, axes in zip("abcde", (*panels, *lower_panels), strict=False):
-            axes.annotate(
-                letter,
-                (0, 1),
-                (-26, 4),
-                xycoords="axes fraction",
-                textcoords="offset points",
-                weight="bold",
-                fontsize=8,
-            )
+        for text, axes in zip("abcde", (*panels, *lower_panels), strict=False):
+            letter(axes, text, (-26, 4))
     return figure
 
 
@@ -117,7 +103,8 @@ def _draw_controls(axes: Axes, rows: pd.DataFrame) -> None:
     """Draw how often controls go back with the mask imposed."""
     order = [name for name in CONTROLS if name in set(rows["control"])]
     rows = rows.set_index("control").loc[order].reset_index()
-    _points(axes, rows, [CONTROL_NAMES[name] for name in order], LAYER_COLOURS[3])
+    names = CONTROL_NAMES | {"untrained": "un-\ntrained"}
+    _points(axes, rows, [names[name] for name in order], LAYER_COLOURS[3])
     _mark_chance(axes, rows)
     axes.set_ylabel("second phase chooses the\nobject attended first (fraction)")
     axes.set_xlabel(f"controls, mask imposed;\nT = 1 checks the code\n({_number(rows)})")

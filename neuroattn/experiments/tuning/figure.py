@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from neuroattn.dims import LAYER
+from neuroattn.figures.panels import CONTROL_NAMES, above, controls, letter, reference, stage
 from neuroattn.figures.style import COLUMN_WIDTH, LAYER_COLOURS, REFERENCE_COLOUR, STATE_COLOURS, house_style
 
 if TYPE_CHECKING:
@@ -78,17 +79,17 @@ def tuning_figure(
         _draw_examples(top, examples, layers)
         main = statistics[(statistics["reduction"] == reduction) & (statistics["model"] == "")]
         grid = middle.subplots(2, 2).ravel()
-        for letter, axes, panel in zip("bcde", grid, PANELS, strict=True):
+        for text, axes, panel in zip("bcde", grid, PANELS, strict=True):
             _draw_distribution(axes, units, main[main["control"] == ""], panel, reduction, layers, biology)
-            _letter(axes, letter)
+            letter(axes, text, (-24, 10))
         legends = {
             name: handle for axes in grid for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)
         }
-        controls = bottom.subplots(1, 1)
-        _draw_controls(controls, main, layers)
+        controls_axes = bottom.subplots(1, 1)
+        _draw_controls(controls_axes, main, layers)
         for part in (middle, bottom) if legends else ():
             part.legend(legends.values(), legends.keys(), loc="outside upper center", ncols=2, handlelength=1.2)
-        _letter(controls, "f")
+        letter(controls_axes, "f", (-24, 10))
     return figure
 
 
@@ -107,7 +108,7 @@ def _draw_examples(figure: Any, examples: pd.DataFrame, layers: Sequence[str]) -
                 axes.plot(
                     curve["orientation"], curve["response"], color=STATE_COLOURS[str(state)], label=label, **marks
                 )
-            axes.set_title(f"{_stage(layer)}{_gain(shown['gain'].iloc[0])}")
+            axes.set_title(f"{stage(layer)}{_gain(shown['gain'].iloc[0])}")
             axes.set_xticks([0, 90, 180])
             axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
     grid[-1, N_EXAMPLES // 2].set_xlabel("orientation of the bar (°)")
@@ -115,7 +116,7 @@ def _draw_examples(figure: Any, examples: pd.DataFrame, layers: Sequence[str]) -
     handles, names = grid[0, 0].get_legend_handles_labels()
     if handles:
         figure.legend(handles, names, loc="outside upper center", ncols=2, handlelength=1.2)
-    _letter(grid[0, 0], "a")
+    letter(grid[0, 0], "a", (-24, 10))
 
 
 def _draw_distribution(
@@ -140,19 +141,17 @@ def _draw_distribution(
         numbers.append(f"{len(values):,}")
         beyond += int(((values < panel.span[0]) | (values > panel.span[1])).sum())
         weights = np.full(len(values), 1 / len(values))
-        axes.hist(values.clip(*panel.span), edges, weights=weights, histtype="step", color=colour, label=_stage(layer))
+        axes.hist(values.clip(*panel.span), edges, weights=weights, histtype="step", color=colour, label=stage(layer))
         at = 1.04 + 0.07 * list(layers).index(layer)
-        _draw_median(axes, row.iloc[0], panel.span, at, colour)
+        above(axes, row.iloc[0], panel.span, at, colour)
     axes.axvline(panel.null, color="black", lw=0.6)
     if ratio:
         axes.set_xscale("log", base=2)
         axes.minorticks_off()
-        by_gain = sorted(biology.items(), key=lambda item: item[1])
-        for (area, gain), style, side, at in zip(by_gain, (":", "--"), ("right", "left"), (0.5, 0.72), strict=False):
-            axes.axvline(gain, color=REFERENCE_COLOUR, lw=0.8, ls=style)
+        for (text, _), side, at in zip(reference(axes, biology), ("right", "left"), (0.5, 0.72), strict=False):
             axes.annotate(
-                f"{area} {gain:g}",
-                (gain, at),
+                text,
+                (float(text.split()[-1]), at),
                 (-4 if side == "right" else 4, 0),
                 xycoords=axes.get_xaxis_transform(),
                 textcoords="offset points",
@@ -171,32 +170,11 @@ def _draw_distribution(
     axes.set_ylabel("fraction of units")
 
 
-def _draw_median(axes: Axes, row: pd.Series[Any], span: tuple[float, float], at: float, colour: str) -> None:
-    """Draw an estimate with its interval above the axes; an arrow marks an end that lies beyond them."""
-    style: Any = {"color": colour, "transform": axes.get_xaxis_transform(), "clip_on": False}
-    low, high, middle = row[["interval_low", "interval_high", "estimate"]].clip(*span)
-    axes.plot([low, high], [at, at], **style)
-    axes.plot(middle, at, "o", ms=2.5, **style)
-    if row["interval_low"] < span[0]:
-        axes.plot(low, at, "<", ms=3.5, **style)
-    if row["interval_high"] > span[1]:
-        axes.plot(high, at, ">", ms=3.5, **style)
-
-
 def _draw_controls(axes: Axes, statistics: pd.DataFrame, layers: Sequence[str]) -> None:
     """Draw the modulation index with the whole network, on the controls' stimuli, and in each control."""
     rows = statistics[statistics["what"] == "modulation_index"]
-    names = list(rows["control"].unique())
-    for offset, (layer, colour) in enumerate(zip(layers, LAYER_COLOURS, strict=False)):
-        shown = rows[rows["layer"] == layer].set_index("control").reindex(names)
-        at = np.arange(len(names)) + (offset - (len(layers) - 1) / 2) * 0.22
-        spread = shown[["estimate", "interval_low", "interval_high"]].to_numpy(np.float64)
-        axes.vlines(at, spread[:, 1], spread[:, 2], color=colour)
-        axes.plot(at, spread[:, 0], "o", ms=2.5, color=colour, clip_on=False)
-    axes.axhline(0, color="black", lw=0.6)
-    texts = {"": "all bars", "intact": "fewer bars", "zero_strength": "s = 0", "one_step": "T = 1",
-             "shuffled_gates": "shuffled\ngates"}  # fmt: skip
-    axes.set_xticks(range(len(names)), [texts.get(name, name) for name in names])
+    texts = CONTROL_NAMES | {"": "all bars", "intact": "fewer bars"}
+    controls(axes, rows, {name: texts[name] for name in rows["control"].unique()}, layers)
     axes.set_ylabel("modulation\nindex\n(median)")
 
 
@@ -205,14 +183,3 @@ def _gain(value: float) -> str:
     if np.isinf(value) or value == 0:
         return f", silent\nwhen {'un' if value else ''}attended"
     return f", gain {value:.2f}"
-
-
-def _stage(layer: str) -> str:
-    """Return a layer's name for print: ``stage1/response`` is stage 1."""
-    return layer.partition("/")[0].replace("stage", "stage ")
-
-
-def _letter(axes: Axes, letter: str) -> None:
-    axes.annotate(
-        letter, (0, 1), (-24, 10), xycoords="axes fraction", textcoords="offset points", weight="bold", fontsize=8
-    )
