@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -90,11 +91,15 @@ def controls_of(config: ControlOptions, subject: Subject) -> dict[str, tuple[Sub
     }
 
 
-def joined(trees: Mapping[str, xr.DataTree], change: Callable[[str, str, xr.Dataset], xr.Dataset]) -> xr.DataTree:
-    """Return recordings as one tree.
+def joined(
+    subject: Subject, trees: Mapping[str, xr.DataTree], change: Callable[[str, str, xr.Dataset], xr.Dataset]
+) -> xr.DataTree:
+    """Return recordings of a subject as one tree, which names the subject's layers.
 
     Parameters
     ----------
+    subject
+        Who was recorded.
     trees
         Group → recording; ``/`` is that of the network itself.
     change
@@ -110,4 +115,5 @@ def joined(trees: Mapping[str, xr.DataTree], change: Callable[[str, str, xr.Data
     whole = xr.DataTree.from_dict(leaves)
     for at, tree in trees.items():
         whole[at].attrs = tree.attrs
+    whole.attrs = {**whole.attrs, "layers": json.dumps(list(subject.layers))}
     return whole

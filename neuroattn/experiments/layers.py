@@ -6,12 +6,14 @@ of its columns, and ``findings(statistics)``; `layer_analysis` makes its analysi
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from neuroattn import dims
 from neuroattn.experiments.contrast import confounds
-from neuroattn.experiments.protocol import Tables, stages
+from neuroattn.experiments.protocol import Tables
 from neuroattn.experiments.scene_stimuli import scene_notes
+from neuroattn.models.config import GatedConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,8 +33,8 @@ class Layer(NamedTuple):
     ----------
     model
         Name of the network.
-    stage
-        Name of the layer's stage.
+    variable
+        Name of the layer.
     responses
         In memory.
     tree
@@ -40,30 +42,39 @@ class Layer(NamedTuple):
     """
 
     model: str
-    stage: str
+    variable: str
     responses: xr.Dataset
     tree: xr.DataTree
 
 
+def variables(tree: xr.DataTree) -> list[str]:
+    """Return the names of a network's layers, bottom up, those that its recording left out among them."""
+    named = tree.attrs.get("layers")  # the version before did not name those of gated networks
+    return list(json.loads(named) if named else GatedConfig.from_json(tree.attrs["model_config"]).layers)
+
+
 def layers(recording: xr.DataTree, group: str = "") -> Iterator[Layer]:
-    """Yield every layer of every network, bottom up.
+    """Yield every layer of every network that was recorded, bottom up.
 
     Parameters
     ----------
     recording
         A group a network.
     group
-        Of a network's recording: "" for the network itself, ``controls/untrained``, ``strength/0.3`` …
+        Of a network's recording: "" for the network itself, ``controls/untrained``, ``strength/0.3`` … Not every
+        network has every one.
     """
     for name, tree in recording.children.items():
-        for stage in stages(tree):
-            yield Layer(str(name), stage, tree[f"{group}/{stage}/response".lstrip("/")].to_dataset().load(), tree)
+        recorded = {node.path.removeprefix(tree.path).strip("/"): node for node in tree.leaves}
+        for variable in variables(tree):
+            if node := recorded.get(f"{group}/{variable}".lstrip("/")):
+                yield Layer(str(name), variable, node.to_dataset().load(), tree)
 
 
 def unit_tables(
     config: ContrastOptions, recording: xr.DataTree, units: Callable[[Layer, str], pd.DataFrame]
 ) -> dict[str, pd.DataFrame]:
-    """Return the unit tables of all networks and layers, of the networks themselves ("") and of every control.
+    """Return the unit tables of all networks and layers, of the networks themselves ("") and of controls that any has.
 
     Parameters
     ----------
@@ -76,13 +87,11 @@ def unit_tables(
     """
     import pandas as pd
 
-    return {
-        control: pd.concat(
-            [units(layer, control) for layer in layers(recording, f"controls/{control}" if control else "")],
-            ignore_index=True,
-        )
+    tables = {
+        control: [units(layer, control) for layer in layers(recording, f"controls/{control}" if control else "")]
         for control in ("", *config.chosen_controls)
     }
+    return {control: pd.concat(parts, ignore_index=True) for control, parts in tables.items() if parts}
 
 
 def layer_analysis(

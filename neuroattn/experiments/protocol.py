@@ -110,9 +110,3 @@ class Protocol(Generic[C]):
     figure: Callable[[C, Tables], Figure]
     methods: Callable[[C], str]
     needs: Callable[[C], tuple[str, ...]]
-
-
-def stages(tree: xr.DataTree) -> list[str]:
-    """Return the names of the stages that were recorded of a network, bottom up: a store lists them in any order."""
-    found = [str(child) for child in tree.children if str(child).startswith("stage")]
-    return sorted(found, key=lambda stage: int(stage.removeprefix("stage")))

@@ -266,10 +266,7 @@ def run(
     given = [*(configured(found.config, {}).models if models is None else models)]
     if not given:
         raise ValueError("models must name at least one network, got none")
-    try:
-        subjects = [None if isinstance(one, str | Path) else subject_of(one) for one in given]
-    except ValueError as error:
-        raise ValueError(f"models must be names, paths or networks: {error}") from error
+    subjects = [None if isinstance(one, str | Path) else subject_of(one) for one in given]
     names = [str(one) if subject is None else subject.name for one, subject in zip(given, subjects, strict=True)]
     folder = run_folder(None if out is None else str(out), protocol)
     config = configured(found.config, {**options, "models": names, "out": str(folder)})

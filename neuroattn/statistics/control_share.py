@@ -52,15 +52,15 @@ def with_shares(
     units
         Of the networks themselves, with ``neuroid_id``.
     controls
-        Control → the same units with ``difference{suffix}`` (A − N) and ``total{suffix}`` (A + N). Without ``intact``
-        and ``shuffled_gates`` the units come back as they are.
+        Control → the units that have it, with ``difference{suffix}`` (A − N) and ``total{suffix}`` (A + N). Without
+        ``intact`` and ``shuffled_gates`` the units come back as they are.
     suffixes
         Of the columns.
     """
     if not {"intact", "shuffled_gates"} <= set(controls):
         return units
     intact, shuffled = (
-        controls[name].set_index(NEUROID_ID).loc[units[NEUROID_ID]].reset_index()
+        controls[name].set_index(NEUROID_ID).reindex(units[NEUROID_ID]).reset_index()
         for name in ("intact", "shuffled_gates")
     )
     shares = {

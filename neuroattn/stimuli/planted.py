@@ -9,7 +9,7 @@ from neuroattn.stimuli.stimulus_set import StimulusSet
 
 
 def coded_bars(n_orientations: int, n_repeats: int) -> StimulusSet:
-    """Return pictures of 2 × 2 px that a `neuroattn.models.planted.PlantedSubject` understands.
+    """Return pictures of 2 × 2 px that a `neuroattn.subjects.planted.tuned.TunedUnits` understands.
 
     Parameters
     ----------
@@ -21,15 +21,15 @@ def coded_bars(n_orientations: int, n_repeats: int) -> StimulusSet:
     Returns
     -------
     StimulusSet
-        The left column of an image is 1/2 + θ/360°, the right one 1; they are objects 0 and 1. The last picture has no
-        bar: its left column is 0. The table has the columns ``orientation`` (degrees), ``half`` (0, 1), ``bar`` and
-        ``for_controls``: every picture with a bar.
+        The left column of an image is 1/2 + θ/360°; the right one, from 1 down to 1/2, is of another luminance in every
+        picture. They are objects 0 and 1. The last picture has no bar: its left column is 0. The table has the columns
+        ``orientation`` (degrees), ``half`` (0, 1), ``bar`` and ``for_controls``: every picture with a bar.
     """
     orientation, half, _ = (index.ravel() for index in np.indices((n_orientations, 2, n_repeats)))
     degrees = orientation * (180 / n_orientations)
     objects = np.zeros((len(degrees), 2, 1, 2, 2), dtype=np.float32)
     objects[:, 0, 0, :, 0] = (0.5 + degrees / 360)[:, None]
-    objects[:, 1, 0, :, 1] = 1
+    objects[:, 1, 0, :, 1] = np.linspace(1, 0.5, len(degrees))[:, None]
     objects = np.concatenate([objects, objects[:1]])
     objects[-1, 0] = 0
     table = pd.DataFrame({"orientation": degrees, "half": half, "bar": True, "for_controls": True})

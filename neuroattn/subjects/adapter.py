@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from neuroattn.models.gated import GatedNetwork
+from neuroattn.runs.plain_text import shown
 from neuroattn.subjects.gated import GatedSubject
 from neuroattn.subjects.timed_module import TimedModule
 
@@ -39,5 +40,5 @@ def subject_of(model: Model) -> Subject:
     if callable(getattr(model, "trials", None)):
         return model
     raise ValueError(
-        f"model must be a network or another torch module, got {model!r}; load one with neuroattn.load_model"
+        f"model must be a network or another torch module, got {shown(model)}; load one with neuroattn.load_model"
     )

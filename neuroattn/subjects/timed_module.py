@@ -160,6 +160,8 @@ class TimedModule:
             found["cued"] = "it cannot be cued; give TimedModule a cue"
         if len(self._steps) == 1:
             found["one_step"] = "it has a single step"
+        if not any(True for _ in self.module.parameters()):
+            found["untrained"] = "it has no weights"
         fixed = [path for path, part in self.module.named_modules() if not _can_be_drawn(part)]
         if fixed:
             found["untrained"] = f"the weights of {fixed[0] or type(self.module).__name__!r} cannot be drawn anew"

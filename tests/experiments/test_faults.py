@@ -15,6 +15,7 @@ from neuroattn.experiments.tuning import protocol as tuning
 from neuroattn.models.checkpoint import load_model, save_model
 from neuroattn.recording import attended, record
 from neuroattn.runs.folder import alone
+from neuroattn.subjects.adapter import subject_of
 
 FEW = ["--n_stimuli", "20", "--n_control_stimuli", "20", "--n_resamples", "100", "--controls", "none"]
 TABLES = ("units.parquet", "statistics.csv")
@@ -106,7 +107,7 @@ def test_a_network_that_attends_is_known_after_a_few_batches(protocol, config, m
 
     monkeypatch.setattr(attended, "make_plan", counted)
     stimuli = protocol.stimuli(config, ())
-    protocol.check(config, load_model("digits-0"), stimuli)
+    protocol.check(config, subject_of(load_model("digits-0")), stimuli)
     assert 0 < sum(shown) <= 150 < len(stimuli)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 
 import numpy as np
@@ -26,7 +27,7 @@ def recorded(gain):
     def dataset(factor):
         return xr.Dataset({"activation": (("presentation", "neuroid"), factor * values)}, coords)
 
-    return xr.DataTree.from_dict(
+    tree = xr.DataTree.from_dict(
         {
             "/stage10/response": dataset(2 * gain),
             "/controls/untrained/stage10/response": dataset(1.0),
@@ -34,6 +35,8 @@ def recorded(gain):
             "/controls/untrained/stage2/response": dataset(1.0),
         }
     )
+    tree.attrs["layers"] = json.dumps(["stage2/response", "stage3/response", "stage10/response"])
+    return tree
 
 
 def units(config, responses):
@@ -55,8 +58,8 @@ def recording():
 
 
 def test_networks_keep_their_order_and_layers_come_bottom_up(recording):
-    found = [(layer.model, layer.stage) for layer in layers(recording)]
-    assert found == [("m3", "stage2"), ("m3", "stage10"), ("m2", "stage2"), ("m2", "stage10")]
+    found = [(layer.model, layer.variable) for layer in layers(recording)]
+    assert found == [(name, f"stage{number}/response") for name in ("m3", "m2") for number in (2, 10)]
     means = [float(layer.responses["activation"].mean()) for layer in layers(recording, "controls/untrained")]
     assert means == [4.0] * 4
 

@@ -256,7 +256,7 @@ def test_what_a_strangers_run_says_does_not_reach_the_terminal_raw(copy):
             f"protocol must be one of {', '.join(protocols())}, got 'tunning'; did you mean tuning?",
         ),
         ({"models": "digits-0"}, "models must be a list of names, paths or networks, got 'digits-0'"),
-        ({"models": [3]}, "models must be names, paths or networks, got int"),
+        ({"models": [3]}, "model must be a network or another torch module, got 3; load one with neuroattn.load_model"),
         ({"models": []}, "models must name at least one network, got none"),
         ({"n_resamples": None}, "n_resamples must be a whole number, got None"),
         ({"analyse": "x"}, "analyse is an option of the command, got it here; take open_run(path).analyse(...)"),

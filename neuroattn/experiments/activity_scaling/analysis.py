@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from neuroattn import dims
 from neuroattn.experiments.activity_scaling.layout import FEWEST_STIMULI, OBJECTS, UNIT_COLUMNS
 from neuroattn.experiments.contrast import confounds
-from neuroattn.experiments.layers import layers
+from neuroattn.experiments.layers import layers, variables
 from neuroattn.experiments.protocol import Tables
 from neuroattn.experiments.scene_stimuli import SCENES, scene_notes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import pandas as pd
     import xarray as xr
 
     from neuroattn.experiments.activity_scaling.protocol import Config
     from neuroattn.experiments.activity_scaling.units import Responses
+
+K = TypeVar("K", str, float)  # how a control or a strength is named
 
 
 def analysis(config: Config, recording: xr.DataTree) -> Tables:
@@ -48,9 +52,9 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
         counts.append(np.bincount(responses.half, minlength=2))
         if config.stimuli != SCENES:
             taking_part = (table["excluded_by"] == "").to_numpy()
-            shown.setdefault(f"{layer.stage}/response", []).append((responses.last(), stimulus_id, taking_part))
-    controls = {name: _index(config, recording, f"controls/{name}") for name in config.chosen_controls}
-    strengths = {strength: _index(config, recording, f"strength/{strength:g}") for strength in config.strengths}
+            shown.setdefault(layer.variable, []).append((responses.last(), stimulus_id, taking_part))
+    controls = _indices(config, recording, {name: f"controls/{name}" for name in config.chosen_controls})
+    strengths = _indices(config, recording, {strength: f"strength/{strength:g}" for strength in config.strengths})
     units = with_shares(pd.concat(tables, ignore_index=True), controls)
     parts = [scaling_statistics(units, config.seed, config.n_resamples)]
     if config.stimuli != SCENES:  # of which too few share their classes
@@ -72,31 +76,34 @@ def analysis(config: Config, recording: xr.DataTree) -> Tables:
     # Strengths are a family of their own, and so is the mixed model, which stands beside the tests of layers.
     statistics = adjusted(statistics, statistics["strength"].notna(), statistics["what"].str.startswith("mixed model"))
     architectures = [json.loads(tree.attrs["model_config"]) for tree in recording.children.values()]
-    notes = _notes(config, units, max(len(one["channels"]) for one in architectures))
-    lines = sentences(statistics, [float(one["strength"]) for one in architectures])
+    of_networks = [variables(tree) for tree in recording.children.values()]
+    notes = _notes(config, units, max(of_networks, key=len))
+    lines = sentences(statistics, [float(one["strength"]) for one in architectures if "strength" in one])
     text = (*notes, *confounds(config), *lines)
     return Tables(units=units, statistics=statistics, findings=findings(statistics), text=text)
 
 
-def _index(config: Config, recording: xr.DataTree, group: str) -> pd.DataFrame:
-    """Return the units of a gate strength or a control, of all networks: all stimuli, by the intended object."""
+def _indices(config: Config, recording: xr.DataTree, groups: Mapping[K, str]) -> dict[K, pd.DataFrame]:
+    """Return the units of gate strengths or controls that any network has: all stimuli, by the intended object."""
     import pandas as pd
 
     from neuroattn.experiments.activity_scaling.units import scaling_index
 
-    tables = []
-    for layer in layers(recording, group):
-        responses, _, of_units = _responses(config, layer.responses)
-        numbers = dict(zip(("n_stimuli_selection", "n_stimuli"), np.bincount(responses.half), strict=True))
-        confirmed = _share_confirmed(config, layer.responses)
-        index = scaling_index(of_units, responses, config.driven)
-        tables.append(index.assign(confirmed=confirmed, **numbers))
-    return pd.concat(tables, ignore_index=True)
+    found: dict[K, list[pd.DataFrame]] = {}
+    for name, group in groups.items():
+        for layer in layers(recording, group):
+            responses, _, of_units = _responses(config, layer.responses)
+            numbers = dict(zip(("n_stimuli_selection", "n_stimuli"), np.bincount(responses.half), strict=True))
+            confirmed = _share_confirmed(config, layer.responses)
+            index = scaling_index(of_units, responses, config.driven)
+            found.setdefault(name, []).append(index.assign(confirmed=confirmed, **numbers))
+    return {name: pd.concat(tables, ignore_index=True) for name, tables in found.items()}
 
 
 def _share_confirmed(config: Config, dataset: xr.Dataset) -> float:
     """Return in which share of presentations the intended object is the one that is attended."""
-    return float((dataset[dims.ATTENDED_UNCONSTRAINED] == dataset[config.intended]).mean())
+    attended = dataset.get(dims.ATTENDED_UNCONSTRAINED, dataset[dims.ATTENDED])  # what does not choose follows its cue
+    return float((attended == dataset[config.intended]).mean())
 
 
 def _similarities(
@@ -116,12 +123,11 @@ def _similarities(
     ]
 
 
-def _notes(config: Config, units: pd.DataFrame, n_stages: int) -> tuple[str, ...]:
+def _notes(config: Config, units: pd.DataFrame, of_network: Sequence[str]) -> tuple[str, ...]:
     """Return what must be said of scenes before their findings."""
     if config.stimuli != SCENES:
         return ()
-    there = set(units[dims.LAYER])
-    missing = [name for k in range(n_stages) if (name := f"stage{k + 1}/response") not in there]
+    missing = [name for name in of_network if name not in set(units[dims.LAYER])]
     seen = units.loc[units["excluded_by"] == "", "n_stimuli"]
     alone = f"at least {100 * config.alone:g} % of the object pixels in their receptive field"
     return (

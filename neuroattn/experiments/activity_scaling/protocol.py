@@ -179,7 +179,7 @@ def recording(config: Config, subject: Subject, stimuli: StimulusSet) -> xr.Data
             ungated_without_object=(dims.NEUROID, of_subject[variable].without_object),
         )
 
-    return joined(trees, with_objects)
+    return joined(subject, trees, with_objects)
 
 
 def _own(config: Config, subject: Subject, variable: str, stimuli: StimulusSet) -> np.ndarray:

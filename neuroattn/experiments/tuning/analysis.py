@@ -116,7 +116,7 @@ def _units(config: Config, layer: Layer, dataset: xr.Dataset, orientation: np.nd
     )
     criteria = Criteria(driven=config.driven, tuned=config.tuned, fitted=config.fitted)
     at = "controls/untrained/" if control == "untrained" else ""
-    ungated = _ungated(layer.tree, at, layer.stage, orientation)
+    ungated = _ungated(layer.tree, at, layer.variable, orientation)
     table = tuning_units(units, orientation, ungated, selection, measured, criteria, fits=not control)
     if not control:
         drawn = (table["driven"] & ~table["distractor_in_field"]).to_numpy()
@@ -128,13 +128,13 @@ def _units(config: Config, layer: Layer, dataset: xr.Dataset, orientation: np.nd
     return table
 
 
-def _ungated(tree: xr.DataTree, at: str, stage: str, orientation: np.ndarray) -> Ungated:
-    """Return the responses of one layer that select units: of step 0, the largest over bars."""
+def _ungated(tree: xr.DataTree, at: str, variable: str, orientation: np.ndarray) -> Ungated:
+    """Return the ungated responses of one layer, which select units: the largest over bars."""
     from neuroattn.experiments.tuning.units import Ungated
 
     values = []
     for group in (WITH_BAR, WITHOUT_BAR):
-        dataset = tree[f"{at}{group}/{stage}/response"].to_dataset().load().isel({dims.TIME_STEP: 0})
+        dataset = tree[f"{at}{group}/{variable}"].to_dataset().load().isel({dims.TIME_STEP: 0})
         used = dataset["orientation"].isin(orientation) | (group == WITHOUT_BAR)
         values.append(_by_unit(dataset[REDUCTIONS[0]], used))
     curves, without = values

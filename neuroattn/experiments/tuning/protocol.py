@@ -237,7 +237,7 @@ def recording(config: Config, subject: Subject, stimuli: StimulusSet) -> xr.Data
         **_controls(config, subject, stimuli, variables, options),
     }
     ink: np.ndarray = np.any(np.asarray(stimuli.objects)[:, DISTRACTOR] > 0, axis=(0, 1))
-    return joined(trees, lambda _at, _variable, dataset: _with_fields(dataset, subject, ink))
+    return joined(subject, trees, lambda _at, _variable, dataset: _with_fields(dataset, subject, ink))
 
 
 def _options(config: Config, subject: Subject) -> tuple[list[str], dict[str, Any]]:

@@ -9,7 +9,6 @@ import torch
 import xarray as xr
 from drawn_scenes import drawn_scenes
 from numpy.testing import assert_allclose, assert_array_equal
-from scaled_subject import ScaledSubject
 
 from neuroattn.experiments.activity_scaling import protocol as activity_scaling
 from neuroattn.experiments.activity_scaling.units import TOO_FEW, Responses, scaling_units
@@ -21,6 +20,7 @@ from neuroattn.models.gated import GatedNetwork
 from neuroattn.models.receptive_field import receptive_field
 from neuroattn.subjects.adapter import subject_of
 from neuroattn.subjects.fields import own_object
+from neuroattn.subjects.planted.scaled import ScaledUnits, scaled_subject
 
 CONFIG = {"size": (3, 40, 60), "classes": 12, "resize": "bicubic", "strength": 0.3}
 
@@ -32,9 +32,9 @@ def test_planted_gain_comes_back(tmp_path):
         size=(40, 60), controls=("none",), strengths=(0.3,), n_control_stimuli=40, n_resamples=100, n_units=300,
         driven=0.0,
     )  # fmt: skip
-    subject = ScaledSubject(GatedConfig(channels=(7,), **CONFIG), left=28, right=28, gain=1.5)
-    shown = activity_scaling.stimuli(config, load_models(config.models))
-    tree = xr.DataTree.from_dict({"/planted": activity_scaling.recording(config, subject, shown)})
+    shown = activity_scaling.stimuli(config, ())
+    subject = scaled_subject(ScaledUnits(3, 7, 4, left=28, right=28, gain=1.5)).facing(shown.size)
+    tree = xr.DataTree(children={"planted": activity_scaling.recording(config, subject, shown)})
     tables = activity_scaling.analysis(config, tree)
     units = tables.units[tables.units["excluded_by"] == ""]
     assert len(units) > 60
@@ -46,7 +46,7 @@ def test_planted_gain_comes_back(tmp_path):
     assert units["n_stimuli"].max() == 22
     assert "feature_similarity" not in set(tables.statistics["what"])
     assert any("Units are measured on 22 scenes (median)" in line for line in tables.text)
-    dataset = tree["planted/stage1/response"].to_dataset()
+    dataset = tree["planted/response"].to_dataset()
     assert dict(dataset.sizes) == {"presentation": 88, "time_step": 5, "neuroid": 300}
     assert_array_equal(np.unique(dataset["own"]), [-1, 0, 1])
     left = dataset["own"].values[:, dataset["channel_x"].values < 15]
@@ -125,8 +125,8 @@ def unseen(monkeypatch, *variables):
     """Let no unit of some variables see an object alone."""
     own = activity_scaling._own
 
-    def patched(config, model, variable, stimuli):
-        found = own(config, model, variable, stimuli)
+    def patched(config, subject, variable, stimuli):
+        found = own(config, subject, variable, stimuli)
         return np.full_like(found, -1) if variable in variables else found
 
     monkeypatch.setattr(activity_scaling, "_own", patched)

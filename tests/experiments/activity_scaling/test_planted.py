@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 import xarray as xr
 from numpy.testing import assert_allclose
-from scaled_subject import ScaledSubject
 
 from neuroattn.experiments.activity_scaling import protocol as activity_scaling
 from neuroattn.models.config import digits_config
+from neuroattn.models.gated import GatedNetwork
+from neuroattn.subjects.adapter import subject_of
+from neuroattn.subjects.planted.scaled import ScaledUnits, scaled_subject
 
 
-def planted(**effect):
+def planted(seed=0, **effect):
     """Return a subject of composites of two digits."""
-    return ScaledSubject(digits_config(channels=(7,)), left=11, right=28, **effect)
+    return scaled_subject(ScaledUnits(1, 7, 4, left=11, right=28, seed=seed, **effect), name=f"planted-{seed}")
 
 
-def run(*subjects, **options):
+def run(*subjects, shuffled="", **options):
+    """Run the protocol; the recording of another control stands in for that of shuffled gates, which nobody has."""
     config = activity_scaling.Config(
         **{"controls": ("none",), "strengths": (0.2,), "n_resamples": 200, "noise": 0.3} | options
     )
     shown = activity_scaling.stimuli(config, ())
-    trees = {f"/{one.name}": activity_scaling.recording(config, one, shown) for one in subjects}
-    return activity_scaling.analysis(config, xr.DataTree.from_dict(trees))
+    trees = {one.name: activity_scaling.recording(config, one.facing(shown.size), shown) for one in subjects}
+    if shuffled:
+        for tree in trees.values():
+            tree["controls/shuffled_gates"] = tree[f"controls/{shuffled}"].copy()
+        config = dataclasses.replace(config, controls=(*config.controls, "shuffled_gates"))
+    return activity_scaling.analysis(config, xr.DataTree(children=trees))
 
 
 def row(tables, what):
@@ -74,7 +83,7 @@ def test_where_nothing_is_planted_nothing_is_found():
     assert_allclose(row(tables, "roc_area")["estimate"], 0.5)
     assert told(tables, "    'Attention to its object increases a unit's activity': absent (mean index over ")
     assert told(tables, "; the effect is neither multiplicative nor additive")
-    assert told(tables, "Time steps whose index differs from 0 (cluster permutation): stage1/response none shown.")
+    assert told(tables, "Time steps whose index differs from 0 (cluster permutation): response none shown.")
 
 
 def test_units_that_no_object_drives_take_no_part_though_attention_moves_them():
@@ -101,7 +110,7 @@ def test_every_unit_is_in_one_class_of_every_network():
 
 
 def test_gates_of_stimuli_with_the_same_side_attended_leave_an_effect_of_the_side_as_it_is():
-    tables = run(planted(gain=1.5), n_stimuli=60, n_control_stimuli=40, controls=("intact", "shuffled_gates"))
+    tables = run(planted(gain=1.5), n_stimuli=60, n_control_stimuli=40, controls=("intact",), shuffled="intact")
     controls = tables.statistics[tables.statistics["control"].ne("")].set_index("control")
     assert_allclose(controls.loc["shuffled_gates", "estimate"], controls.loc["intact", "estimate"], rtol=1e-6)
     assert (controls["confirmed"] == 1).all()
@@ -132,17 +141,18 @@ def test_several_networks_are_the_sample():
     assert_allclose(index["estimate"], medians.mean())
     assert (cluster["time_step"], cluster["last_step"], cluster["p"]) == (1, 4, 2 / 2**6)
     assert np.isnan(cluster["p_within_network"])
-    assert told(tables, "stage1/response 1 to 4. Gates act from step 1 on, so that a difference from there follows")
+    assert told(tables, "response 1 to 4. Gates act from step 1 on, so that a difference from there follows")
 
 
 def test_a_subject_that_does_not_attend_is_refused():
-    blind = planted(gain=1.0, offset=0.0)
-    blind.forward = lambda image, gates, inhibition, **options: ScaledSubject.forward(
-        blind, image, gates, [torch.zeros_like(mask) for mask in inhibition], **options
-    )
+    network = GatedNetwork(digits_config(channels=(7,)), torch.Generator().manual_seed(0), name="blind").eval()
+    # All gates are shut and stay so: no place is passed on as inhibited, and no cue differs from the other.
+    torch.nn.init.zeros_(network.stages[0].top_down.deconv.weight)
+    torch.nn.init.constant_(network.stages[0].top_down.deconv.bias, 5)
+    blind = subject_of(network)
     text = (
         "attention was confirmed in both states of 0 stimuli that select and 0 that measure, and must be of 8; "
-        ".* take another model than planted-0, one that attends them"
+        ".* take another model than blind, one that attends them"
     )
     with pytest.raises(ValueError, match=text):
         run(blind, n_stimuli=40, n_control_stimuli=20)

@@ -12,6 +12,7 @@ from neuroattn.experiments.inhibition_of_return import protocol as inhibition_of
 from neuroattn.experiments.inhibition_of_return.findings import inhibited, own_pixels, verdict
 from neuroattn.models.config import GatedConfig
 from neuroattn.models.gated import GatedNetwork, GatedStage, Step
+from neuroattn.subjects.adapter import subject_of
 
 
 class Spatial(GatedNetwork):
@@ -41,8 +42,9 @@ class Spatial(GatedNetwork):
 def test_what_was_planted_comes_back(memory):
     config = inhibition_of_return.Config(n_stimuli=120, n_control_stimuli=20, controls=("none",), n_resamples=100)
     shape = GatedConfig(size=(1, 28, 42), channels=(1,), classes=2, kernel=1, steps=2)
-    subject = Spatial(shape, torch.Generator().manual_seed(0), name="spatial")
-    subject.memory = memory
+    network = Spatial(shape, torch.Generator().manual_seed(0), name="spatial")
+    network.memory = memory
+    subject = subject_of(network)
     tree = inhibition_of_return.recording(config, subject, inhibition_of_return.stimuli(config, ()))
     tables = inhibition_of_return.analysis(config, xr.DataTree(children={"spatial": tree}))
     found = verdict(tables.statistics)

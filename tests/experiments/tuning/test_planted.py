@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 import xarray as xr
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from neuroattn.experiments.protocol import stages
 from neuroattn.experiments.tuning import protocol as tuning
 from neuroattn.experiments.tuning.summary import MEASURES, tuning_statistics
-from neuroattn.models.planted import PlantedCurves, PlantedSubject
 from neuroattn.statistics.tuning_curve import half_width, kappa_of_half_width
 from neuroattn.stimuli.planted import coded_bars
+from neuroattn.subjects.planted.tuned import PlantedCurves, tuned_subject
+
+if TYPE_CHECKING:
+    from neuroattn.stimuli.stimulus_set import StimulusSet
+    from neuroattn.subjects.timed_module import TimedModule
 
 N_ORIENTATIONS = 20
 CONFIG = tuning.Config(controls=("none",), n_resamples=200, driven=0.5)
@@ -25,12 +28,13 @@ CONFIG = tuning.Config(controls=("none",), n_resamples=200, driven=0.5)
 
 def run(attended: PlantedCurves, unattended: PlantedCurves, *, noise: float, seed: int = 0, repeats: int = 5):
     """Send a planted subject through the protocol's recorder and analysis."""
-    subject = PlantedSubject(attended, unattended, noise=noise, generator=torch.Generator().manual_seed(seed))
-    return tuning.analysis(CONFIG, xr.DataTree.from_dict({"/planted": recorded(subject, repeats)}))
+    subject = tuned_subject(attended, unattended, noise=noise, seed=seed)
+    tree = recorded(subject, coded_bars(N_ORIENTATIONS, repeats))
+    return tuning.analysis(CONFIG, xr.DataTree(children={"planted": tree}))
 
 
-def recorded(subject: PlantedSubject, repeats: int = 5) -> xr.DataTree:
-    return tuning.recording(CONFIG, subject, coded_bars(N_ORIENTATIONS, repeats))
+def recorded(subject: TimedModule, shown: StimulusSet, config: tuning.Config = CONFIG) -> xr.DataTree:
+    return tuning.recording(config, subject.facing(shown.size), shown)
 
 
 def curves(rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
@@ -126,7 +130,7 @@ def test_one_network_gives_no_population_p_value() -> None:
     assert (measured["scope"] == "units of one network").all()
     assert measured["p"].isna().all()
     assert measured["p_equivalence"].isna().all()
-    tested = [name for name, measure in MEASURES.items() if measure.kind == "tested"]
+    tested = [measure.name for measure in MEASURES if measure.kind == "tested"]
     assert measured.loc[measured["what"].isin(tested), "p_within_network"].notna().all()
     assert measured.loc[~measured["what"].isin(tested), "p_within_network"].isna().all()
 
@@ -159,11 +163,12 @@ def test_units_that_answer_to_something_else_than_the_bar_are_no_driven_units() 
     # What attention does to them is something else, and must not come in.
     gain = np.where(background > 0, 3.0, 1.26)
     changed = plain | {"baseline": plain["baseline"] * gain, "amplitude": plain["amplitude"] * gain}
-    subject = PlantedSubject(
-        PlantedCurves(**changed), PlantedCurves(**plain), noise=0.01, generator=torch.Generator().manual_seed(0),
+    subject = tuned_subject(
+        PlantedCurves(**changed), PlantedCurves(**plain), noise=0.01,
         background=background,
     )  # fmt: skip
-    tables = tuning.analysis(CONFIG, xr.DataTree.from_dict({"/planted": recorded(subject)}))
+    tree = recorded(subject, coded_bars(N_ORIENTATIONS, 5))
+    tables = tuning.analysis(CONFIG, xr.DataTree(children={"planted": tree}))
     see_the_bar = tables.units[~tables.units["distractor_in_field"]].sort_values("channel")
     reasons = np.where(np.repeat(background, 2) > 0, "not driven", "")
     assert see_the_bar["excluded_by"].tolist() == reasons.tolist()
@@ -189,14 +194,13 @@ def test_the_share_that_gates_of_others_leave_is_found() -> None:
     left = rng.uniform(0.3, 0.5, 29)
     effect = np.where(np.arange(29) < 5, 0.0, rng.uniform(0.2, 1, 29))  # five channels have none
 
-    def subject(gain: np.ndarray) -> PlantedSubject:
+    def subject(gain: np.ndarray) -> TimedModule:
         changed = plain | {"baseline": plain["baseline"] * gain, "amplitude": plain["amplitude"] * gain}
-        generator = torch.Generator().manual_seed(0)
-        return PlantedSubject(PlantedCurves(**changed), PlantedCurves(**plain), noise=0.0, generator=generator)
+        return tuned_subject(PlantedCurves(**changed), PlantedCurves(**plain))
 
     config = dataclasses.replace(CONFIG, controls=("intact",))
     shown = coded_bars(N_ORIENTATIONS, 2)
-    tree, shuffled = (tuning.recording(config, subject(1 + part), shown) for part in (effect, effect * left))
+    tree, shuffled = (recorded(subject(1 + part), shown, config) for part in (effect, effect * left))
     tree["controls/shuffled_gates"] = shuffled["controls/intact"]
     config = dataclasses.replace(CONFIG, controls=("intact", "shuffled_gates"))
     tables = tuning.analysis(config, xr.DataTree.from_dict({"/planted": tree}))
@@ -218,11 +222,11 @@ def test_gates_of_others_do_as_much_where_attention_is_spatial_alone() -> None:
     plain = curves(rng, 29)
     gain = 1 + rng.uniform(0.2, 1, 29)
     changed = plain | {"baseline": plain["baseline"] * gain, "amplitude": plain["amplitude"] * gain}
-    subject = PlantedSubject(
-        PlantedCurves(**changed), PlantedCurves(**plain), noise=0.05, generator=torch.Generator().manual_seed(0)
-    )
+    changed, plain = PlantedCurves(**changed), PlantedCurves(**plain)
+    config, shown = dataclasses.replace(CONFIG, controls=("intact",)), coded_bars(N_ORIENTATIONS, 2)
+    tree, again = (recorded(tuned_subject(changed, plain, noise=0.05, seed=seed), shown, config) for seed in (0, 1))
+    tree["controls/shuffled_gates"] = again["controls/intact"]
     config = dataclasses.replace(CONFIG, controls=("intact", "shuffled_gates"))
-    tree = tuning.recording(config, subject, coded_bars(N_ORIENTATIONS, 2))
     tables = tuning.analysis(config, xr.DataTree.from_dict({"/planted": tree}))
     for reduction in ("maximum", "mean"):
         shares = tables.units.loc[tables.units["excluded_by"] == "", f"share_of_shuffled_gates_{reduction}"]
@@ -236,14 +240,6 @@ def test_gates_of_others_do_as_much_where_attention_is_spatial_alone() -> None:
         )
 
 
-def test_stages_come_by_their_number() -> None:
-    dataset = xr.Dataset()
-    tree = xr.DataTree.from_dict(
-        {f"/stage{number}/response": dataset for number in (10, 2, 1)} | {"/controls": dataset}
-    )
-    assert stages(tree) == ["stage1", "stage2", "stage10"]
-
-
 @pytest.mark.slow
 def test_networks_keep_their_order_and_groups_within_them_may_be_listed_in_any() -> None:
     rng = np.random.default_rng(23)
@@ -253,11 +249,11 @@ def test_networks_keep_their_order_and_groups_within_them_may_be_listed_in_any()
     for name in names:
         plain = curves(rng, 7)
         changed = plain | {"amplitude": plain["amplitude"] * 1.3}
-        subject = PlantedSubject(
-            PlantedCurves(**changed), PlantedCurves(**plain), noise=0.3, generator=torch.Generator().manual_seed(0),
+        subject = tuned_subject(
+            PlantedCurves(**changed), PlantedCurves(**plain), noise=0.3,
             name=name,
         )  # fmt: skip
-        recordings[name] = tuning.recording(config, subject, coded_bars(N_ORIENTATIONS, 2))
+        recordings[name] = recorded(subject, coded_bars(N_ORIENTATIONS, 2), config)
     written = []
     for turn in (1, -1):
         trees = {
@@ -275,10 +271,12 @@ def test_networks_keep_their_order_and_groups_within_them_may_be_listed_in_any()
 def test_a_networks_numbers_do_not_depend_on_which_controls_there_are() -> None:
     plain = curves(np.random.default_rng(29), 7)
     changed = plain | {"amplitude": plain["amplitude"] * 1.3}
-    subject = PlantedSubject(
-        PlantedCurves(**changed), PlantedCurves(**plain), noise=0.3, generator=torch.Generator().manual_seed(0)
+    subject = tuned_subject(
+        PlantedCurves(**changed),
+        PlantedCurves(**plain),
+        noise=0.3,
     )
-    tree = tuning.recording(dataclasses.replace(CONFIG, controls=("intact",)), subject, coded_bars(N_ORIENTATIONS, 2))
+    tree = recorded(subject, coded_bars(N_ORIENTATIONS, 2), dataclasses.replace(CONFIG, controls=("intact",)))
     tree["controls/one_step"] = tree["controls/intact"].copy()
     found = []
     for controls in (("intact",), ("one_step", "intact")):
