@@ -67,10 +67,8 @@ def analyse_recording(
         What was run, with the options of this analysis.
     about
         What ``run.json`` says of the recording, and of the sessions before this one.
-    store
-        The recording.
-    folder
-        Where to write.
+    store, folder
+        The recording, and where to write.
     session
         The one that this is part of.
     recorded

@@ -22,18 +22,9 @@ _FAR = {"inf": math.inf, "-inf": -math.inf}
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A number with its 95 % interval.
+    """A number with its 95 % interval; what it is, in words.
 
-    Attributes
-    ----------
-    what
-        In words.
-    value, low, high
-        The number and the limits of its interval.
-    unit
-        Of all three, "" for none.
-    bounds
-        Within these it counts as no effect, or as the same; None where nothing was asked of equivalence.
+    Within `bounds` it counts as no effect, or as the same; None where nothing was asked of equivalence.
     """
 
     what: str
@@ -80,10 +71,8 @@ class Finding:
         A sentence that can be true or false, or a question.
     verdict
         ``supported``, ``contradicted``, ``absent`` (shown by equivalence), ``undecided``, or the question's answer.
-    layer
-        Variable that it is about, "" for the network.
-    condition
-        Of the stimuli or of the analysis, "" for the only one.
+    layer, condition
+        What it is about, "" for the network, or for the only condition.
     rests_on
         The estimates that decide.
     n
@@ -175,13 +164,7 @@ def to_json(findings: Sequence[Finding]) -> list[dict[str, Any]]:
 
 
 def from_json(records: Sequence[Mapping[str, Any]]) -> tuple[Finding, ...]:
-    """Return the findings that `to_json` wrote.
-
-    Raises
-    ------
-    TypeError, ValueError, KeyError
-        If they are none.
-    """
+    """Return the findings that `to_json` wrote; raises ValueError (or TypeError, KeyError) if they are none."""
     return tuple(_finding(record) for record in records)
 
 

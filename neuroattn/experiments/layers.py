@@ -27,19 +27,7 @@ if TYPE_CHECKING:
 
 
 class Layer(NamedTuple):
-    """What was recorded of one layer of one network.
-
-    Attributes
-    ----------
-    model
-        Name of the network.
-    variable
-        Name of the layer.
-    responses
-        In memory.
-    tree
-        Everything that was recorded of the network.
-    """
+    """What was recorded of one layer of one network: its responses, in memory, and the tree of that network."""
 
     model: str
     variable: str
@@ -54,16 +42,7 @@ def variables(tree: xr.DataTree) -> list[str]:
 
 
 def layers(recording: xr.DataTree, group: str = "") -> Iterator[Layer]:
-    """Yield every layer of every network that was recorded, bottom up.
-
-    Parameters
-    ----------
-    recording
-        A group a network.
-    group
-        Of a network's recording: "" for the network itself, ``controls/untrained``, ``strength/0.3`` … Not every
-        network has every one.
-    """
+    """Yield every layer that was recorded, bottom up; with a `group`, as ``controls/untrained``, of those that have it."""
     for name, tree in recording.children.items():
         recorded = {node.path.removeprefix(tree.path).strip("/"): node for node in tree.leaves}
         for variable in variables(tree):
@@ -74,17 +53,7 @@ def layers(recording: xr.DataTree, group: str = "") -> Iterator[Layer]:
 def unit_tables(
     config: ContrastOptions, recording: xr.DataTree, units: Callable[[Layer, str], pd.DataFrame]
 ) -> dict[str, pd.DataFrame]:
-    """Return the unit tables of all networks and layers, of the networks themselves ("") and of controls that any has.
-
-    Parameters
-    ----------
-    config
-        Says which controls there are.
-    recording
-        A group a network.
-    units
-        Layer, control → its unit table.
-    """
+    """Return the unit tables of all networks and layers: of the networks themselves ("") and of controls that any has."""
     import pandas as pd
 
     tables = {
@@ -106,13 +75,11 @@ def layer_analysis(
 
     Parameters
     ----------
-    config, recording
-        Options, and a group a network.
     units
-        Options, responses of one layer of one network (`neuroattn.recording`'s Dataset) → one row a unit, with
-        ``model, layer, channel, excluded_by`` ("" for those that take part) and the measures.
+        Options, responses of one layer of one network → one row a unit, with ``model, layer, channel, excluded_by`` (""
+        for those that take part) and the columns that are measured.
     measures
-        To summarise.
+        Of these columns.
     findings
         Statistics → findings.
 

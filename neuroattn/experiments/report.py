@@ -38,24 +38,8 @@ def report(
 ) -> str:
     """Return the report as HTML.
 
-    Parameters
-    ----------
-    title, description
-        What was run, and what it asks.
-    notes
-        Warnings and notes, which stand on top.
-    findings
-        A row of a table each, verdict first.
-    text
-        Everything that was found, in sentences: folded.
-    statistics
-        One row an estimate; columns without any entry are left out.
-    figure
-        Goes in as SVG.
-    methods
-        A paragraph for a paper.
-    about
-        What ``run.json`` says: configuration, seeds, hashes of weights, versions, sessions.
+    `notes` stand on top, `findings` are a table, verdict first, `text` is folded, `statistics` lack columns without any
+    entry, `methods` is a paragraph for a paper; `about` is what ``run.json`` says.
     """
     import jinja2
     from markupsafe import Markup

@@ -33,18 +33,8 @@ def interval(
 ) -> str:
     """Return an estimate with its interval, and what that is where it is no interval of the usual kind.
 
-    Parameters
-    ----------
-    row
-        Of statistics.
-    digits
-        Decimals.
-    unit
-        Of the numbers.
-    of
-        ``cluster_mean`` for the mean over networks, or over the channels of one, in place of the estimate.
-    limits
-        Between which the estimate lies by its definition.
+    `of` may be ``cluster_mean``, for the mean over networks, or over the channels of one; `limits` are those between
+    which the estimate lies by its definition.
     """
     names = (of, f"{of}_low", f"{of}_high") if of else ("estimate", "interval_low", "interval_high")
     middle, low, high = (number(row[name], digits) for name in names)

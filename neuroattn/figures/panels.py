@@ -49,21 +49,7 @@ def curves(axes: Axes, rows: pd.DataFrame, x: str, layers: Sequence[str]) -> Non
 
 
 def controls(axes: Axes, rows: pd.DataFrame, names: Mapping[str, str], layers: Sequence[str], **ticks: Any) -> None:
-    """Draw the estimates of every control, layers side by side.
-
-    Parameters
-    ----------
-    axes
-        To draw on.
-    rows
-        One a control and layer.
-    names
-        Control → its name for print, in their order.
-    layers
-        In their order.
-    **ticks
-        How the names are set.
-    """
+    """Draw the estimates of every control, layers side by side; `names` is control → its name for print, in order."""
     for number, (of_layer, colour) in enumerate(of_layers(rows, layers)):
         shown = of_layer.set_index("control").reindex(list(names))
         at = np.arange(len(names)) + (number - (len(layers) - 1) / 2) * 0.22

@@ -24,14 +24,9 @@ _ROUNDING = 1e-5  # differences below this fraction of a response are rounding o
 
 
 def share_of(intact: pd.Series[float], other: pd.Series[float], size: pd.Series[float]) -> NDArray[np.float64]:
-    """Return each unit's difference between the states in a control as a share of the intact one.
+    """Return each unit's difference A − N in a control as a share of the intact one, on the same stimuli.
 
-    Parameters
-    ----------
-    intact, other
-        (unit,) A − N of the network itself and of the control, on the same stimuli.
-    size
-        (unit,) A + N of the network itself; a difference that is rounding beside it has no share (NaN).
+    `size` is A + N of the network itself; a difference that is rounding beside it has no share (NaN).
     """
     difference = intact.to_numpy(np.float64)
     known = np.abs(difference) > _ROUNDING * size.to_numpy(np.float64)
@@ -45,17 +40,9 @@ def with_shares(
     """Return units with what gates of other stimuli leave of their difference, ``share_of_shuffled_gates{suffix}``.
 
     Stimuli for which a batch held no other with the same side attended are left out of the control alone: the share
-    compares means over all of the controls' stimuli with means over those whose gates were swapped.
-
-    Parameters
-    ----------
-    units
-        Of the networks themselves, with ``neuroid_id``.
-    controls
-        Control → the units that have it, with ``difference{suffix}`` (A − N) and ``total{suffix}`` (A + N). Without
-        ``intact`` and ``shuffled_gates`` the units come back as they are.
-    suffixes
-        Of the columns.
+    compares means over all of the controls' stimuli with means over those whose gates were swapped. `controls` gives
+    the same units with ``neuroid_id, difference{suffix}`` (A − N) and ``total{suffix}`` (A + N); without ``intact`` and
+    ``shuffled_gates`` the units come back as they are.
     """
     if not {"intact", "shuffled_gates"} <= set(controls):
         return units
@@ -80,11 +67,7 @@ def clusters(row: pd.Series[Any]) -> int:
 def compared(row: pd.Series[Any]) -> str:
     """Return how a share of the intact difference compares with 1: as much, less, more or undecided.
 
-    Parameters
-    ----------
-    row
-        With the interval of the share, ``interval_low`` and ``interval_high``; it must lie within the bounds `AS_MUCH`
-        for as much, and wholly beyond them for less or more.
+    Its interval must lie within `AS_MUCH` for as much, and wholly beyond it for less or more.
     """
     low, high = AS_MUCH
     if clusters(row) < 2:  # an interval from one has no width, and says nothing

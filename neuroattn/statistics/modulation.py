@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def modulation(attended: npt.ArrayLike, unattended: npt.ArrayLike) -> pd.DataFrame:
-    """Compare the responses of units to the same stimuli in two states.
+    """Compare the responses of units (unit, stimulus) in two states, paired by stimulus, a row a unit.
 
     With A and N the responses when attended and when not, and means and variances over stimuli::
 
@@ -26,21 +26,11 @@ def modulation(attended: npt.ArrayLike, unattended: npt.ArrayLike) -> pd.DataFra
         d_prime          = (mean A - mean N) / sqrt((var A + var N) / 2)
         roc_area         = P(A > N) + P(A = N) / 2
 
-    d′ and the ROC area take an ideal observer who sees one response and does not know the stimulus, so that the
-    stimuli's own spread counts as noise.
-
-    Parameters
-    ----------
-    attended, unattended : array_like (unit, stimulus)
-        Paired by stimulus, of the same unit. Index and ratio are for responses that are never negative.
-
-    Returns
-    -------
-    DataFrame
-        One row a unit, in input order: ``mean_attended``, ``mean_unattended``, ``difference`` (units of the response),
-        ``gain_ratio``, ``modulation_index``, ``d_prime``, ``roc_area`` (1), ``n_stimuli``. A unit that is silent in
-        both states has no index and no ratio (NaN); one that is silent when unattended has ratio ∞ and index 1. d′ is
-        NaN where neither state varies and the means are equal, and infinite where only they differ.
+    beside ``mean_attended``, ``mean_unattended`` and ``n_stimuli``. Index and ratio are for responses that are never
+    negative. d′ and the ROC area take an ideal observer who sees one response and does not know the stimulus, so that
+    the stimuli's own spread counts as noise. A unit that is silent in both states has no index and no ratio (NaN); one
+    that is silent when unattended has ratio ∞ and index 1. d′ is NaN where neither state varies and the means are
+    equal, and infinite where only they differ.
 
     Raises
     ------

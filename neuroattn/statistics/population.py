@@ -1,4 +1,4 @@
-"""Summary of a unit table: estimate, interval, effect size and n at each level, and only then p.
+"""Summary of a column of a unit table: estimate, interval, effect size and n at each level, and only then p.
 
 Networks are the animals. Units of a feature channel share their weights, and channels of one network share its
 training, so that neither is a replicate of the experiment: a population p value needs several networks.
@@ -120,25 +120,20 @@ def estimate(
 ) -> Row:
     """Summarise one column of one layer's unit table, and test it against a null value and equivalence bounds.
 
-    The clusters are the networks where there are at least two. With one network they are its feature channels; the
-    tests then say something about that network alone, and the population p values are NaN. A cluster's value is the
-    mean over its units. Tests are one-sample t tests over cluster values (for the difference two-sided, for
-    equivalence two one-sided ones), which assumes that cluster means are independent and about normal.
+    The clusters are the networks where there are at least two, else the feature channels of the one, about which alone
+    the tests then say something. A cluster's value is the mean over its units. Tests are one-sample t tests over
+    cluster values (two-sided, or two one-sided ones for equivalence), which assumes that they are independent and about
+    normal.
 
     Parameters
     ----------
     units : DataFrame
-        One row a unit that takes part, with the columns ``model``, ``channel`` and `column`. NaN values are dropped and
-        counted. A median needs no finite values, so infinite ones (a ratio to nothing) stay in the estimate and its
-        interval; they have no place in a mean, and a warning counts them.
-    column : str
+        One row a unit that takes part, with ``model``, ``channel`` and `column`. NaN values are dropped and counted;
+        infinite ones (a ratio to nothing) are in the median, and in no mean, as a warning says.
     measure : Measure
         What the column is.
     generator : numpy.random.Generator, optional
-        Of the hierarchical bootstrap of one network, without which its median has no interval (NaN); of several, of
-        their sign flips.
-    n_resamples : int
-        Of that bootstrap.
+        Of the bootstrap of one network, without which its median has no interval, or of several networks' sign flips.
 
     Returns
     -------
@@ -146,14 +141,14 @@ def estimate(
         ``estimate`` with its 95 % interval ``interval_low``, ``interval_high``: of one network the median over units
         with a hierarchical bootstrap of channels and units; of several the mean over networks of each one's median
         (geometric of ratios) with a t interval over networks, because percentiles of resamples are too narrow for few
-        of them. Where a network's median is infinite, or has no logarithm, it is the median over networks between the
-        smallest and the largest of them, and a warning says how sure that is;
-        ``cluster_mean`` (mean over clusters; geometric of ratios) with its 95 % t interval ``cluster_mean_low``,
-        ``cluster_mean_high``; ``effect_size`` (dz: cluster mean minus null over the sd of the cluster means, of ratios
-        on the log scale); ``n_models``, ``n_channels``, ``n_units``, ``n_missing``; ``scope``; ``unit``; ``test``
-        (what was tested over what); ``p`` and ``p_within_network``, of which at most one is a number;
-        ``p_sign_flip``, ``smallest_p_sign_flip`` of several networks if asked for;
-        ``equivalence_low``, ``equivalence_high``, ``p_equivalence``, ``p_equivalence_within_network``; ``warnings``.
+        of them. Where no mean of the medians can be taken, it is their median between the smallest and the largest, and
+        a warning says how sure that is;
+        ``cluster_mean`` (geometric of ratios) with its 95 % t interval ``cluster_mean_low``, ``cluster_mean_high``;
+        ``effect_size`` (dz: cluster mean minus null over the sd of the cluster means, of ratios on the log scale);
+        ``n_models``, ``n_channels``, ``n_units``, ``n_missing``; ``scope``; ``unit``; ``test`` (what was tested over
+        what); ``p`` and ``p_within_network``, of which at most one is a number; ``p_sign_flip``,
+        ``smallest_p_sign_flip`` if asked for; ``equivalence_low``, ``equivalence_high``, ``p_equivalence``,
+        ``p_equivalence_within_network``; ``warnings``.
 
     Raises
     ------
@@ -208,8 +203,7 @@ def estimates(
 ) -> Iterator[Row]:
     """Yield `estimate` of all networks together, whose ``model`` is "", and of several that of each by itself.
 
-    Rows of one network beside those of all have no interval of the median and no p, and no family of tests holds them;
-    their ``cluster_mean`` with its t interval is over the feature channels of that network.
+    The latter have no interval of the median and no p, and no family of tests holds them.
     """
     yield {"model": "", **estimate(units, column, measure, generator, n_resamples)}
     alone = dataclasses.replace(measure, bounds=None, kind=SIZED if measure.kind == TESTED else measure.kind)
@@ -232,19 +226,7 @@ def _untested(measure: Measure) -> Row:
 
 
 def adjust(p: pd.Series[float]) -> pd.Series[float]:
-    """Return Benjamini–Hochberg adjusted p values; NaN stays NaN and does not count as a test.
-
-    Controls the false discovery rate of independent or positively dependent tests.
-
-    Raises
-    ------
-    ValueError
-        If a p value is outside [0, 1].
-
-    References
-    ----------
-    Benjamini & Hochberg 1995, J. R. Statist. Soc. B 57:289.
-    """
+    """Return Benjamini–Hochberg (1995) adjusted p values; NaN stays NaN and does not count as a test."""
     values = p.to_numpy(np.float64, na_value=np.nan, copy=True)
     outside = values[(values < 0) | (values > 1)]
     if outside.size:

@@ -20,27 +20,11 @@ if TYPE_CHECKING:
 def share(
     units: pd.DataFrame, holds: pd.Series[bool], generator: np.random.Generator | None = None, n_resamples: int = 2000
 ) -> Row:
-    """Return the share of units for which something holds, with its 95 % interval.
+    """Return the share of units for which something holds: ``estimate, interval_low, interval_high`` (95 %), numbers.
 
     Of several networks it is the mean of their shares with `fraction_interval` over networks. Of one network it has a
-    hierarchical bootstrap of feature channels and units; where no resample differs, because all units agree, the exact
-    interval with every channel as one trial.
-
-    Parameters
-    ----------
-    units
-        One row a unit, with the columns ``model`` and ``channel``; at least one.
-    holds
-        (unit,)
-    generator
-        Of the bootstrap; None leaves the interval of one network out (NaN).
-    n_resamples
-        Of the bootstrap.
-
-    Returns
-    -------
-    dict
-        ``estimate, interval_low, interval_high, n_models, n_channels, n_units``.
+    hierarchical bootstrap of feature channels and units (none without a generator); where no resample differs, because
+    all units agree, the exact interval with every channel as one trial.
     """
     values = np.asarray(holds, np.float64)
     networks = units[MODEL].to_numpy()

@@ -34,12 +34,7 @@ COLUMNS = (
 class Draws:
     """The random numbers of a bootstrap, a stream for each name: no row's depend on which other rows there are.
 
-    Attributes
-    ----------
-    seed, n_resamples
-        Of the bootstrap.
-    before, after
-        What stands in a stream's name before and after that of its measure.
+    `before` and `after` stand in a stream's name before and after that of its measure.
     """
 
     seed: int
@@ -53,23 +48,9 @@ class Draws:
 
 
 def summarise(units: pd.DataFrame, measures: Iterable[Measure], draws: Draws, suffix: str = "") -> Iterator[Row]:
-    """Yield the estimates of every measure that the unit table of a layer has a column of.
+    """Yield ``what, model`` and `estimate` of every measure whose column ``{name}{suffix}`` a layer's unit table has.
 
-    Parameters
-    ----------
-    units
-        One row a unit, with ``model``, ``channel`` and what a measure's choice of units needs (``excluded_by``).
-    measures
-        Of the columns ``{name}{suffix}``.
-    draws
-        Of the bootstrap.
-    suffix
-        Of the columns.
-
-    Yields
-    ------
-    dict
-        ``what`` (the measure), ``model``, and what `neuroattn.statistics.population.estimate` gives.
+    The table has ``model``, ``channel`` and what a measure's choice of units needs (``excluded_by``).
     """
     for measure in measures:
         column = measure.name + suffix
@@ -123,22 +104,8 @@ def summary(
 ) -> pd.DataFrame:
     """Return the estimates of all measures and the counts of units of every layer, for a protocol that has no others.
 
-    Parameters
-    ----------
-    units
-        One row a unit, with ``model, layer, channel, excluded_by``, the measures and, where they are known,
-        ``n_stimuli``; layers keep their order.
-    measures
-        To summarise.
-    seed, n_resamples
-        Of the hierarchical bootstrap.
-    control
-        Of which the units are, "" for the networks themselves.
-
-    Returns
-    -------
-    DataFrame
-        With `COLUMNS`, and without adjusted p values; see `adjusted`.
+    `units` has ``model, layer, channel, excluded_by``, the measures and, where they are known, ``n_stimuli``; layers
+    keep their order. With `COLUMNS`, and without adjusted p values; see `adjusted`.
     """
     rows: list[Row] = []
     for layer, of_layer in units.groupby(LAYER, sort=False):

@@ -24,25 +24,17 @@ def feature_similarity(
 
         [mean of D where the other object is of the preferred class] - [mean of D where it is not]
 
-    over its mean response to all. Attention that favours units by what they prefer, wherever their receptive fields
-    are, makes it positive. What the other object does by being there, attended or not, is the same in both states and
-    drops out.
-
-    All units, and all networks, see the same few stimuli of a class, so that an interval over units or networks would
-    be far too narrow. The null distribution is over stimuli: the classes of the other objects are exchanged among
-    stimuli whose own object is of the same class.
+    over its mean response to all. What the other object does by being there, attended or not, is the same in both
+    states and drops out. All units and networks see the same few stimuli of a class, so that the null is over stimuli:
+    the classes of the other objects are exchanged among stimuli whose own object is of the same class, alike in every
+    network that saw the same stimuli.
 
     Parameters
     ----------
     responses
         Of units that see their own object alone in every stimulus; those at the last step count.
-    units : ndarray (unit,)
-        Those that take part.
-    seed
-        Of the permutations. They are the same for every network that saw the same stimuli, as they must be where nulls
-        are averaged over networks: the stimuli are common to all.
-    n_permutations
-        How many.
+    units
+        (unit,) those that take part.
 
     Returns
     -------

@@ -29,17 +29,7 @@ if TYPE_CHECKING:
 
 
 def scaling_figure(units: pd.DataFrame, statistics: pd.DataFrame, biology: Mapping[str, float]) -> Figure:
-    """Draw the figure.
-
-    Parameters
-    ----------
-    units
-        `neuroattn.experiments.activity_scaling.units.scaling_units`.
-    statistics
-        Of the protocol, with strengths and controls.
-    biology
-        Area → modulation index of its neurons, drawn as reference lines.
-    """
+    """Draw the figure from units and statistics (strengths and controls included); `biology` is area → index."""
     layers = list(units[LAYER].unique())
     statistics = statistics[statistics["model"] == ""]
     taking_part = units[units["excluded_by"] == ""]

@@ -23,22 +23,14 @@ FEWEST_FOR_CLUSTERS = 6  # networks whose sign patterns allow p < .05
 def ceiling(strength: float) -> tuple[float, float]:
     """Return the largest index one gate of a strength can give a linear unit: gates in 0 … 1, and in −1 … 1.
 
-    A gate g turns its input x into x·(1 − s·g). Attended and unattended are at most 1 and 1 − s apart with gates in
-    0 … 1, and 1 + s and 1 − s with gates in −1 … 1. Gates of several stages compound, and rectification can exceed it.
+    A gate g turns x into x·(1 − s·g), so that attended and unattended are at most 1 and 1 − s apart, or 1 + s and 1 −
+    s. Gates of several stages compound, and rectification can exceed it.
     """
     return strength / (2 - strength), strength
 
 
 def sentences(statistics: pd.DataFrame, strengths: Sequence[float]) -> list[str]:
-    """Return sentences with estimates, intervals and numbers, warnings first.
-
-    Parameters
-    ----------
-    statistics
-        Of the protocol, with the rows of controls and strengths.
-    strengths
-        Gate strengths of the networks.
-    """
+    """Return sentences with estimates, intervals and numbers, warnings first; `strengths` are those of the networks."""
     statistics = rows_of(statistics, model="")
     main = whole(statistics)
     measured = rows_of(main, what=INDEX)

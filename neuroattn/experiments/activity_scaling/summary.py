@@ -51,21 +51,8 @@ COLUMNS = [
 def scaling_statistics(units: pd.DataFrame, seed: int, n_resamples: int) -> pd.DataFrame:
     """Return an estimate for every measure and layer, the time course of the index, and the mixed model.
 
-    Parameters
-    ----------
-    units
-        `neuroattn.experiments.activity_scaling.units.scaling_units` of one network or more, with the columns
-        ``modulation_index_step_{t}``.
-    seed, n_resamples
-        Of the hierarchical bootstrap, and of permutations.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Estimates are medians over driven units, over several networks their means; ``cluster_mean`` is over networks,
-        or over the feature channels of one. Rows ``n_…`` count units, each of which is in one of the classes. Rows
-        ``cluster`` are runs of time steps whose index is not 0 (``time_step`` to ``last_step``). Without adjusted p
-        values.
+    Estimates are medians over driven units. Rows ``n_…`` count units, each of which is in one class; rows ``cluster``
+    are runs of time steps whose index is not 0 (``time_step`` to ``last_step``). Without adjusted p values.
     """
     taking_part = units[included(units)]
     rows: list[Row] = []
@@ -111,8 +98,8 @@ def _counts(units: pd.DataFrame) -> list[dict[str, Any]]:
 def index_statistics(units: pd.DataFrame, about: dict[str, Any], seed: int, n_resamples: int) -> pd.DataFrame:
     """Return the modulation index of each layer in a control, or at another strength; `about` names which.
 
-    The column ``confirmed`` of the units, the share of presentations in which the intended object is attended, is
-    averaged over networks; of ``n_stimuli`` and ``n_stimuli_selection`` the network with the fewest counts.
+    ``confirmed``, the share of presentations in which the intended object is attended, is averaged over networks; of
+    ``n_stimuli`` and ``n_stimuli_selection`` the network with the fewest counts.
     """
     name = "/".join(f"{key}={value}" for key, value in about.items())
     rows = []
@@ -131,18 +118,9 @@ def similarity_statistics(
 ) -> pd.DataFrame:
     """Return what attention to the preferred class elsewhere does, a row a layer, averaged over networks.
 
-    Parameters
-    ----------
-    units
-        As for `scaling_statistics`.
-    found
-        Layer → `feature_similarity` of its driven units in each network, after the same permutations.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The interval is the estimate less the middle 95 % of the null distribution; p is two-sided, over stimuli, and
-        about these networks.
+    `found` is layer → `feature_similarity` of its driven units in each network, after the same permutations. The
+    interval is the estimate less the middle 95 % of the null distribution; p is two-sided, over stimuli, and about
+    these networks.
     """
     taking_part = units[units["excluded_by"] == ""]
     rows = []

@@ -90,25 +90,18 @@ def scaling_units(units: pd.DataFrame, responses: Responses, threshold: float) -
     Parameters
     ----------
     units
-        One row a unit, in the order of the responses, with ``ungated_with_object`` and ``ungated_without_object``: its
-        mean responses before any gate acts, on the stimuli for selection (`neuroattn.recording.object_drive`).
-    responses
-        Of these units.
+        One row a unit, in the order of the responses, with ``ungated_with_object`` and ``ungated_without_object``: mean
+        responses before any gate acts, on the stimuli for selection (`neuroattn.recording.object_drive`).
     threshold
-        A driven unit's first is larger than its second by more than this. Neither looks at attention, and what a unit
-        owes to its bias or to the background is in both.
+        A driven unit's first is larger than its second by more than this: neither looks at attention.
 
     Returns
     -------
     pandas.DataFrame
-        `units` with ``driven``, ``excluded_by`` ("" for those that take part), ``silent`` (in which states a unit that
-        takes part does not respond, "" if it does in both), the measures of
-        `neuroattn.statistics.modulation.modulation`, ``slope`` and ``intercept`` of
-        `neuroattn.statistics.errors_in_variables.deming` over stimuli with errors of equal variance,
-        ``slope_proportional`` with errors in proportion to the responses, ``offset_share`` and
-        ``offset_share_proportional``, either line's intercept over the mean unattended response, and
-        ``modulation_index_step_{t}``; NaN for units that are not driven, or that see their object alone in fewer than 8
-        stimuli of a half.
+        `units` with ``driven``, ``excluded_by`` ("" for those that take part), ``silent`` (in which states a unit does
+        not respond), the measures of `modulation`, ``slope``, ``intercept`` and ``slope_proportional`` over stimuli
+        (`deming`, `proportional_line`), either line's ``offset_share`` (intercept over the mean unattended response)
+        and ``modulation_index_step_{t}``; NaN for units that take no part.
     """
     table = units.reset_index(drop=True)
     excluded = _excluded(table, responses, threshold)

@@ -28,20 +28,10 @@ _KEY = [MODEL, "stimulus_id"]
 
 
 class Effect(NamedTuple):
-    """An effect.
+    """An effect: its names, and its value of every stimulus (``model, value``).
 
-    Attributes
-    ----------
-    about
-        Its columns that name it: ``what, measure, condition, phase, lag``.
-    values
-        ``model, value``, a row a stimulus in which it is defined.
-    null
-        What no effect would give, NaN where there is no such number.
-    kind
-        `FRACTION`, `DIFFERENCE`, `GATE` or `NUMBER`.
-    untested
-        Why it is not tested, "" if it is.
+    `about` holds ``what, measure, condition, phase, lag``; `null` is what no effect would give, NaN where there is no such
+    number; `kind` what the values are; `untested` why it is not tested, "" if it is.
     """
 
     about: dict[str, Any]
@@ -57,13 +47,7 @@ class Effect(NamedTuple):
 
 
 def effects(trials: pd.DataFrame) -> Iterator[Effect]:
-    """Yield every effect that trials tell something of.
-
-    Parameters
-    ----------
-    trials
-        `neuroattn.experiments.inhibition_of_return.trials.return_trials` of one network or more.
-    """
+    """Yield every effect that the trials of one network or more tell something of."""
     every = (*_gates(trials), *_returns(trials), *_avoidance(trials), *_by_lag(trials))
     yield from (effect for effect in every if len(effect.values))
 

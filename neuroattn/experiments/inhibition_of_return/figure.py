@@ -26,13 +26,7 @@ PIXEL_NAMES = {
 
 
 def returns_figure(statistics: pd.DataFrame) -> Figure:
-    """Draw means with 95 % intervals; open circles follow from the architecture and have none.
-
-    Parameters
-    ----------
-    statistics
-        Of the protocol, with controls. What has no row has no panel.
-    """
+    """Draw means with 95 % intervals; open circles follow from the architecture. What has no row has no panel."""
     together = statistics[statistics["model"] == ""]
     main, controls = together[together["control"].eq("")], together[together["control"].ne("")]
     by_mask, matched = _of(main, "return", "return to place"), _of(main, "matched difference")

@@ -108,16 +108,8 @@ def findings(
 ) -> tuple[Finding, ...]:
     """Return what is claimed of avoidance, and of what the mask inhibits where there is any.
 
-    Parameters
-    ----------
-    statistics
-        Of the protocol, with controls.
-    n_objects
-        Of a picture.
-    bound
-        Of avoidance that counts.
-    aligned
-        Whether objects of one place lie at the same pixels in all pictures.
+    `bound` is that of avoidance that counts; `aligned` whether objects of one place lie at the same pixels in all
+    pictures.
     """
     main = rows_of(statistics, model="", control="")
     whose = verdict(main, bound)

@@ -45,16 +45,7 @@ def sentences(
 ) -> list[str]:
     """Return sentences with estimates, intervals and numbers, warnings first.
 
-    Parameters
-    ----------
-    statistics
-        Of the protocol, with controls.
-    n_objects
-        Of a picture.
-    shown
-        What pictures and their objects are called.
-    bound
-        Of avoidance that counts.
+    `shown` is what pictures and their objects are called; `bound` that of avoidance that counts.
     """
     together = rows_of(statistics, model="")
     main = rows_of(together, control="")

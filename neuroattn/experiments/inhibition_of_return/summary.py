@@ -33,43 +33,28 @@ _OF_CONTROLS = {("return", "imposed"), ("avoidance", "imposed")}
 
 
 def return_statistics(trials: pd.DataFrame, seed: int, n_resamples: int, control: str | None = None) -> pd.DataFrame:
-    """Return an estimate for every effect, of all networks together and of each.
+    """Return an estimate for every effect, of all networks together (``model`` "") and of each of several.
 
-    Parameters
-    ----------
-    trials
-        `neuroattn.experiments.inhibition_of_return.trials.return_trials` of one network or more.
-    seed, n_resamples
-        Of the bootstrap. Each estimate has random numbers of its own, drawn from the seed and the names of control,
-        network and effect.
-    control
-        Of which the trials are; then the contrast and the return with the mask imposed alone.
+    Of several networks: mean, 95 % t interval (within the limits of fractions, their differences and gates), t and
+    sign-flip tests over network means. Of one: mean over stimuli, 95 % interval over stimuli (Wilson's of fractions,
+    Tango's of differences of choices on the same stimuli, else a bootstrap), no p. ``sd`` and ``effect_size`` (dz) are
+    over networks, or over the stimuli of one; ``n_stimuli`` and ``n_stimuli_most`` the fewest and the most of a
+    network. Of a `control` the contrast and the return with the mask imposed alone. The effects:
 
-    Returns
-    -------
-    pandas.DataFrame
-        One row an effect, with ``model`` "", and with several networks one more for each of them. Of several: mean over
-        networks, 95 % t interval (of fractions, their differences and gates within their limits,
-        `neuroattn.statistics.intervals.fraction_interval`), t and sign-flip tests over network means. Of one: mean over
-        stimuli, 95 % interval over stimuli (Wilson's of fractions, Tango's of differences of choices on the same
-        stimuli, else a bootstrap), no p. ``sd`` and ``effect_size`` (dz) are over networks, or over the stimuli of one;
-        ``n_stimuli`` and ``n_stimuli_most`` are the fewest and the most of a network. ``test`` says what was tested, or
-        why it was not. The effects:
-
-        - ``gate``, by status and for the background, in the free trial; ``contrast``, the paper's: gate over unattended
-          less that over attended pixels;
-        - ``return``: the unconstrained choice is the object that the first phase attended, by condition; in scenes
-          whose objects moved also ``return to place``: it is the object that stands where that one stood;
-        - ``avoidance``: how much less often a mask lets that be chosen than no mask does, on the same pictures: of the
-          first object by its own mask (``imposed``), by that of another stimulus of which the object at the same place
-          was attended (``another``), and by the former less by the latter (``own less another``); in the scene whose
-          objects moved, of the first object (``carried``) and of what stands at its place (``carried to place``);
-        - ``needs own pixels``: of the stimuli on which the own mask turns the choice away, the fraction on which that
-          of another stimulus does not;
-        - ``matched difference``: object attended in the first phase less never attended ones, in the second phase with
-          the mask imposed, at the same place (least squares with an effect of place, errors clustered by stimulus).
-          Which object is attended first is not drawn by lot, so that what makes it win is in the difference;
-        - ``return by lag``, ``gate by lag``: in the free trial, by how many phases ago the object was attended.
+    - ``gate``, by status and for the background, in the free trial; ``contrast``, the paper's: gate over unattended
+      less that over attended pixels;
+    - ``return``: the unconstrained choice is the object that the first phase attended, by condition; in scenes
+      whose objects moved also ``return to place``: it is the object that stands where that one stood;
+    - ``avoidance``: how much less often a mask lets that be chosen than no mask does, on the same pictures: of the
+      first object by its own mask (``imposed``), by that of another stimulus of which the object at the same place
+      was attended (``another``), and by the former less by the latter (``own less another``); in the scene whose
+      objects moved, of the first object (``carried``) and of what stands at its place (``carried to place``);
+    - ``needs own pixels``: of the stimuli on which the own mask turns the choice away, the fraction on which that
+      of another stimulus does not;
+    - ``matched difference``: object attended in the first phase less never attended ones, in the second phase with
+      the mask imposed, at the same place (least squares with an effect of place, errors clustered by stimulus).
+      Which object is attended first is not drawn by lot, so that what makes it win is in the difference;
+    - ``return by lag``, ``gate by lag``: in the free trial, by how many phases ago the object was attended.
     """
     if trials.empty:
         return pd.DataFrame(columns=COLUMNS)

@@ -16,24 +16,12 @@ FREE = "free"
 
 
 def return_trials(returns: xr.Dataset, model: str) -> pd.DataFrame:
-    """Return one row a run, stimulus and object.
+    """Return one row a run, stimulus and object, from what `record_returns` gave; runs without a choice are left out.
 
-    Parameters
-    ----------
-    returns
-        `neuroattn.experiments.inhibition_of_return.recording.record_returns`, loaded.
-    model
-        Name of the network.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Runs whose choice is not defined are left out. ``model, condition, phase, stimulus_id, object, place, label``;
-        ``status`` (attended now, before, or never so far in the trial); ``lag`` (phases since it was attended; NaN for
-        others); ``first`` (attended in the first phase); ``chosen`` (the unconstrained choice); ``inhibited_place``
-        (it stands where the first object stood; nothing does where that one is not defined); the measures ``gate``,
-        ``response_stage{l}`` of the object, and ``gate_background, gate_attended, gate_unattended`` of the run,
-        repeated for each of its objects.
+    ``model, condition, phase, stimulus_id, object, place, label``; ``status`` (attended now, before, or never so far in
+    the trial); ``lag`` (phases since it was attended; NaN for others); ``first`` (attended in the first phase);
+    ``chosen`` (the unconstrained choice); ``inhibited_place`` (it stands where the first object stood); ``gate`` and
+    ``response_stage{l}`` of the object, and of the run ``gate_background, gate_attended, gate_unattended``.
     """
     n_runs, n_stimuli, n_objects = returns["gate"].shape
     condition, phase = returns["condition"].values, returns["phase"].values

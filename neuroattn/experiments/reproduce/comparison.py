@@ -25,18 +25,8 @@ COLUMNS = [
 def paper_tuning(orientation: FloatArray, attended: FloatArray, unattended: FloatArray) -> dict[str, float]:
     """Return the medians that sum up tuning curves in two states, over units whose curve peaks above 0.1 in either.
 
-    Parameters
-    ----------
-    orientation
-        (orientation,) degrees.
-    attended, unattended
-        (unit, orientation) responses.
-
-    Returns
-    -------
-    dict
-        ``correlation`` of the two curves, ``slope`` and ``intercept`` of the attended on the unattended one,
-        ``peak_ratio``, ``peak_shift`` (degrees, its size), ``n_units``. NaN without a unit.
+    Of (unit, orientation) responses: ``correlation`` of the two curves, ``slope`` and ``intercept`` of the attended on
+    the unattended one, ``peak_ratio``, ``peak_shift`` (degrees, its size), ``n_units``. NaN without a unit.
     """
     peaks = np.maximum(attended.max(axis=1, initial=0), unattended.max(axis=1, initial=0))
     a, n = attended[peaks > 0.1], unattended[peaks > 0.1]
@@ -57,28 +47,25 @@ def compare(
     ours: Sequence[Sequence[float] | None],
     reasons: Mapping[str, str],
 ) -> pd.DataFrame:
-    """Set published numbers beside recomputed ones.
+    """Set published numbers beside recomputed ones, a row each.
 
     Parameters
     ----------
     published
-        Entries with ``name, value, tolerance, source``; ``fraction``, whether it lies between 0 and 1, and its interval
-        must; ``networks: published`` where a number is about the published
-        weights alone; ``differs`` and ``published_differs``, explanations in case ours, or that of the published
-        weights, does; ``why``, where it cannot be run at all.
-    theirs
-        The number on the published weights, None where it was not computed.
-    ours
-        The number of each of our networks, None where it was not computed.
+        Entries with ``name, value, tolerance, source``; ``fraction``, whether it and its interval must lie between 0
+        and 1; ``networks: published`` where a number is about the published weights alone; ``differs`` and
+        ``published_differs``, explanations in case ours, or that of the published weights, does; ``why``, where it
+        cannot be run at all.
+    theirs, ours
+        The number on the published weights, and that of each of our networks; None where it was not computed.
     reasons
         Kind of number (``of``) → why it was not computed.
 
     Returns
     -------
     pandas.DataFrame
-        One row a number: ``name, source, theirs`` (published), ``tolerance, published_weights, verdict_published``
-        (recomputed on those), ``ours`` with a 95 % interval over ``n_networks``, ``verdict``, ``explanation``. A
-        verdict is ``reproduced`` (no further from the published number than the tolerance), ``differs`` or ``not run``.
+        With `COLUMNS`. A verdict is ``reproduced`` (no further from the published number than the tolerance),
+        ``differs`` or ``not run``.
     """
     rows = []
     for entry, their, our in zip(published, theirs, ours, strict=True):

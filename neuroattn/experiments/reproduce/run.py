@@ -202,18 +202,8 @@ def _recomputed(config: Config, tell: Callable[[str], None]) -> tuple[pd.DataFra
 class _Recomputed:
     """Everything that numbers are read from.
 
-    Attributes
-    ----------
-    composites
-        How many each evaluation is of.
-    published_scenes
-        The published network among those of scenes, if it is there.
-    evaluated, of_scenes
-        Network → what the evaluation on composites, or on scenes, says of it.
-    tuned
-        Network → layer → curves.
-    sweep
-        The last epoch of every training of the sweep.
+    `evaluated` and `of_scenes` are network → what the evaluation on composites, or on scenes, says of it; `tuned`
+    network → layer → curves; `sweep` the last epoch of every training of the sweep.
     """
 
     composites: int

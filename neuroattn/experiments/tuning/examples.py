@@ -14,21 +14,8 @@ STATES = ("attended", "unattended")
 def example_curves(units: pd.DataFrame, reduction: str, n_examples: int = 3) -> pd.DataFrame:
     """Return the curves of units at evenly spaced quantiles of the gain, so that examples are not the best ones.
 
-    Parameters
-    ----------
-    units
-        Unit table with the columns ``orientations`` and ``curve_{state}_{reduction}``.
-    reduction
-        Over bars: ``maximum`` or ``mean``.
-    n_examples
-        Units a layer; quantiles (k + 1/2)/n of the gain among units that have one; it is
-        infinite where a unit is silent when unattended.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a point: ``layer, neuroid_id, example`` (number in the layer), ``gain, state, kind`` (``data`` or
-        ``fit``), ``orientation`` (degrees) and ``response``.
+    The quantiles are (k + 1/2)/n of a layer's units that have a gain. One row a point: ``layer, neuroid_id, example``
+    (number in the layer), ``gain, state, kind`` (``data`` or ``fit``), ``orientation`` (degrees) and ``response``.
     """
     parts: list[pd.DataFrame] = []
     for layer, of_layer in units.groupby(LAYER, sort=True):

@@ -57,19 +57,7 @@ def tuning_figure(
 ) -> Figure:
     """Draw example units of each layer with both curves, and the distributions of gain, offset, shift and bandwidth.
 
-    Parameters
-    ----------
-    examples
-        Curves of example units, tidy (``layer, example, gain, state, kind, orientation, response``).
-    units
-        Unit table with the measures' columns; layers are drawn in its order.
-    statistics
-        Estimates, for the medians, their intervals and the equivalence bounds; controls included.
-    reduction
-        Which of the reductions over bars to show.
-    biology
-        Area → median gain of its neurons, drawn as reference lines; a shift or change of 0 is the biology's own. A
-        model's gain follows its gate strength, which the label says.
+    `biology` is area → median gain of its neurons. A model's gain follows its gate strength, which the label says.
     """
     layers = units[LAYER].unique().tolist()
     with house_style():

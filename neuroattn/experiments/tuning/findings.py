@@ -40,15 +40,7 @@ class Size(NamedTuple):
 
 
 def sizes(of_layer: pd.DataFrame, suffix: str = "") -> list[Size]:
-    """Return the mean sizes of the changes of shape, from the rows of one layer and reduction.
-
-    Parameters
-    ----------
-    of_layer
-        Of all networks together, without controls.
-    suffix
-        `NARROW_INCLUDED` for those with the units too narrow to resolve.
-    """
+    """Return the mean sizes of the changes of shape, from the rows of one layer and reduction."""
     return [
         Size(
             text,

@@ -31,13 +31,7 @@ _LIMITS = {measure.name: measure.limits for measure in MEASURES}
 
 
 def sentences(statistics: pd.DataFrame) -> list[str]:
-    """Return sentences with estimates, intervals and numbers, warnings first.
-
-    Parameters
-    ----------
-    statistics
-        Of the protocol, with controls.
-    """
+    """Return sentences with estimates, intervals and numbers, warnings first."""
     statistics = rows_of(statistics, model="")  # of all networks together
     main = rows_of(statistics, control="")
     measured = rows_of(main, what="gain")

@@ -66,23 +66,8 @@ def tuning_statistics(
 ) -> pd.DataFrame:
     """Return an estimate for every measure, layer and reduction, with its tests, and shares and counts of units.
 
-    Parameters
-    ----------
-    units
-        What `neuroattn.experiments.tuning.units.tuning_units` returned, of one network or more; its layers keep their
-        order.
-    bounds
-        ``shift`` and ``bandwidth_change`` → half-width of its equivalence region, in degrees, also of its absolute
-        size.
-    seed, n_resamples
-        Of the hierarchical bootstrap.
-    control
-        Name of the control that the units come from, "" for the network itself.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Without adjusted p values. Estimates are medians over units, shares are fractions of them.
+    `bounds` gives the half-widths of the equivalence regions of ``shift`` and ``bandwidth_change``, in degrees.
+    Estimates are medians over units, shares are fractions of them. Without adjusted p values.
     """
     bounds = {**bounds, **{f"absolute_{name}": bound for name, bound in bounds.items()}}
     measures = [

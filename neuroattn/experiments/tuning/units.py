@@ -29,13 +29,7 @@ _AT = 1e-6  # a fitted κ this near a limit, relatively, is at it
 
 
 class Curves(NamedTuple):
-    """Tuning curves of the same units in two states.
-
-    Attributes
-    ----------
-    attended, unattended
-        (unit, orientation) responses to the same stimuli, in the model's units ("1").
-    """
+    """Tuning curves (unit, orientation) of the same units in two states, to the same stimuli."""
 
     attended: NDArray[np.float64]
     unattended: NDArray[np.float64]
@@ -46,15 +40,7 @@ class Curves(NamedTuple):
 
 
 class Ungated(NamedTuple):
-    """Responses before any feedback, at time step 0, where both states are the same.
-
-    Attributes
-    ----------
-    curves
-        (unit, orientation) to the stimuli for selection.
-    without
-        (unit,) to the same pictures without the bar.
-    """
+    """Responses before any feedback: (unit, orientation) to stimuli for selection, (unit,) to them without the bar."""
 
     curves: NDArray[np.float64]
     without: NDArray[np.float64]
@@ -65,17 +51,14 @@ class Criteria:
     """When a unit takes part.
 
     The first three select units, by their responses before any feedback to one half of the stimuli, and so cannot look
-    at the contrast. The last judges, on the other half and in each state, whether a fit says anything; how many units
-    it leaves out, and why, is part of every result.
+    at the contrast. The last judges, on the other half and in each state, whether a fit says anything.
 
     Attributes
     ----------
     driven
         A driven unit's ungated curve peaks by more than this above its response to the picture without the bar.
-    tuned
-        A tuned unit's ungated curve has a von Mises fit of at least this R².
-    modulation
-        … and falls from its peak by at least this fraction of the peak.
+    tuned, modulation
+        A tuned unit's has a von Mises fit of at least this R², and falls from its peak by at least this fraction of it.
     fitted
         Fit-based measures need at least this R² in both states, on the stimuli for measurement.
     """
@@ -106,11 +89,9 @@ def tuning_units(
         (orientation,) degrees.
     ungated
         Responses that choose units.
-    selection
+    selection, measured
         Name of a reduction over stimuli (``maximum``, ``mean``) → curves from the stimuli for selection, which
-        cross-validate.
-    measured
-        The same from the other stimuli.
+        cross-validate, and from the others.
     criteria
         When a unit takes part.
     fits
@@ -126,12 +107,11 @@ def tuning_units(
         (A − N)/(A + N), ``peak_ratio``.
         With fits also ``gain`` (ratio of the fitted curves' amplitudes, peak minus trough; infinite or 0 for a unit
         that is silent in a state), ``baseline_difference`` (of their troughs), ``shift`` and ``bandwidth_change`` (half
-        width at half height), both in degrees, and either's size in two forms: ``absolute_…``, which noise makes
-        larger, and ``crossvalidated_…``, the value times the sign that it has on the other half of the stimuli, which
-        noise makes smaller; each also as ``…_narrow_included``, with units too narrow to resolve at the narrowest
-        width, because which units those are depends on the outcome. ``best_model``, ``converged``, ``unfitted_by`` (one
-        of `CLASSES`), ``width_known`` (not where both states are at the family's broad limit; where one is, its width
-        is at least that large, and so is the change), and the parameters of either state's curve.
+        width at half height) in degrees, and either's size in two forms: ``absolute_…``, which noise makes larger, and
+        ``crossvalidated_…``, the value times the sign that it has on the other half of the stimuli, which noise makes
+        smaller; each also as ``…_narrow_included``, with units too narrow to resolve at the narrowest width, because
+        which units those are depends on the outcome; ``best_model``, ``converged``, ``unfitted_by`` (one of `CLASSES`),
+        ``width_known`` (not where both states are at the family's broad limit), and the parameters of either's curve.
     """
     table = units.reset_index(drop=True).copy()
     table["peak"], table["without_bar"] = ungated.curves.max(1), ungated.without

@@ -118,8 +118,8 @@ def test_gates_of_stimuli_with_the_same_side_attended_leave_an_effect_of_the_sid
         tables, "    controls (share of presentations confirmed): intact 0.200 (1.00), shuffled_gates 0.200 (1.00)"
     )
     assert_allclose(tables.units["share_of_shuffled_gates"].dropna(), 1, rtol=1e-5)
-    assert told(tables, "of each unit's difference is left (n = ")
-    assert told(tables, "as much: 0.8 to 1.25): as much")
+    assert told(tables, "difference A − N under gates of other stimuli, as a share of each unit's own: 1.000 ")
+    assert told(tables, "gates of other stimuli do as much (as much: 0.8 to 1.25)")
 
 
 def test_several_networks_are_the_sample():
