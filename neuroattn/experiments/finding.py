@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping  # noqa: TC003 -- read by msgspec
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,13 @@ from neuroattn.runs.plain_text import printable
 from neuroattn.statistics.control_share import AS_MUCH, compared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     import pandas as pd
 
 SUPPORTED, CONTRADICTED, ABSENT, UNDECIDED = "supported", "contradicted", "absent", "undecided"
 ON_TOP = ("WARNING", "NOTE")  # begin the sentences that are said before any finding
-_FAR = {"inf": math.inf, "-inf": -math.inf}
+_NUMBERS = {"value", "low", "high", "bounds limit"}  # fields of an estimate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,8 +165,10 @@ def to_json(findings: Sequence[Finding]) -> list[dict[str, Any]]:
 
 
 def from_json(records: Sequence[Mapping[str, Any]]) -> tuple[Finding, ...]:
-    """Return the findings that `to_json` wrote; raises ValueError (or TypeError, KeyError) if they are none."""
-    return tuple(_finding(record) for record in records)
+    """Return the findings that `to_json` wrote; raises ValueError if they are none."""
+    import msgspec
+
+    return msgspec.convert(_restored(records), tuple[Finding, ...])
 
 
 def _plain(value: Any) -> Any:
@@ -178,22 +181,10 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _finding(record: Mapping[str, Any]) -> Finding:
-    estimates = tuple(
-        Estimate(
-            what=str(one["what"]),
-            value=_number(one["value"]),
-            low=_number(one["low"]),
-            high=_number(one["high"]),
-            unit=str(one["unit"]),
-            bounds=None if one["bounds"] is None else (_number(one["bounds"][0]), _number(one["bounds"][1])),
-        )
-        for one in record["rests_on"]
-    )
-    texts = {name: str(record[name]) for name in ("claim", "verdict", "layer", "condition", "test")}
-    n = {str(what): int(number) for what, number in record["n"].items()}
-    return Finding(**texts, rests_on=estimates, n=n, warnings=tuple(map(str, record["warnings"])))
-
-
-def _number(value: Any) -> float:
-    return math.nan if value is None else _FAR[value] if isinstance(value, str) else float(value)
+def _restored(value: Any, key: str = "") -> Any:
+    """Return what `_plain` was given."""
+    if isinstance(value, dict):
+        return {name: _restored(part, name) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_restored(part, f"{key} limit") for part in value]
+    return {None: math.nan, "inf": math.inf, "-inf": -math.inf}.get(value, value) if key in _NUMBERS else value

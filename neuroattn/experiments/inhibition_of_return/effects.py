@@ -30,8 +30,8 @@ _KEY = [MODEL, "stimulus_id"]
 class Effect(NamedTuple):
     """An effect: its names, and its value of every stimulus (``model, value``).
 
-    `about` holds ``what, measure, condition, phase, lag``; `null` is what no effect would give, NaN where there is no such
-    number; `kind` what the values are; `untested` why it is not tested, "" if it is.
+    `about` holds ``what, measure, condition, phase, lag``; `null` is what no effect would give, NaN where there is no
+    such number; `kind` what the values are; `untested` why it is not tested, "" if it is.
     """
 
     about: dict[str, Any]
