@@ -10,7 +10,6 @@ import pytest
 
 from neuroattn.experiments.activity_scaling import protocol as activity_scaling
 from neuroattn.experiments.inhibition_of_return import protocol as inhibition_of_return
-from neuroattn.experiments.line import main
 from neuroattn.experiments.tuning import protocol as tuning
 from neuroattn.models.checkpoint import load_model, save_model
 from neuroattn.recording import attended, record
@@ -19,16 +18,6 @@ from neuroattn.subjects.adapter import subject_of
 
 FEW = ["--n_stimuli", "20", "--n_control_stimuli", "20", "--n_resamples", "100", "--controls", "none"]
 TABLES = ("units.parquet", "statistics.csv")
-
-
-def failure(capsys, protocol, *arguments):
-    """Return the one line of a command that must fail with status 2."""
-    with pytest.raises(SystemExit) as left:
-        main(protocol, [str(argument) for argument in arguments])
-    out, err = capsys.readouterr()
-    assert (left.value.code, out) == (2, "")
-    assert err.count("\n") == 1
-    return err.strip()
 
 
 def saved(network, folder, name):
@@ -69,24 +58,24 @@ def nowhere(tmp_path):
     ],
 )
 def test_networks_that_cannot_be_analysed_are_refused_before_any_is_recorded(
-    protocol, options, text, existing, nowhere, tmp_path, capsys, monkeypatch
+    protocol, options, text, existing, nowhere, tmp_path, refused, monkeypatch
 ):
     monkeypatch.setattr(record, "record", None)
     out = tmp_path / "runs" / "run"
     if existing:
         out.mkdir(parents=True)
-    assert failure(capsys, protocol, "--models", "digits-0", nowhere, *options, "--out", out) == f"error: {text}"
+    assert refused(protocol, "--models", "digits-0", nowhere, *options, "--out", out) == text
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == (["runs"] if existing else [])
     if existing:
         assert [*out.iterdir()] == []
 
 
-def test_a_network_without_choices_is_refused_before_any_is_recorded(tmp_path, capsys, monkeypatch):
+def test_a_network_without_choices_is_refused_before_any_is_recorded(tmp_path, refused, monkeypatch):
     monkeypatch.setattr(inhibition_of_return, "recording", None)
     never = saved(load_model("digits-0").with_strength(0.0), tmp_path, "never")
     out = tmp_path / "run"
-    assert failure(capsys, inhibition_of_return.PROTOCOL, "--models", "digits-0", never, *FEW, "--out", out) == (
-        "error: models must have a gate strength above 0, got never of 0, which attends no object; take another network"
+    assert refused(inhibition_of_return.PROTOCOL, "--models", "digits-0", never, *FEW, "--out", out) == (
+        "models must have a gate strength above 0, got never of 0, which attends no object; take another network"
     )
     assert not out.exists()
 
@@ -111,10 +100,10 @@ def test_a_network_that_attends_is_known_after_a_few_batches(protocol, config, m
     assert 0 < sum(shown) <= 150 < len(stimuli)
 
 
-def test_two_protocols_do_not_share_a_folder(tmp_path, capsys):
+def test_two_protocols_do_not_share_a_folder(tmp_path, refused):
     with alone(tmp_path):
-        assert failure(capsys, inhibition_of_return.PROTOCOL, *FEW, "--out", tmp_path) == (
-            f"error: out must be a folder that no other process works in, got '{tmp_path}'; let that one finish, or "
+        assert refused(inhibition_of_return.PROTOCOL, *FEW, "--out", tmp_path) == (
+            f"out must be a folder that no other process works in, got '{tmp_path}'; let that one finish, or "
             "choose another folder"
         )
     assert [*tmp_path.iterdir()] == []
@@ -137,33 +126,31 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("kind", DAMAGED)
-def test_a_damaged_run_file_is_one_line(kind, tmp_path, capsys):
+def test_a_damaged_run_file_is_one_line(kind, tmp_path, refused):
     (tmp_path / "run.json").write_bytes(DAMAGED[kind])
-    line = failure(capsys, inhibition_of_return.PROTOCOL, *FEW, "--out", tmp_path)
-    assert line.startswith("error: out holds a damaged run.json (")
+    line = refused(inhibition_of_return.PROTOCOL, *FEW, "--out", tmp_path)
+    assert line.startswith("out holds a damaged run.json (")
     assert line.endswith(f"), got '{tmp_path}'; choose another folder")
     assert len(line) < 400
     assert (tmp_path / "run.json").read_bytes() == DAMAGED[kind]
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 
 
-def test_what_another_run_says_is_never_shown_in_full_nor_obeyed_by_a_terminal(tmp_path, capsys):
+def test_what_another_run_says_is_never_shown_in_full_nor_obeyed_by_a_terminal(tmp_path, refused):
     settings = ", ".join(f'"\\u001b[2J{number}": "{"x" * 1000}"' for number in range(100))
     text = f'{{"versions": {{}}, "sessions": [], "protocol": "inhibition_of_return", "configuration": {{{settings}}}}}'
     (tmp_path / "run.json").write_text(text)
-    line = failure(capsys, inhibition_of_return.PROTOCOL, *FEW, "--out", tmp_path)
-    assert line.startswith("error: out must not hold a run with another configuration, got ")
+    line = refused(inhibition_of_return.PROTOCOL, *FEW, "--out", tmp_path)
+    assert line.startswith("out must not hold a run with another configuration, got ")
     assert len(line) < 3000
     assert "\x1b" not in line
 
 
 @pytest.fixture(scope="module")
-def two_networks(tmp_path_factory):
+def two_networks(command, tmp_path_factory):
     """Return a finished run of two networks."""
     out = tmp_path_factory.mktemp("runs") / "run"
-    with pytest.raises(SystemExit) as left:
-        main(inhibition_of_return.PROTOCOL, ["--models", "digits-0", "digits-1", *FEW, "--out", str(out)])
-    assert left.value.code == 0
+    assert command(inhibition_of_return.PROTOCOL, "--models", "digits-0", "digits-1", *FEW, "--out", str(out))[0] == 0
     return out
 
 
@@ -187,57 +174,51 @@ def two_networks(tmp_path_factory):
     ],
     ids=["a network", "a network's description", "the root's description", "a description", "a chunk"],
 )
-def test_a_damaged_store_is_one_line_that_names_it_and_what_to_do(damage, told, two_networks, tmp_path, capfd):
+def test_a_damaged_store_is_one_line_that_names_it_and_what_to_do(damage, told, two_networks, refused, tmp_path, capfd):
     out = tmp_path / "run"
     shutil.copytree(two_networks, out)
     damage(out / "recording.zarr")
-    capfd.readouterr()
     command = ["--models", "digits-0", "digits-1", *FEW, "--out", out]
-    assert failure(capfd, inhibition_of_return.PROTOCOL, *command) == (
-        f"error: store '{out / 'recording.zarr'}' is damaged: {told}; to begin anew, remove '{out}' or name another "
+    assert refused(inhibition_of_return.PROTOCOL, *command) == (
+        f"store '{out / 'recording.zarr'}' is damaged: {told}; to begin anew, remove '{out}' or name another "
         "folder (--out)"
     )
+    assert capfd.readouterr() == ("", "")  # nor does a library write
 
 
-def test_what_the_analysis_refuses_is_no_damage(two_networks, tmp_path, capsys, monkeypatch):
+def test_what_the_analysis_refuses_is_no_damage(two_networks, tmp_path, refused, monkeypatch):
     out = tmp_path / "run"
     shutil.copytree(two_networks, out)
 
     def refuses(*_):
         raise ValueError("show more stimuli")
 
-    capsys.readouterr()
     protocol = dataclasses.replace(inhibition_of_return.PROTOCOL, analysis=refuses)
     command = ["--models", "digits-0", "digits-1", *FEW, "--out", out]
-    assert failure(capsys, protocol, *command) == "error: show more stimuli"
+    assert refused(protocol, *command) == "show more stimuli"
 
 
-def test_an_interrupt_before_a_network_is_recorded_says_so(tmp_path, capsys):
+def test_an_interrupt_before_a_network_is_recorded_says_so(command, tmp_path):
     def interrupted(*_):
         raise KeyboardInterrupt
 
     protocol = dataclasses.replace(inhibition_of_return.PROTOCOL, recording=interrupted)
-    with pytest.raises(SystemExit) as left:
-        main(protocol, [*FEW, "--out", str(tmp_path / "run")])
-    assert left.value.code == 130
+    status, _, err = command(protocol, *FEW, "--out", tmp_path / "run")
+    assert (status, err) == (130, "interrupted: nothing was recorded; the same command begins again\n")
     assert (tmp_path / "run" / "run.json").exists()
-    assert capsys.readouterr().err == "interrupted: nothing was recorded; the same command begins again\n"
 
 
 @pytest.fixture
-def finished(disk):
+def whole(command, disk):
     """Return a finished run on a disk that has room for it, and no more than 30 MB."""
     out = disk("30m") / "run"
-    with pytest.raises(SystemExit) as left:
-        main(inhibition_of_return.PROTOCOL, [*FEW, "--out", str(out)])
-    assert left.value.code == 0
+    assert command(inhibition_of_return.PROTOCOL, *FEW, "--out", str(out))[0] == 0
     return out
 
 
-def test_a_full_disk_leaves_every_file_of_a_finished_run(finished, capsys):
-    capsys.readouterr()
-    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
-    filler = finished.parent / "filler"
+def test_a_full_disk_leaves_every_file_of_a_finished_run(whole, command, refused):
+    before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+    filler = whole.parent / "filler"
     with filler.open("wb", buffering=0) as file:
         for size in (2**16, 2**12):
             try:
@@ -245,17 +226,15 @@ def test_a_full_disk_leaves_every_file_of_a_finished_run(finished, capsys):
                     file.write(bytes(size))
             except OSError:
                 continue
-    assert shutil.disk_usage(finished).free < 2**12
-    line = failure(capsys, inhibition_of_return.PROTOCOL, *FEW, "--out", finished)
+    assert shutil.disk_usage(whole).free < 2**12
+    line = refused(inhibition_of_return.PROTOCOL, *FEW, "--out", whole)
     assert line == (
-        f"error: '{finished / 'run.json'}' could not be written (No space left on device) and is as it was before; the "
-        f"recordings of whole networks are kept in {finished}; the same command with --out {finished} goes on from "
+        f"'{whole / 'run.json'}' could not be written (No space left on device) and is as it was before; the "
+        f"recordings of whole networks are kept in {whole}; the same command with --out {whole} goes on from "
         "there"
     )
-    assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
+    assert {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()} == before
     filler.unlink()
-    with pytest.raises(SystemExit) as left:
-        main(inhibition_of_return.PROTOCOL, [*FEW, "--out", str(finished)])
-    assert left.value.code == 0
+    assert command(inhibition_of_return.PROTOCOL, *FEW, "--out", str(whole))[0] == 0
     for name in TABLES:
-        assert (finished / name).read_bytes() == before[finished / name]
+        assert (whole / name).read_bytes() == before[whole / name]

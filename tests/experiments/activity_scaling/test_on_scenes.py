@@ -12,7 +12,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from neuroattn.experiments.activity_scaling import protocol as activity_scaling
 from neuroattn.experiments.activity_scaling.units import TOO_FEW, Responses, scaling_units
-from neuroattn.experiments.line import main
 from neuroattn.experiments.scene_stimuli import SYNTHETIC
 from neuroattn.models.checkpoint import load_models
 from neuroattn.models.config import GatedConfig
@@ -94,18 +93,12 @@ def test_stimuli_without_an_own_object_do_not_count():
     assert table.loc[4, ["modulation_index", "slope", "modulation_index_step_1"]].isna().all()
 
 
-def run(capsys, *arguments):
-    with pytest.raises(SystemExit) as left:
-        main(activity_scaling.PROTOCOL, list(map(str, arguments)))
-    return left.value.code, *capsys.readouterr()
-
-
 @pytest.mark.slow
-def test_the_command_on_synthetic_scenes(network, tmp_path, capsys):
+def test_the_command_on_synthetic_scenes(network, tmp_path, command):
     options = ["--stimuli", "scenes", "--size", 40, 60, "--models", network, "--n_stimuli", 80, "--n_units", 50]
     options += ["--n_control_stimuli", 40, "--n_resamples", 100, "--strengths", 0, 0.3, "--driven", 0.0001]
     options += ["--design", "free", "--controls", "zero_strength", "untrained", "--out", tmp_path / "run"]
-    status, out, err = run(capsys, *options)
+    status, out, err = command("activity_scaling", *options)
     assert (status, err) == (0, "")
     assert out.splitlines()[0] == SYNTHETIC
     report = (tmp_path / "run" / "report.html").read_text()
@@ -132,10 +125,10 @@ def unseen(monkeypatch, *variables):
     monkeypatch.setattr(activity_scaling, "_own", patched)
 
 
-def test_where_no_unit_sees_an_object_alone_nothing_is_left_behind(network, tmp_path, capsys, monkeypatch):
+def test_where_no_unit_sees_an_object_alone_nothing_is_left_behind(network, tmp_path, command, monkeypatch):
     unseen(monkeypatch, *(f"stage{number}/response" for number in (1, 2, 3)))
     options = ["--models", network, "--stimuli", "scenes", "--size", 40, 60, "--n_stimuli", 20]
-    status, out, err = run(capsys, *options, "--n_control_stimuli", 20, "--out", tmp_path / "run")
+    status, out, err = command("activity_scaling", *options, "--n_control_stimuli", 20, "--out", tmp_path / "run")
     assert (status, out) == (2, "")
     assert err.startswith(
         "error: n_control_stimuli must leave units that see one object alone in 8 stimuli of each half"
@@ -163,20 +156,3 @@ def test_controls_are_of_the_same_units_and_a_layer_without_any_is_told(tmp_path
     tables = activity_scaling.analysis(config, tree)
     note = "NOTE: stage2/response is left out: no unit of it sees one object alone in enough scenes."
     assert note in tables.text
-
-
-def test_wrong_options(network, tmp_path, capsys):
-    options = ["--models", network, "--stimuli", "scenes", "--out", tmp_path / "run"]
-    for more, text in [
-        (["--images", "x"], "annotations must be named with --images, got none; name both, or neither"),
-        (["--alone", 0.3], "alone must be in [0.51, 1], got 0.3"),
-        (
-            ["--size", 30, 60, "--n_stimuli", 20, "--n_control_stimuli", 20],
-            "size must be that of small, (channel, y, x) = (3, 40, 60), got (3, 30, 60); take --size 40 60\n",
-        ),
-    ]:
-        status, out, err = run(capsys, *options, *more)
-        assert (status, out) == (2, "")
-        assert err.startswith(f"error: {text}")
-        assert err.count("\n") == 1
-        assert not (tmp_path / "run").exists()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,35 +11,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from neuroattn.dims import CONTROLS
 from neuroattn.evaluation.digits import evaluate
 from neuroattn.experiments.inhibition_of_return import protocol as inhibition_of_return
-from neuroattn.experiments.line import main
 from neuroattn.models.checkpoint import load_model
-from neuroattn.stimuli import digits
 from neuroattn.stimuli.digits import Composites
-
-SMALL = ["--n_stimuli", "60", "--n_control_stimuli", "30", "--n_resamples", "100"]
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "first"
-    with pytest.raises(SystemExit) as left:
-        main(inhibition_of_return.PROTOCOL, ["--out", str(folder), *SMALL])
-    assert left.value.code == 0
-    return folder
-
-
-@pytest.mark.slow
-def test_a_run_leaves_its_files_and_its_verdict(finished):
-    files = {"recording.zarr", "units.parquet", "statistics.csv", "findings.json", "figure.png", "figure.svg"}
-    files |= {"run.json", "report.html"}
-    assert {path.name for path in finished.iterdir()} == files
-    lines = json.loads((finished / "run.json").read_text())["findings"]
-    expected = "Verdict: avoidance of the attended object is imposed by the mask; what the mask inhibits is the place; "
-    assert f"{expected}part of the avoidance needs the object's own pixels." in lines
 
 
 @pytest.mark.slow
 def test_the_papers_contrast_is_that_of_the_evaluation(finished):
+    folder = finished("inhibition_of_return")
     """The same composites through the other path."""
     import torch
 
@@ -53,7 +29,7 @@ def test_the_papers_contrast_is_that_of_the_evaluation(finished):
         digit=torch.tensor(stimuli.table[["digit_0", "digit_1"]].to_numpy()),
     )
     expected = evaluate(load_model("digits-0"), shown).set_index("what")
-    statistics = pd.read_csv(finished / "statistics.csv")
+    statistics = pd.read_csv(folder / "statistics.csv")
     main_rows = statistics[statistics["control"].isna() & (statistics["what"] == "contrast")].set_index("measure")
     for measure in ("attended", "unattended", "difference"):
         columns = ["estimate", "sd"]
@@ -69,7 +45,8 @@ def test_the_papers_contrast_is_that_of_the_evaluation(finished):
 
 @pytest.mark.slow
 def test_controls(finished):
-    statistics = pd.read_csv(finished / "statistics.csv")
+    folder = finished("inhibition_of_return")
+    statistics = pd.read_csv(folder / "statistics.csv")
     back = statistics[statistics["what"] == "return"].set_index("control")
     # At strength 0 no choice is defined.
     assert set(back.index.dropna()) == set(CONTROLS) - {"zero_strength"}
@@ -93,8 +70,9 @@ def test_every_network_has_an_untrained_one_of_its_own():
 
 @pytest.mark.slow
 def test_the_order_in_which_a_store_lists_groups_and_variables_does_not_matter(finished):
+    folder = finished("inhibition_of_return")
     config = inhibition_of_return.Config(n_stimuli=60, n_control_stimuli=30, n_resamples=100)
-    with xr.open_datatree(finished / "recording.zarr", engine="zarr", consolidated=False) as tree:
+    with xr.open_datatree(folder / "recording.zarr", engine="zarr", consolidated=False) as tree:
         paths = [node.path for node in tree.subtree if node.has_data]
         recorded = {path: tree[path].to_dataset().load() for path in paths}
     found = set()
@@ -111,43 +89,9 @@ def test_the_order_in_which_a_store_lists_groups_and_variables_does_not_matter(f
 
 @pytest.mark.slow
 def test_trials_are_a_row_an_object_of_a_run(finished):
-    trials = pd.read_parquet(finished / "units.parquet")
+    folder = finished("inhibition_of_return")
+    trials = pd.read_parquet(folder / "units.parquet")
     assert 9 * 60 * 2 < len(trials) <= 10 * 60 * 2  # "another" lacks stimuli alone of their place in a batch
     assert trials.groupby(["condition", "phase", "stimulus_id"])["chosen"].sum().eq(1).all()
-    with xr.open_datatree(finished / "recording.zarr", engine="zarr", consolidated=False) as tree:
+    with xr.open_datatree(folder / "recording.zarr", engine="zarr", consolidated=False) as tree:
         assert dict(tree["digits-0/trials"].sizes) == {"run": 10, "stimulus": 60, "object": 2}
-
-
-@pytest.mark.parametrize(
-    ("options", "text"),
-    [
-        (
-            ["--n_objects", "3"],
-            (
-                "models must take composites of 3 digits, (channel, y, x) = (1, 28, 56), got digits-0, which takes "
-                "(1, 28, 42); take digits3-0, or --n_objects 2"
-            ),
-        ),
-        (
-            ["--n_objects", "5"],
-            (
-                "models must take composites of 5 digits, (channel, y, x) = (1, 28, 84), got digits-0, which takes "
-                "(1, 28, 42); train one (python -m neuroattn.training digits --n_objects 5), or --n_objects 2"
-            ),
-        ),
-        (
-            ["--models", "scenes-0"],
-            (
-                "stimuli must be scenes for scenes-0, which takes pictures of (channel, y, x) = (3, 100, 100), got "
-                "'digits'; add --stimuli scenes"
-            ),
-        ),
-    ],
-)
-def test_networks_that_take_other_composites(capsys, monkeypatch, tmp_path, options, text):
-    monkeypatch.setattr(digits, "sample_composites", None)
-    with pytest.raises(SystemExit) as left:
-        main(inhibition_of_return.PROTOCOL, ["--out", str(tmp_path / "run"), *options])
-    assert left.value.code == 2
-    assert capsys.readouterr() == ("", f"error: {text}\n")
-    assert not (tmp_path / "run").exists()

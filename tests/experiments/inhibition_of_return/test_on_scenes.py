@@ -14,7 +14,6 @@ from drawn_scenes import drawn_scenes
 from numpy.testing import assert_array_equal
 
 from neuroattn.experiments.inhibition_of_return import protocol as inhibition_of_return
-from neuroattn.experiments.line import main
 from neuroattn.experiments.scene_stimuli import SYNTHETIC
 from neuroattn.models.checkpoint import save_model
 from neuroattn.models.config import GatedConfig
@@ -25,18 +24,11 @@ from neuroattn.stimuli.synthetic_scenes import write_synthetic_scenes
 SMALL = ["--stimuli", "scenes", "--size", "40", "60", "--n_control_stimuli", "20", "--n_resamples", "100"]
 
 
-def run(capsys, *arguments):
-    with pytest.raises(SystemExit) as left:
-        main(inhibition_of_return.PROTOCOL, list(map(str, arguments)))
-    out, err = capsys.readouterr()
-    return left.value.code, out, err
-
-
-def test_drawn_scenes(network, tmp_path, capsys):
+def test_drawn_scenes(network, tmp_path, command):
     images, annotations = drawn_scenes(tmp_path / "drawn", 24)
     files = ["--images", images, "--annotations", annotations, "--cache", tmp_path / "cache"]
     options = [*SMALL, "--models", network, *files, "--controls", "untrained", "one_step"]
-    status, out, err = run(capsys, *options, "--out", tmp_path / "run")
+    status, out, err = command("inhibition_of_return", *options, "--out", tmp_path / "run")
     assert (status, err) == (0, "")
     assert "Inhibition of return, stimuli of one network, 24 scenes of 2 objects." in out
     assert "SYNTHETIC" not in out
@@ -54,9 +46,9 @@ def test_drawn_scenes(network, tmp_path, capsys):
     assert "handwritten" not in report
 
 
-def test_synthetic_scenes_say_that_they_are(network, tmp_path, capsys):
+def test_synthetic_scenes_say_that_they_are(network, tmp_path, command):
     options = [*SMALL, "--models", network, "--n_stimuli", "20", "--controls", "none"]
-    status, out, err = run(capsys, *options, "--out", tmp_path / "run")
+    status, out, err = command("inhibition_of_return", *options, "--out", tmp_path / "run")
     assert (status, err) == (0, "")
     assert out.splitlines()[0] == SYNTHETIC
     assert "20 synthetic scenes of 2 objects" in out
@@ -70,26 +62,25 @@ def test_synthetic_scenes_say_that_they_are(network, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_the_figure_says_that_scenes_are_synthetic(network, tmp_path, capsys):
+def test_the_figure_says_that_scenes_are_synthetic(network, tmp_path, command):
     drawn = []
     protocol = dataclasses.replace(
         inhibition_of_return.PROTOCOL,
         figure=lambda config, tables: drawn.append(inhibition_of_return.figure(config, tables)) or drawn[-1],
     )
-    with pytest.raises(SystemExit):
-        main(
-            protocol,
-            [*SMALL, "--models", network, "--n_stimuli", "20", "--controls", "none", "--out", str(tmp_path / "run")],
-        )
-    capsys.readouterr()
+    command(
+        protocol, *SMALL, "--models", network, "--n_stimuli", "20", "--controls", "none", "--out", str(tmp_path / "run")
+    )
     assert drawn[0].get_supxlabel() == "synthetic scenes"
 
 
-def test_what_was_left_out_is_told(network, tmp_path, capsys):
+def test_what_was_left_out_is_told(network, tmp_path, command):
     images, annotations = drawn_scenes(tmp_path / "drawn", 24)
     (images / "000000000003.png").unlink()
     files = ["--images", images, "--annotations", annotations, "--cache", tmp_path / "cache"]
-    status, out, err = run(capsys, *SMALL, "--models", network, *files, "--controls", "none", "--out", tmp_path / "run")
+    status, out, err = command(
+        "inhibition_of_return", *SMALL, "--models", network, *files, "--controls", "none", "--out", tmp_path / "run"
+    )
     assert (status, err) == (0, "")
     assert "NOTE: 1 image left out: " in out.splitlines()[0]
     assert "000000000003.png" in out.splitlines()[0]
@@ -100,7 +91,7 @@ def test_what_was_left_out_is_told(network, tmp_path, capsys):
     assert "stimuli" not in pd.read_csv(tmp_path / "run" / "statistics.csv")
 
 
-def test_classes_are_those_of_the_network(tmp_path, capsys):
+def test_classes_are_those_of_the_network(tmp_path, command):
     images, annotations = drawn_scenes(tmp_path / "drawn", 24)
     classes = ("car", "dog", "pizza")
     config = GatedConfig(size=(3, 40, 60), channels=(4, 5), classes=3, resize="bicubic", strength=0.3, steps=2)
@@ -110,7 +101,7 @@ def test_classes_are_those_of_the_network(tmp_path, capsys):
     files = ["--images", images, "--annotations", annotations, "--cache", tmp_path / "cache"]
     options = [*SMALL, *files, "--controls", "none", "--out", tmp_path / "run"]
     for name, theirs in (("own", "car, dog, pizza"), ("unnamed", "accessory, animal, appliance …")):
-        status, out, err = run(capsys, *options, "--models", tmp_path / f"{name}.safetensors")
+        status, out, err = command("inhibition_of_return", *options, "--models", tmp_path / f"{name}.safetensors")
         assert (status, out) == (2, "")
         assert err == (
             f"error: labels must be the 3 classes of model 'own' ({theirs}), got the 12 of supercategory in "
@@ -119,17 +110,19 @@ def test_classes_are_those_of_the_network(tmp_path, capsys):
         )
         assert not (tmp_path / "run").exists()
         assert not list((tmp_path / "cache").glob("pictures-*"))  # no photograph was decoded for this
-    status, out, err = run(capsys, *options, "--models", tmp_path / "own.safetensors", "--labels", "category")
+    status, out, err = command(
+        "inhibition_of_return", *options, "--models", tmp_path / "own.safetensors", "--labels", "category"
+    )
     assert (status, err) == (0, "")
     with xr.open_datatree(tmp_path / "run" / "recording.zarr", engine="zarr", consolidated=False) as tree:
         found = np.unique(tree["own/trials"]["label"].values)
     assert found.tolist() == [classes.index("car"), classes.index("dog")]
 
 
-def test_a_single_scene_is_too_few(network, tmp_path, capsys):
+def test_a_single_scene_is_too_few(network, tmp_path, command):
     images, annotations = drawn_scenes(tmp_path / "drawn", 1)
     files = ["--images", images, "--annotations", annotations, "--cache", tmp_path / "cache"]
-    status, out, err = run(capsys, *SMALL, "--models", network, *files, "--out", tmp_path / "run")
+    status, out, err = command("inhibition_of_return", *SMALL, "--models", network, *files, "--out", tmp_path / "run")
     assert (status, out) == (2, "")
     assert err == "error: annotations must have 2 scenes of 2 objects or more, got 1; take more\n"
 
@@ -148,34 +141,3 @@ def test_every_synthetic_scene_is_a_scene(tmp_path):
     assert annotations.read_bytes() != other.read_bytes()
     images = [sorted((tmp_path / name / "images").iterdir()) for name in ("one", "two")]
     assert all(a.read_bytes() == b.read_bytes() for a, b in zip(*images, strict=True))
-
-
-@pytest.mark.parametrize(
-    ("more", "text"),
-    [
-        (["--images", "somewhere"], "annotations must be named with --images, got none; name both, or neither"),
-        (["--annotations", "x.json"], "images must be named with --annotations, got none; name both, or neither"),
-        (["--size", "40"], "size must be two numbers, height and width, got 1"),
-        (["--n_objects", "3"], "n_objects must be 2 for synthetic scenes, got 3; name scenes of your own"),
-        (
-            ["--size", "30", "60"],
-            "size must be that of small, (channel, y, x) = (3, 40, 60), got (3, 30, 60); take --size 40 60",
-        ),
-        (
-            ["--models", "digits-0"],
-            "size must be that of digits-0, (channel, y, x) = (1, 28, 42), got (3, 40, 60); take a network of scenes",
-        ),
-        (["--images", "nowhere", "--annotations", "x.json"], "images must be a folder, got 'nowhere'"),
-        (
-            ["--stimuli", "digits", "--images", "a", "--annotations", "b"],
-            "stimuli must be scenes where images are named, got 'digits'",
-        ),
-    ],
-)
-def test_wrong_options(network, tmp_path, capsys, more, text):
-    options = [*SMALL, "--models", network, "--n_stimuli", "20", *more, "--out", tmp_path / "run"]
-    status, out, err = run(capsys, *options)
-    assert (status, out) == (2, "")
-    assert err.startswith(f"error: {text}")
-    assert err.count("\n") == 1
-    assert not (tmp_path / "run").exists()

@@ -10,7 +10,6 @@ import pytest
 from drawn_scenes import COLOURS, drawn_scenes
 from numpy.testing import assert_array_equal
 
-from neuroattn.experiments.line import main
 from neuroattn.experiments.scene_stimuli import SYNTHETIC
 from neuroattn.experiments.tuning import protocol as tuning
 from neuroattn.models.checkpoint import load_models
@@ -19,18 +18,12 @@ SMALL = ["--stimuli", "scenes", "--size", "40", "60", "--n_orientations", "6", "
 SMALL += ["--n_y", "3", "--n_resamples", "100", "--design", "free", "--driven", "0.0001", "--batch_size", "40"]
 
 
-def run(capsys, *arguments):
-    with pytest.raises(SystemExit) as left:
-        main(tuning.PROTOCOL, list(map(str, arguments)))
-    return left.value.code, *capsys.readouterr()
-
-
 @pytest.mark.slow
-def test_the_users_scenes(network, tmp_path, capsys):
+def test_the_users_scenes(network, tmp_path, command):
     images, annotations = drawn_scenes(tmp_path / "drawn", 6)
     files = ["--images", images, "--annotations", annotations, "--cache", tmp_path / "cache"]
     options = [*SMALL, *files, "--models", network, "--n_units", 200, "--controls", "zero_strength"]
-    status, out, err = run(capsys, *options, "--out", tmp_path / "run")
+    status, out, err = command("tuning", *options, "--out", tmp_path / "run")
     assert (status, err) == (0, "")
     assert "SYNTHETIC" not in out
     units = pd.read_parquet(tmp_path / "run" / "units.parquet")
@@ -46,9 +39,9 @@ def test_the_users_scenes(network, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_synthetic_scenes_say_that_they_are(network, tmp_path, capsys):
+def test_synthetic_scenes_say_that_they_are(network, tmp_path, command):
     options = [*SMALL, "--models", network, "--n_units", 50, "--controls", "none"]
-    status, out, err = run(capsys, *options, "--out", tmp_path / "run")
+    status, out, err = command("tuning", *options, "--out", tmp_path / "run")
     assert (status, err) == (0, "")
     assert out.splitlines()[0] == SYNTHETIC
     assert json.loads((tmp_path / "run" / "run.json").read_text())["findings"][0] == SYNTHETIC
@@ -73,29 +66,3 @@ def test_the_distractors_are_the_larger_objects(tmp_path):
         for picture, name in zip(beside, shown.table["distractor"], strict=True):
             colour = COLOURS[{"dog": 1, "car": 2}[name]]
             assert_array_equal(np.round(picture[:, 20, 45] * 255), colour)
-
-
-@pytest.mark.parametrize(
-    ("more", "text"),
-    [
-        (["--images", "x"], "annotations must be named with --images, got none; name both, or neither"),
-        (
-            ["--size", "30", "60"],
-            "size must be that of small, (channel, y, x) = (3, 40, 60), got (3, 30, 60); take --size 40 60",
-        ),
-        (
-            ["--n_x", "1000", "--n_y", "1000"],
-            "n_orientations × n_widths × n_x × n_y must fit in memory, got 12,000,000 ",
-        ),
-        (
-            ["--stimuli", "digits"],
-            "stimuli must be scenes for small, which takes pictures of (channel, y, x) = (3, 40, 60), got 'digits'",
-        ),
-    ],
-)
-def test_wrong_options(network, tmp_path, capsys, more, text):
-    status, out, err = run(capsys, *SMALL, "--models", network, *more, "--out", tmp_path / "run")
-    assert (status, out) == (2, "")
-    assert err.startswith(f"error: {text}")
-    assert err.count("\n") == 1
-    assert not (tmp_path / "run").exists()
