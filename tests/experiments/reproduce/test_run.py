@@ -14,6 +14,7 @@ from drawn_scenes import drawn_scenes
 from neuroattn.compute import memory
 from neuroattn.evaluation.scenes import evaluate_scenes
 from neuroattn.experiments.reproduce import run as reproduce
+from neuroattn.experiments.reproduce.numbers import last_epochs, of_sweep
 from neuroattn.experiments.reproduce.run import main
 from neuroattn.models.checkpoint import load_model, save_model
 from neuroattn.models.config import GatedConfig
@@ -47,7 +48,7 @@ def test_the_names_of_a_sweeps_networks_are_text(tmp_path):
     path = tmp_path / "sweep.csv"
     rows = [f"{name},0.001,10,{epoch},0.9" for name in ("None", "NA", "007", "7") for epoch in (1, 2)]
     path.write_text("\n".join(["network,learning_rate,phi,epoch,validation_accuracy", *rows]))
-    last = reproduce._sweep(reproduce.Config(sweep=str(path)))
+    last = last_epochs(reproduce.Config(sweep=str(path)))
     assert sorted(last["network"]) == ["007", "7", "NA", "None"]
     assert last["epoch"].tolist() == [2, 2, 2, 2]
 
@@ -178,7 +179,7 @@ def test_our_networks_of_scenes(capsys, sweep, tmp_path):
 def test_what_a_user_gets_wrong(capsys, monkeypatch, sweep, tmp_path, arguments, text):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(memory, "free_memory", lambda: 10**9)
-    monkeypatch.setattr(reproduce, "_curves", None)  # nothing may get as far as the long work
+    monkeypatch.setattr(reproduce, "bar_curves", None)  # nothing may get as far as the long work
     (tmp_path / "a.pt").touch()
     options = arguments if "--sweep" in arguments else ["--sweep", sweep, *arguments]
     assert run_here(capsys, "--out", "run", *options) == (2, "", f"error: {text}\n")
@@ -196,9 +197,9 @@ def test_a_folder_that_is_not_free_and_a_table_that_is_none(capsys, sweep, tmp_p
 
 
 def test_the_table_that_travels_with_the_package():
-    last = reproduce._sweep(reproduce.Config())
+    last = last_epochs(reproduce.Config())
     counts = last.groupby(["learning_rate", "phi"]).size()
     assert counts.to_dict() == {(1e-3, phi): 3 for phi in (0, 10, 100, 1000, 10000)}
     assert (last["epoch"] == 2).all()
     entry = {"learning_rate": 1e-3, "phi": 100}
-    assert sorted(reproduce._of_sweep(entry, last)) == pytest.approx([0.9699, 0.9705, 0.9722], abs=1e-4)
+    assert sorted(of_sweep(entry, last)) == pytest.approx([0.9699, 0.9705, 0.9722], abs=1e-4)
