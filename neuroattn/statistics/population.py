@@ -7,7 +7,6 @@ training, so that neither is a replicate of the experiment: a population p value
 from __future__ import annotations
 
 import dataclasses
-import re
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 Row: TypeAlias = dict[str, Any]  # numbers, counts and texts
 
 NAN = float("nan")
-# What is said of an estimate that is a median over networks, with its confidence.
-INTERVAL_OF_MEDIANS = re.compile(r"smallest and the largest, an interval of ([\d.]+) %")
 TESTED, SIZED, DESCRIBED = "tested", "sized", "described"
 _OF_DIFFERENCE = ("p", "p_within_network", "effect_size")
 _OF_EQUIVALENCE = ("p_equivalence", "p_equivalence_within_network")
@@ -104,13 +101,6 @@ class Measure:
         return f"; two one-sided t tests against {f'±{high:g}' if low == -high else f'{low:g} to {high:g}'}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class _DifferenceTest:
-    effect_size: float
-    p: float
-    warning: str
-
-
 def estimate(
     units: pd.DataFrame,
     column: str,
@@ -156,46 +146,35 @@ def estimate(
         If a column is missing, or holds nothing for a unit.
     """
     _require(units, column)
-    log, null = measure.log, float(np.log(measure.null)) if measure.log else measure.null
+    log = measure.log
     numbers = units[column].to_numpy(np.float64, na_value=np.nan)
     known = ~np.isnan(numbers)
     kept, numbers = units.loc[known], numbers[known]
     finite, warnings = np.isfinite(numbers), []
     if not finite.all():
         warnings.append(f"{int((~finite).sum())} infinite values are in the median and not in the cluster means")
-    n_models = int(kept[MODEL].nunique())
-    means = _cluster_means(kept[finite], numbers[finite], [MODEL] if n_models > 1 else [MODEL, CHANNEL], log=log)
     if log and (numbers <= 0).any():
         warnings.append(f"{int((numbers <= 0).sum())} values <= 0 have no logarithm and are not in the cluster means")
-    difference = _test_difference(means, null)
-    equivalence = _test_equivalence(means, measure.bounds, log=log)
-    mean = _mean(means, measure.limits, log=log)
+    n_models = int(kept[MODEL].nunique())
     if n_models > 1:
         middle, warning = _over_networks(kept[MODEL], numbers, measure.limits, log=log)
     else:
         middle, warning = _of_one_network(kept, numbers, generator, n_resamples), ""
-    warnings += [difference.warning, equivalence.warning if equivalence else "", warning]
-    row: Row = {"unit": measure.unit}
-    if measure.sign_flip and n_models > 1 and generator is not None:
-        flipped = sign_flip_test(means - null, generator)
-        row |= {"p_sign_flip": flipped.p, "smallest_p_sign_flip": flipped.smallest_p}
-        warnings.append(flipped.warning)
-    row |= {
+    means = _cluster_means(kept[finite], numbers[finite], [MODEL] if n_models > 1 else [MODEL, CHANNEL], log=log)
+    tests, of_tests, of_flips = _tests(means, measure, n_models, generator)
+    return {
+        "unit": measure.unit,
         "estimate": middle.mean,
         "interval_low": middle.low,
         "interval_high": middle.high,
-        **dict(zip(_MEANS, mean, strict=True)),
-        "effect_size": difference.effect_size,
+        **dict(zip(_MEANS, _mean(means, measure.limits, log=log), strict=True)),
         "n_models": n_models,
         "n_channels": int(kept.groupby([MODEL, CHANNEL], observed=True).ngroups),
         "n_units": len(kept),
         "n_missing": len(units) - len(kept),
-        **_p_values(difference, equivalence, n_models, len(means), measure),
-        "equivalence_low": measure.bounds[0] if measure.bounds else NAN,
-        "equivalence_high": measure.bounds[1] if measure.bounds else NAN,
-        "warnings": "; ".join(filter(None, warnings)),
+        **tests,
+        "warnings": "; ".join(filter(None, [*warnings, *of_tests, warning, of_flips])),
     }
-    return row | _untested(measure)
 
 
 def estimates(
@@ -217,14 +196,6 @@ def of_several(units: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     yield from ((str(name), of_network) for name, of_network in (networks if networks.ngroups > 1 else ()))
 
 
-def _untested(measure: Measure) -> Row:
-    """Return what a measure of its kind has none of."""
-    if measure.kind == TESTED:
-        return {}
-    nothing = _OF_DIFFERENCE + (_MEANS if measure.kind == DESCRIBED else ())
-    return {"test": f"none{measure.tests}", **dict.fromkeys(nothing, NAN)}
-
-
 def adjust(p: pd.Series[float]) -> pd.Series[float]:
     """Return Benjamini–Hochberg (1995) adjusted p values; NaN stays NaN and does not count as a test."""
     values = p.to_numpy(np.float64, na_value=np.nan, copy=True)
@@ -237,21 +208,36 @@ def adjust(p: pd.Series[float]) -> pd.Series[float]:
     return pd.Series(values, index=p.index, name=p.name)
 
 
-def _p_values(
-    difference: _DifferenceTest, equivalence: EquivalenceResult | None, n_models: int, n_clusters: int, measure: Measure
-) -> Row:
-    """Return the p values under the keys that say what they generalise to."""
-    several = n_models > 1
-    what = f"{n_clusters} network means" if several else f"{n_clusters} channel means of one network"
-    null = f"{measure.null:g}" + (" on the log scale" if measure.log else "")
+def _tests(
+    means: FloatArray, measure: Measure, n_models: int, generator: np.random.Generator | None
+) -> tuple[Row, list[str], str]:
+    """Return the tests over cluster means, under keys that say what they generalise to, and their warnings."""
+    several, null = n_models > 1, float(np.log(measure.null)) if measure.log else measure.null
+    effect_size, p, warning = _test_difference(means, null)
+    equivalence = _test_equivalence(means, measure.bounds, log=measure.log)
+    what = f"{len(means)} network means" if several else f"{len(means)} channel means of one network"
+    against = f"{measure.null:g}" + (" on the log scale" if measure.log else "")
     key = "" if several else "_within_network"
-    return {
+    row: Row = {
         "scope": f"{n_models} networks" if several else "units of one network" if n_models else "no units",
-        "test": f"two-sided one-sample t test of {what} against {null}{measure.tests}",
+        "test": f"two-sided one-sample t test of {what} against {against}{measure.tests}",
         **dict.fromkeys(("p", "p_within_network", *_OF_EQUIVALENCE), NAN),
-        f"p{key}": difference.p,
+        f"p{key}": p,
         f"p_equivalence{key}": equivalence.p if equivalence else NAN,
+        "effect_size": effect_size,
+        "equivalence_low": measure.bounds[0] if measure.bounds else NAN,
+        "equivalence_high": measure.bounds[1] if measure.bounds else NAN,
     }
+    of_flips = ""
+    if measure.sign_flip and several and generator is not None:
+        flipped = sign_flip_test(means - null, generator)
+        row |= {"p_sign_flip": flipped.p, "smallest_p_sign_flip": flipped.smallest_p}
+        of_flips = flipped.warning
+    if measure.kind != TESTED:
+        row |= {"test": f"none{measure.tests}", **dict.fromkeys(_OF_DIFFERENCE, NAN)}
+    if measure.kind == DESCRIBED:
+        row |= dict.fromkeys(_MEANS, NAN)
+    return row, [warning, equivalence.warning if equivalence else ""], of_flips
 
 
 def _cluster_means(units: pd.DataFrame, numbers: FloatArray, keys: list[str], *, log: bool) -> FloatArray:
@@ -296,17 +282,19 @@ def _over_networks(
     )
 
 
-def _test_difference(means: FloatArray, null: float) -> _DifferenceTest:
+def _test_difference(means: FloatArray, null: float) -> tuple[float, float, str]:
+    """Return effect size (dz), two-sided p of a t test, and what is wrong with them."""
     n = len(means)
     if n < 2:
-        warning = f"{n} cluster(s): a difference test needs at least 2"
-        return _DifferenceTest(effect_size=NAN, p=NAN, warning=warning)
+        return NAN, NAN, f"{n} cluster(s): a difference test needs at least 2"
     if is_constant(means[None])[0]:
-        warning = f"all {n} cluster means are equal: the difference test rests on no variance"
-        return _DifferenceTest(effect_size=NAN, p=float(means[0] == null), warning=warning)
+        return (
+            NAN,
+            float(means[0] == null),
+            (f"all {n} cluster means are equal: the difference test rests on no variance"),
+        )
     mean, sd = float(means.mean()), float(means.std(ddof=1))
-    p = float(2 * stdtr(n - 1, -abs(mean - null) / (sd / np.sqrt(n))))
-    return _DifferenceTest(effect_size=(mean - null) / sd, p=p, warning="")
+    return (mean - null) / sd, float(2 * stdtr(n - 1, -abs(mean - null) / (sd / np.sqrt(n)))), ""
 
 
 def _test_equivalence(means: FloatArray, bounds: tuple[float, float] | None, *, log: bool) -> EquivalenceResult | None:

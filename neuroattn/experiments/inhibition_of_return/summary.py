@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,9 +19,10 @@ from neuroattn.statistics.resampling import hierarchical_bootstrap, named_genera
 from neuroattn.statistics.sign_flip import sign_flip_test
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from neuroattn.statistics.intervals import MeanInterval
+    from neuroattn.statistics.population import Row
 
 COLUMNS = [
     "model", "what", "measure", "condition", "phase", "lag", "control", "estimate", "interval_low", "interval_high",
@@ -58,49 +59,49 @@ def return_statistics(trials: pd.DataFrame, seed: int, n_resamples: int, control
     """
     if trials.empty:
         return pd.DataFrame(columns=COLUMNS)
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for effect in effects(trials):
         told = effect.about["what"] == "contrast" or (effect.about["what"], effect.about["condition"]) in _OF_CONTROLS
         if control is None or told:
             untested = "checks the code: without feedback no mask acts" if control == "one_step" else effect.untested
-            rows += _estimates(effect._replace(untested=untested), (seed, control or ""), n_resamples)
+            rows += _estimates(effect._replace(untested=untested), seed, control or "", n_resamples)
     # With two objects none is never attended.
     if control is None and trials["object"].nunique() > 2:
         rows += _matched_differences(trials, seed)
     return with_texts(pd.DataFrame(rows).assign(control=control).reindex(columns=COLUMNS))
 
 
-def _estimates(effect: Effect, origin: tuple[int, str], n_resamples: int) -> Iterator[dict[str, Any]]:
+def _estimates(effect: Effect, seed: int, control: str, n_resamples: int) -> Iterator[Row]:
     """Yield the row of all networks, and those of each."""
-    seed, control = origin
-    networks = {
-        str(name): of_network["value"].to_numpy(np.float64)
+    of_each = {
+        str(name): _of_one_network(
+            of_network["value"].to_numpy(np.float64),
+            effect,
+            named_generator(seed, control, name, effect.name),
+            n_resamples,
+        )
         for name, of_network in effect.values.groupby(MODEL, sort=False)
     }
-    counts = [len(numbers) for numbers in networks.values()]
-    of_each = {
-        name: effect.about
-        | {"null": effect.null, "n_models": 1, "n_stimuli": len(numbers), "n_stimuli_most": len(numbers)}
-        | _of_one_network(numbers, effect, named_generator(seed, control, name, effect.name), n_resamples)
-        for name, numbers in networks.items()
-    }
-    if len(networks) == 1:
-        yield from ({"model": "", **row} for row in of_each.values())
-        return
-    means = np.array([numbers.mean() for numbers in networks.values()])
-    about = {"null": effect.null, "n_models": len(means), "n_stimuli": min(counts), "n_stimuli_most": max(counts)}
-    yield {
-        "model": "",
-        **effect.about,
-        **about,
-        **_over_networks(means, effect, named_generator(seed, control, effect.name), min(counts)),
-    }
-    yield from ({"model": name, **row} for name, row in of_each.items())
+    yield from _together(effect, of_each, named_generator(seed, control, effect.name))
 
 
-def _of_one_network(
-    numbers: np.ndarray, effect: Effect, generator: np.random.Generator, n_resamples: int
-) -> dict[str, Any]:
+def _together(effect: Effect, of_each: Mapping[str, Row], generator: np.random.Generator) -> Iterator[Row]:
+    """Yield the row of all networks, and after it those of each; of a single one its own is that of all."""
+    about = {**effect.about, "null": effect.null}
+    rows = [
+        {**about, "model": name, "n_models": 1, "n_stimuli_most": row["n_stimuli"], **row}
+        for name, row in of_each.items()
+    ]
+    if len(rows) == 1:
+        yield {**rows[0], "model": ""}
+    elif rows:
+        means, counts = np.array([row["estimate"] for row in rows]), [row["n_stimuli"] for row in rows]
+        n = {"n_models": len(rows), "n_stimuli": min(counts), "n_stimuli_most": max(counts)}
+        yield {**about, "model": "", **n, **_over_networks(means, effect, generator, min(counts))}
+        yield from rows
+
+
+def _of_one_network(numbers: np.ndarray, effect: Effect, generator: np.random.Generator, n_resamples: int) -> Row:
     if effect.kind == FRACTION:
         low, high = proportion_confint(numbers.sum(), len(numbers), method="wilson")
     elif effect.kind == DIFFERENCE:
@@ -114,17 +115,18 @@ def _of_one_network(
         "interval_high": high,
         "sd": sd,
         "effect_size": (mean - effect.null) / sd if sd > 0 else np.nan,
+        "n_stimuli": len(numbers),
         "scope": "stimuli of one network",
         "test": _not_tested(effect),
     }
 
 
-def _over_networks(means: np.ndarray, effect: Effect, generator: np.random.Generator, n_stimuli: int) -> dict[str, Any]:
+def _over_networks(means: np.ndarray, effect: Effect, generator: np.random.Generator, n_stimuli: int) -> Row:
     """Return mean, interval and tests over networks, each of at least so many stimuli."""
     n, null = len(means), effect.null
     mean, low, high = _interval(means, effect.kind, n_stimuli)
     sd = float(means.std(ddof=1))
-    row: dict[str, Any] = {"estimate": mean, "interval_low": low, "interval_high": high, "sd": sd}
+    row: Row = {"estimate": mean, "interval_low": low, "interval_high": high, "sd": sd}
     row |= {"scope": f"{n} networks", "test": _not_tested(effect), "effect_size": np.nan}
     if np.isnan(null) or effect.untested:
         return row
@@ -150,7 +152,7 @@ def _not_tested(effect: Effect) -> str:
     return f"none: {effect.untested}" if effect.untested else "none"
 
 
-def _matched_differences(trials: pd.DataFrame, seed: int) -> Iterator[dict[str, Any]]:
+def _matched_differences(trials: pd.DataFrame, seed: int) -> Iterator[Row]:
     """Yield the differences between the object attended first and never attended ones, of every measure."""
     rows = trials[
         (trials["phase"] == 2) & (trials["condition"] == "imposed") & (trials["first"] | trials["status"].eq(NEVER))
@@ -158,42 +160,26 @@ def _matched_differences(trials: pd.DataFrame, seed: int) -> Iterator[dict[str, 
     measures = sorted(name for name in map(str, trials.columns) if name == "gate" or name.startswith("response_"))
     for measure in measures:
         about = {"what": "matched difference", "measure": measure, "condition": "imposed", "phase": 2, "null": 0.0}
-        found = [{"model": str(name), **about, **row} for name, row in _matched(rows, measure)]
-        if len(found) == 1:
-            yield {**found[0], "model": ""}
-        elif found:
-            effect = Effect(about, pd.DataFrame(), 0.0, NUMBER)
-            means, counts = np.array([row["estimate"] for row in found]), [row["n_stimuli"] for row in found]
-            n = {"n_models": len(found), "n_stimuli": min(counts), "n_stimuli_most": max(counts)}
-            yield {
-                "model": "",
-                **about,
-                **n,
-                **_over_networks(means, effect, named_generator(seed, effect.name), n["n_stimuli"]),
-            }
-            yield from found
+        effect = Effect(about, pd.DataFrame(), 0.0, NUMBER)
+        yield from _together(effect, _matched(rows, measure), named_generator(seed, effect.name))
 
 
-def _matched(rows: pd.DataFrame, measure: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield every network's difference at the same place."""
+def _matched(rows: pd.DataFrame, measure: str) -> dict[str, Row]:
+    """Return every network's difference at the same place."""
     known = rows.dropna(subset=[measure]).assign(first=rows["first"].astype(float), value=rows[measure])
     # A place where only one kind stands tells nothing of the difference.
     both = known.groupby([MODEL, "place"])["first"].transform("nunique") == 2
+    found: dict[str, Row] = {}
     for name, of_model in known[both].groupby(MODEL, sort=False):
         stimulus = pd.factorize(of_model["stimulus_id"])[0]
         fit = formula.ols("value ~ first + C(place)", of_model).fit(cov_type="cluster", cov_kwds={"groups": stimulus})
-        low, high = fit.conf_int().loc["first"]
-        n = int(stimulus.max()) + 1
-        yield (
-            str(name),
-            {
-                "estimate": float(fit.params["first"]),
-                "interval_low": float(low),
-                "interval_high": float(high),
-                "n_models": 1,
-                "n_stimuli": n,
-                "n_stimuli_most": n,
-                "scope": "stimuli of one network",
-                "test": "none",
-            },
-        )
+        low, high = map(float, fit.conf_int().loc["first"])
+        found[str(name)] = {
+            "estimate": float(fit.params["first"]),
+            "interval_low": low,
+            "interval_high": high,
+            "n_stimuli": int(stimulus.max()) + 1,
+            "scope": "stimuli of one network",
+            "test": "none",
+        }
+    return found
