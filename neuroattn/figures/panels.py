@@ -50,7 +50,8 @@ def curves(axes: Axes, rows: pd.DataFrame, x: str, layers: Sequence[str]) -> Non
 
 def controls(axes: Axes, rows: pd.DataFrame, names: Mapping[str, str], layers: Sequence[str], **ticks: Any) -> None:
     """Draw the estimates of every control, layers side by side; `names` is control → its name for print, in order."""
-    for number, (of_layer, colour) in enumerate(of_layers(rows, layers)):
+    # A line of no points that is not clipped has no place, and no layout is found for it.
+    for number, (of_layer, colour) in enumerate(of_layers(rows, layers) if names else ()):
         shown = of_layer.set_index("control").reindex(list(names))
         at = np.arange(len(names)) + (number - (len(layers) - 1) / 2) * 0.22
         low, high, middle = shown[["interval_low", "interval_high", "estimate"]].to_numpy(np.float64).T

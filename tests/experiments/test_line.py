@@ -173,7 +173,7 @@ def test_more_bars_than_memory_holds(refused, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("protocol", "sentence"),
     [
-        ("tuning", "Tuning, units of one network, 120 stimuli in both states ("),
+        ("tuning", "Tuning, units of one network, "),
         (
             "activity_scaling",
             "Activity scaling, units of one network, 30 stimuli in both states measure and 30 others select (",
