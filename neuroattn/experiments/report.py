@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from matplotlib.figure import Figure
 
-    from neuroattn.experiments.finding import Finding
+    from neuroattn.experiments.protocol import Tables
 
 _TEMPLATE = "report.html.j2"
 # Beyond so many characters a cell is text to read, which may wrap.
@@ -29,16 +29,14 @@ def report(
     title: str,
     description: str,
     notes: Sequence[str],
-    findings: Sequence[Finding],
-    text: Sequence[str],
-    statistics: pd.DataFrame,
+    tables: Tables,
     figure: Figure,
     methods: str,
     about: Mapping[str, Any],
 ) -> str:
     """Return the report as HTML.
 
-    `notes` stand on top, `findings` are a table, verdict first, `text` is folded, `statistics` lack columns without any
+    `notes` stand on top, findings are a table, verdict first, sentences are folded, statistics lack columns without any
     entry, `methods` is a paragraph for a paper; `about` is what ``run.json`` says.
     """
     import jinja2
@@ -64,10 +62,10 @@ def report(
         notes=notes,
         description=description,
         networks=networks,
-        findings=findings,
-        text="\n".join(line for line in text if line not in notes),
+        findings=tables.findings,
+        text="\n".join(line for line in tables.text if line not in notes),
         figure=Markup(_svg(figure)),  # noqa: S704 -- matplotlib's own, which escapes its texts
-        statistics=statistics.dropna(axis=1, how="all"),
+        statistics=tables.statistics.dropna(axis=1, how="all"),
         methods=methods,
         provenance=_provenance(about),
         table=_table,

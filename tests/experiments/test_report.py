@@ -12,6 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from neuroattn.experiments.finding import Estimate, Finding
+from neuroattn.experiments.protocol import Tables
 from neuroattn.experiments.report import report
 
 NOTES = ["WARNING: a control shows <an effect>.", "NOTE: beware."]
@@ -54,9 +55,7 @@ def text():
         title="A protocol",
         description="What it asks.",
         notes=NOTES,
-        findings=FINDINGS,
-        text=[*NOTES, *TEXT],
-        statistics=statistics,
+        tables=Tables(units=statistics, statistics=statistics, findings=tuple(FINDINGS), text=(*NOTES, *TEXT)),
         figure=figure,
         methods="We did <this>.",
         about=about,
