@@ -137,6 +137,19 @@ def clusters_of(row: Any) -> str:
     return "networks" if row["n_models"] > 1 else "feature channels of one network"
 
 
+def verdict_of_mean(row: Any, null: float, nothing: tuple[float, float], side: int = 1) -> str:
+    """Return whether the interval of the mean of a row of statistics is beyond what no effect gives.
+
+    ``supported`` where it lies above `null` (below it with `side` −1), ``contradicted`` on the other side, ``absent``
+    within `nothing`, else ``undecided``.
+    """
+    low, high = row["cluster_mean_low"], row["cluster_mean_high"]
+    if nothing[0] < low and high < nothing[1]:
+        return ABSENT
+    above, below = (SUPPORTED, CONTRADICTED)[::side]
+    return above if low > null else below if high < null else UNDECIDED
+
+
 def intervals_of(row: Any) -> str:
     """Return where the interval over units of a row of statistics comes from."""
     return (

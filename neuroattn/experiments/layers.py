@@ -1,7 +1,7 @@
 """The common loop of protocols that measure units: control × network × layer → unit table → statistics → findings.
 
-A small protocol gives three things: ``units(config, responses) -> DataFrame`` of one layer of one network, ``MEASURES``
-of its columns, and ``findings(statistics)``; `layer_analysis` makes its analysis of them.
+A small protocol gives three things: ``units(config, layer, control) -> DataFrame`` of one layer of one network,
+``MEASURES`` of its columns, and ``findings(config, statistics)``; `layer_analysis` makes its analysis of them.
 """
 
 from __future__ import annotations
@@ -34,6 +34,11 @@ class Layer(NamedTuple):
     responses: xr.Dataset
     tree: xr.DataTree
 
+    def of(self, group: str) -> xr.Dataset | None:
+        """Return the responses of the same layer in a group of the network's recording, None where there is none."""
+        found = _leaves(self.tree).get(f"{group}/{self.variable}".lstrip("/"))
+        return None if found is None else found.to_dataset().load()
+
 
 def variables(tree: xr.DataTree) -> list[str]:
     """Return the names of a network's layers, bottom up, those that its recording left out among them."""
@@ -42,18 +47,22 @@ def variables(tree: xr.DataTree) -> list[str]:
 
 
 def layers(recording: xr.DataTree, group: str = "") -> Iterator[Layer]:
-    """Yield every layer that was recorded, bottom up; with a `group`, as ``controls/untrained``, of those that have it."""
+    """Yield every recorded layer, bottom up; with a `group`, as ``controls/untrained``, of networks that have it."""
     for name, tree in recording.children.items():
-        recorded = {node.path.removeprefix(tree.path).strip("/"): node for node in tree.leaves}
+        recorded = _leaves(tree)
         for variable in variables(tree):
             if node := recorded.get(f"{group}/{variable}".lstrip("/")):
                 yield Layer(str(name), variable, node.to_dataset().load(), tree)
 
 
+def _leaves(tree: xr.DataTree) -> dict[str, xr.DataTree]:
+    return {node.path.removeprefix(tree.path).strip("/"): node for node in tree.leaves}
+
+
 def unit_tables(
     config: ContrastOptions, recording: xr.DataTree, units: Callable[[Layer, str], pd.DataFrame]
 ) -> dict[str, pd.DataFrame]:
-    """Return the unit tables of all networks and layers: of the networks themselves ("") and of controls that any has."""
+    """Return the unit tables of all networks and layers: of themselves ("") and of every control that any has."""
     import pandas as pd
 
     tables = {
@@ -69,19 +78,19 @@ def layer_analysis(
     *,
     units: Callable[..., pd.DataFrame],
     measures: Sequence[Measure],
-    findings: Callable[[pd.DataFrame], tuple[Finding, ...]],
+    findings: Callable[..., tuple[Finding, ...]],
 ) -> Tables:
     """Return the tables of a protocol that has nothing beside measures of units, controls and findings.
 
     Parameters
     ----------
     units
-        Options, responses of one layer of one network → one row a unit, with ``model, layer, channel, excluded_by`` (""
-        for those that take part) and the columns that are measured.
+        Options, layer, control ("" for the network itself) → one row a unit, with ``model, layer, channel,
+        excluded_by`` ("" for those that take part) and the columns that are measured.
     measures
         Of these columns.
     findings
-        Statistics → findings.
+        Options, statistics → findings.
 
     Examples
     --------
@@ -90,16 +99,21 @@ def layer_analysis(
     import numpy as np
     import pandas as pd
 
+    from neuroattn.experiments.wording import caveat
     from neuroattn.statistics.summary import adjusted, summary
 
-    def of_layer(layer: Layer, _: str) -> pd.DataFrame:
-        table = units(config, layer.responses)
+    def of_layer(layer: Layer, control: str) -> pd.DataFrame:
+        table = units(config, layer, control)
         shown = layer.responses.coords.get(dims.STIMULUS_ID)
-        return table if shown is None else table.assign(n_stimuli=len(np.unique(shown.values)))
+        if shown is None or "n_stimuli" in table:
+            return table
+        return table.assign(n_stimuli=len(np.unique(shown.values)))
 
     tables = unit_tables(config, recording, of_layer)
     parts = [summary(table, measures, config.seed, config.n_resamples, control) for control, table in tables.items()]
     statistics = adjusted(pd.concat(parts, ignore_index=True))
-    found = findings(statistics)
-    lines = (*scene_notes(config), *confounds(config), *map(str, found))
+    found = findings(config, statistics)
+    first = statistics[statistics["scope"].astype(bool)].iloc[0]
+    headline = f"{first['scope']}, {int(first['n_stimuli']):,} stimuli measure.{caveat(str(first['scope']))}"
+    lines = (*scene_notes(config), *confounds(config), headline, *map(str, found))
     return Tables(units=tables[""], statistics=statistics, findings=found, text=lines)

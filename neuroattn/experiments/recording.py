@@ -23,7 +23,8 @@ STORE = "recording.zarr"  # in the folder of a run
 ELSEWHERE = ("out", "analyse")
 # What makes recordings, beside the protocol's own `protocol.py`, `recording.py` and `layout.py`.
 _CODE = (
-    "dims.py", "models", "stimuli", "subjects", "recording", "experiments/contrast.py", "experiments/scene_stimuli.py",
+    "dims.py", "models", "stimuli", "subjects", "recording", "experiments/contrast.py",
+    "experiments/pairs.py", "experiments/scene_stimuli.py",
 )  # fmt: skip
 
 

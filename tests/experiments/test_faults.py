@@ -95,8 +95,8 @@ def test_a_network_that_attends_is_known_after_a_few_batches(protocol, config, m
         return plan(model, stimuli, *rest, **options)
 
     monkeypatch.setattr(attended, "make_plan", counted)
-    stimuli = protocol.stimuli(config, ())
-    protocol.check(config, subject_of(load_model("digits-0")), stimuli)
+    stimuli = protocol.PROTOCOL.stimuli(config, ())
+    protocol.PROTOCOL.check(config, subject_of(load_model("digits-0")), stimuli)
     assert 0 < sum(shown) <= 150 < len(stimuli)
 
 

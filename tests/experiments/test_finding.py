@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuroattn.experiments.finding import Estimate, Finding, from_json, to_json
+from neuroattn.experiments.finding import Estimate, Finding, from_json, to_json, verdict_of_mean
 
 NUMBERS = st.floats(allow_nan=False)
 ESTIMATES = st.builds(
@@ -56,3 +56,16 @@ def test_a_line_says_verdict_claim_place_numbers_and_n():
     assert Estimate(what="avoidance", value=0, low=0, high=0, bounds=(-math.inf, 0.1)).asked == "bound 0.1"
     assert str(Finding(claim="A", verdict="absent")) == "ABSENT  A: no number"
     assert str(Estimate(what="mean shift", value=math.nan, low=math.nan, high=math.nan)) == "mean shift not measured"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "side", "expected"),
+    [
+        *((1.01, 1.2, 1, "supported"), (1.01, 1.2, -1, "contradicted"), (0.7, 0.9, -1, "supported")),
+        *((0.7, 0.9, 1, "contradicted"), (0.99, 1.01, 1, "absent"), (0.99, 1.01, -1, "absent")),
+        *((0.9, 1.1, 1, "undecided"), (math.nan, math.nan, 1, "undecided")),
+    ],
+)
+def test_the_verdict_of_a_mean_is_that_of_its_interval(low, high, side, expected):
+    row = {"cluster_mean_low": low, "cluster_mean_high": high}
+    assert verdict_of_mean(row, 1.0, (1 / 1.02, 1.02), side) == expected

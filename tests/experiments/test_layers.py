@@ -39,7 +39,8 @@ def recorded(gain):
     return tree
 
 
-def units(config, responses):
+def units(config, layer, control):
+    responses = layer.responses
     gain = responses["activation"].mean("presentation").values / [3, 4, 5]
     return pd.DataFrame(
         {"model": responses["model"].values, "layer": "?", "channel": responses["channel"].values, "excluded_by": "",
@@ -47,7 +48,7 @@ def units(config, responses):
     )  # fmt: skip
 
 
-def findings(statistics):
+def findings(config, statistics):
     row = statistics[statistics["model"] == ""].iloc[0]
     return (Finding(claim="It gains", verdict="supported", rests_on=(Estimate.of_units(row, "gain"),)),)
 

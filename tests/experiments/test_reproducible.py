@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from neuroattn.experiments import pairs
 from neuroattn.experiments.activity_scaling import protocol as activity_scaling
 from neuroattn.models.checkpoint import load_models
 
@@ -40,7 +41,7 @@ def test_the_order_in_which_a_store_lists_its_groups_does_not_matter():
         models=names, n_stimuli=20, n_control_stimuli=20, n_units=30, n_resamples=100, strengths=(0.0, 0.2),
         controls=("shuffled_gates", "untrained"),
     )  # fmt: skip
-    shown = activity_scaling.stimuli(config, ())
+    shown = pairs.pair_stimuli(config, ())
     trees = {model.name: activity_scaling.recording(config, model, shown) for model in load_models(names)}
     tables = set()
     for repeat in range(20):

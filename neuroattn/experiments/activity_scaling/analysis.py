@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from neuroattn import dims
-from neuroattn.experiments.activity_scaling.layout import FEWEST_STIMULI, OBJECTS, UNIT_COLUMNS
 from neuroattn.experiments.contrast import confounds
 from neuroattn.experiments.layers import layers, variables
+from neuroattn.experiments.pairs import FEWEST_STIMULI, OBJECTS, UNIT_COLUMNS, too_few_confirmed
 from neuroattn.experiments.protocol import Tables
 from neuroattn.experiments.scene_stimuli import SCENES, scene_notes
 
@@ -164,7 +164,7 @@ def _responses(config: Config, dataset: xr.Dataset) -> tuple[Responses, np.ndarr
     intended = dataset[config.intended].values
     rows = [intended == number for number in OBJECTS]
     own = dataset["own"].transpose(dims.PRESENTATION, dims.NEUROID).values[rows[0]].astype(np.int64)
-    columns = [*UNIT_COLUMNS, "ungated_with_object", "ungated_without_object"]
+    columns = list(UNIT_COLUMNS)
     units = dataset[columns].to_dataframe()[columns].reset_index(drop=True)
     # Of scenes it is another one from scene to scene.
     units["own"] = np.where((own == own[0]).all(0), own[0], -1)
@@ -181,12 +181,3 @@ def _responses(config: Config, dataset: xr.Dataset) -> tuple[Responses, np.ndarr
         half=dataset["half"].values[rows[0]],
     )
     return responses, dataset[dims.STIMULUS_ID].values[rows[0]], units
-
-
-def too_few_confirmed(halves: np.ndarray, model: str) -> ValueError:
-    """Return the error that says in how few stimuli attention was confirmed."""
-    return ValueError(
-        f"attention was confirmed in both states of {halves[0]} stimuli that select and {halves[1]} that measure, "
-        f"and must be of {FEWEST_STIMULI}; show more stimuli (--n_stimuli), or take another model than {model}, one "
-        "that attends them"
-    )

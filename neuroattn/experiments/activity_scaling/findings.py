@@ -6,9 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from neuroattn.experiments.activity_scaling.summary import INDEX, NOTHING
 from neuroattn.experiments.finding import (
-    ABSENT,
-    CONTRADICTED,
-    SUPPORTED,
     UNDECIDED,
     Estimate,
     Finding,
@@ -18,6 +15,7 @@ from neuroattn.experiments.finding import (
     other_gates,
     row_of,
     rows_of,
+    verdict_of_mean,
     warnings_of,
 )
 from neuroattn.statistics.control_share import SHARE, clusters
@@ -36,16 +34,8 @@ NO_EFFECT = (-0.019, 0.019)
 
 
 def verdict(of_layer: pd.DataFrame) -> str:
-    """Return whether attention to a unit's own object increases its activity, from the rows of a layer.
-
-    ``supported`` or ``contradicted`` where the 95 % interval of the mean index, over networks or over the feature
-    channels of one, lies above or below 0; ``absent`` where it lies within `NO_EFFECT`; else ``undecided``.
-    """
-    row = row_of(of_layer, what=INDEX)
-    low, high = row["cluster_mean_low"], row["cluster_mean_high"]
-    if NO_EFFECT[0] < low and high < NO_EFFECT[1]:
-        return ABSENT
-    return SUPPORTED if low > 0 else CONTRADICTED if high < 0 else UNDECIDED
+    """Return whether attention to a unit's own object increases its activity, from the rows of a layer."""
+    return verdict_of_mean(row_of(of_layer, what=INDEX), 0.0, NO_EFFECT)
 
 
 def form(of_layer: pd.DataFrame) -> str:

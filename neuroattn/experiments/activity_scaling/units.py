@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from neuroattn.experiments.activity_scaling.layout import FEWEST_STIMULI
+from neuroattn.experiments.pairs import FEWEST_STIMULI
 from neuroattn.statistics.errors_in_variables import deming, proportional_line
 from neuroattn.statistics.modulation import modulation
 

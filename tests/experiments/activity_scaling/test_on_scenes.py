@@ -10,6 +10,7 @@ import xarray as xr
 from drawn_scenes import drawn_scenes
 from numpy.testing import assert_allclose, assert_array_equal
 
+from neuroattn.experiments import pairs
 from neuroattn.experiments.activity_scaling import protocol as activity_scaling
 from neuroattn.experiments.activity_scaling.units import TOO_FEW, Responses, scaling_units
 from neuroattn.experiments.scene_stimuli import SYNTHETIC
@@ -31,7 +32,7 @@ def test_planted_gain_comes_back(tmp_path):
         size=(40, 60), controls=("none",), strengths=(0.3,), n_control_stimuli=40, n_resamples=100, n_units=300,
         driven=0.0,
     )  # fmt: skip
-    shown = activity_scaling.stimuli(config, ())
+    shown = pairs.pair_stimuli(config, ())
     subject = scaled_subject(ScaledUnits(3, 7, 4, left=28, right=28, gain=1.5)).facing(shown.size)
     tree = xr.DataTree(children={"planted": activity_scaling.recording(config, subject, shown)})
     tables = activity_scaling.analysis(config, tree)
@@ -116,13 +117,13 @@ def test_the_command_on_synthetic_scenes(network, tmp_path, command):
 
 def unseen(monkeypatch, *variables):
     """Let no unit of some variables see an object alone."""
-    own = activity_scaling._own
+    own = pairs.own_objects
 
     def patched(config, subject, variable, stimuli):
         found = own(config, subject, variable, stimuli)
         return np.full_like(found, -1) if variable in variables else found
 
-    monkeypatch.setattr(activity_scaling, "_own", patched)
+    monkeypatch.setattr(pairs, "own_objects", patched)
 
 
 def test_where_no_unit_sees_an_object_alone_nothing_is_left_behind(network, tmp_path, command, monkeypatch):
@@ -145,7 +146,7 @@ def test_controls_are_of_the_same_units_and_a_layer_without_any_is_told(tmp_path
     )  # fmt: skip
     unseen(monkeypatch, "stage2/response")
     network = GatedNetwork(GatedConfig(channels=(3, 4), **CONFIG), torch.Generator().manual_seed(0), name="wide").eval()
-    shown = activity_scaling.stimuli(config, load_models(config.models))
+    shown = pairs.pair_stimuli(config, load_models(config.models))
     tree = xr.DataTree.from_dict({"/wide": activity_scaling.recording(config, subject_of(network), shown)})
     assert "stage2" not in tree["wide"].children
     for at in ("controls/zero_strength", "strength/0.3"):

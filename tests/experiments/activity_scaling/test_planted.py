@@ -10,6 +10,7 @@ import torch
 import xarray as xr
 from numpy.testing import assert_allclose
 
+from neuroattn.experiments import pairs
 from neuroattn.experiments.activity_scaling import protocol as activity_scaling
 from neuroattn.models.config import digits_config
 from neuroattn.models.gated import GatedNetwork
@@ -27,7 +28,7 @@ def run(*subjects, shuffled="", **options):
     config = activity_scaling.Config(
         **{"controls": ("none",), "strengths": (0.2,), "n_resamples": 200, "noise": 0.3} | options
     )
-    shown = activity_scaling.stimuli(config, ())
+    shown = pairs.pair_stimuli(config, ())
     trees = {one.name: activity_scaling.recording(config, one.facing(shown.size), shown) for one in subjects}
     if shuffled:
         for tree in trees.values():
