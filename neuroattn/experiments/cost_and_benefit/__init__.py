@@ -1,0 +1,1 @@
+"""Cost and benefit: whether attention enhances or suppresses."""
