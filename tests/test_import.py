@@ -13,6 +13,8 @@ import pytest
 
 import neuroattn
 
+PACKAGE = Path(neuroattn.__file__).parent
+PACKAGES = sorted(path.parent for path in PACKAGE.rglob("__init__.py"))
 ENVIRONMENT = dict(os.environ) | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
 
 
@@ -22,7 +24,7 @@ def python(code):
 
 
 @pytest.mark.process
-def test_it_is_quick_and_loads_no_library():
+def test_it_is_quick_and_loads_no_library_and_every_module_on_demand():
     code = """
 import sys, time
 start = time.perf_counter()
@@ -30,6 +32,8 @@ import neuroattn
 taken = time.perf_counter() - start
 heavy = {'torch', 'numpy', 'scipy', 'pandas', 'xarray', 'zarr', 'matplotlib', 'jsonargparse'}
 print(taken, *(heavy & set(sys.modules)))
+assert neuroattn.statistics.curves.KAPPA_MAXIMUM == 50
+assert 'torch' not in sys.modules
 """
     answers = [python(code).split() for _ in range(3)]
     assert [answer[1:] for answer in answers] == [[], [], []]
@@ -39,11 +43,19 @@ print(taken, *(heavy & set(sys.modules)))
 @pytest.mark.parametrize("name", neuroattn.__all__)
 def test_every_public_name_resolves(name):
     value = getattr(neuroattn, name)
-    assert name in dir(neuroattn)
-    if name != "__version__":
+    assert inspect.getdoc(value)
+    if inspect.ismodule(value):
+        assert value.__name__ == f"neuroattn.{name}"
+    else:
         assert value.__name__ == name
-        assert inspect.getdoc(value)
         assert getattr(importlib.import_module(value.__module__), name) is value
+
+
+@pytest.mark.parametrize("path", PACKAGES, ids=lambda path: ".".join(path.relative_to(PACKAGE.parent).parts))
+def test_the_modules_of_every_package_can_be_completed(path):
+    package = importlib.import_module(".".join(path.relative_to(PACKAGE.parent).parts))
+    modules = {entry.stem for entry in path.glob("*.py")} | {entry.parent.name for entry in path.glob("*/__init__.py")}
+    assert modules - {"__init__", "__main__"} <= set(dir(package))
 
 
 def test_the_version_is_that_of_the_project():
@@ -52,15 +64,14 @@ def test_the_version_is_that_of_the_project():
 
 
 def test_a_name_that_is_not_there():
-    with pytest.raises(AttributeError, match=r"^module 'neuroattn' has no attribute 'no_such_name'$"):
+    with pytest.raises(AttributeError, match=r"^No neuroattn attribute no_such_name$"):
         _ = neuroattn.no_such_name
 
 
 def test_documents_of_every_public_function_and_class():
     """Every module, and every public class and function in one, says what it is."""
-    package = Path(neuroattn.__file__).parent
-    for path in sorted(package.rglob("*.py")):
-        parts = path.relative_to(package.parent).with_suffix("").parts
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
         if parts[-1] == "__main__":
             continue
         module = importlib.import_module(".".join(parts[:-1] if parts[-1] == "__init__" else parts))

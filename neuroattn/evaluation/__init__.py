@@ -1,1 +1,7 @@
 """Evaluation: how well a network names what it attends, and what it lets through."""
+
+import pkgutil
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, [module.name for module in pkgutil.iter_modules(__path__)])

@@ -1,1 +1,7 @@
 """Pictures that the networks are shown, each family in a file of its own."""
+
+import pkgutil
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, [module.name for module in pkgutil.iter_modules(__path__)])

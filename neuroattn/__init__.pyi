@@ -1,0 +1,29 @@
+from . import command as command
+from . import compute as compute
+from . import dims as dims
+from . import evaluation as evaluation
+from . import experiments as experiments
+from . import figures as figures
+from . import models as models
+from . import recording as recording
+from . import runs as runs
+from . import statistics as statistics
+from . import stimuli as stimuli
+from . import subjects as subjects
+from . import training as training
+from .experiments.run import open_run as open_run
+from .experiments.run import run as run
+from .models.checkpoint import load_model as load_model
+from .recording.export.assembly import to_assembly as to_assembly
+from .recording.export.netcdf import to_netcdf as to_netcdf
+from .recording.export.rsatoolbox_dataset import to_rsatoolbox as to_rsatoolbox
+from .recording.export.tidy import to_dataframe as to_dataframe
+from .recording.intervene import intervene as intervene
+from .recording.record import record as record
+from .recording.reduce import Reduction as Reduction
+from .recording.unit_maps import unit_maps as unit_maps
+from .recording.units import Units as Units
+from .stimuli.stimulus_set import StimulusSet as StimulusSet
+from .subjects.timed_module import TimedModule as TimedModule
+
+__version__: str
