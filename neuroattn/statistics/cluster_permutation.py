@@ -22,23 +22,23 @@ def cluster_permutation(values: npt.ArrayLike, generator: np.random.Generator) -
     """Find runs of time steps in which a difference is not 0, with a p value for each run as a whole.
 
     A step joins a cluster if its one-sample t over networks passes the two-sided 5 % threshold; neighbours of the same
-    sign are one cluster, and its mass is the sum of their t. The largest size of mass under each assignment of signs to
-    networks gives the null distribution, so that the chance of any false cluster is the p value's level. A cluster as a
-    whole is significant; where exactly it begins is not tested (Sassenhagen & Draschkow 2019).
+    sign are one cluster, and its mass is the sum of their t. The largest absolute mass under each assignment of signs
+    to networks gives the null distribution, so that p controls the chance of any false cluster. A cluster is
+    significant as a whole; where exactly it begins is not tested (Sassenhagen & Draschkow 2019).
 
     Parameters
     ----------
     values : array_like (network, time_step)
-        Finite: each network's mean difference, attended minus unattended. At least two networks.
+        Finite; each network's mean difference, attended minus unattended. At least two networks.
     generator : numpy.random.Generator
         Draws the signs beyond 14 networks.
 
     Returns
     -------
     DataFrame
-        One row a cluster, in order of time: ``first_step``, ``last_step``, ``estimate`` (mean difference over networks
-        and steps), ``mass``, ``p``, ``smallest_p`` (that so many networks can give; above .05 with fewer than
-        six), ``n_networks``. Without a row where no step passes.
+        One row a cluster, in order of time; none where no step passes: ``first_step``, ``last_step``, ``estimate``
+        (mean difference over networks and steps), ``mass``, ``p``, ``smallest_p`` (that so many networks can give;
+        above .05 with fewer than six), ``n_networks``.
 
     Raises
     ------
@@ -48,6 +48,14 @@ def cluster_permutation(values: npt.ArrayLike, generator: np.random.Generator) -
     References
     ----------
     Maris & Oostenveld 2007, J. Neurosci. Methods 164:177.
+
+    Examples
+    --------
+    >>> random = np.random.default_rng(0)
+    >>> values = random.normal([0, 0, 1, 1, 0], 0.3, size=(8, 5))
+    >>> cluster_permutation(values, random)[["first_step", "last_step", "p"]]
+       first_step  last_step         p
+    0           2          3  0.007812
     """
     data = np.asarray(values, dtype=np.float64)
     if data.ndim != 2 or len(data) < 2 or not np.isfinite(data).all():

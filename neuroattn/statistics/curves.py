@@ -1,4 +1,4 @@
-"""Tuning curves as arrays: the von Mises curve with its derivatives, its limits, and the checks of what comes in."""
+"""Tuning curves as arrays: the von Mises curve with its derivatives and bounds, and checks of arrays that come in."""
 
 from __future__ import annotations
 
@@ -33,24 +33,33 @@ def curve_and_jacobian(orientation: FloatArray, parameters: FloatArray) -> tuple
     orientation : ndarray (m,)
         Degrees.
     parameters : ndarray (k, 4)
-        Baseline, amplitude, log kappa and preferred orientation (degrees). The logarithm keeps the steps of the fit
-        in proportion over the range of κ.
+        Baseline, amplitude, log κ and preferred orientation (degrees). The logarithm keeps the steps of a fit in
+        proportion over the range of κ.
+
+    Examples
+    --------
+    >>> curve, jacobian = curve_and_jacobian(np.array([0.0, 90.0]), np.array([[0.1, 2.0, 0.0, 0.0]]))
+    >>> curve.round(3)
+    array([[2.1  , 0.371]])
+    >>> jacobian.shape
+    (1, 4, 2)
     """
     baseline, amplitude, kappa = parameters[:, :1], parameters[:, 1:2], np.exp(parameters[:, 2:3])
     angle = RADIANS_PER_DEGREE * (orientation - parameters[:, 3:])
     depth = kappa * (np.cos(angle) - 1)
     curve = np.exp(depth)
-    jacobian = np.empty((len(parameters), 4, len(orientation)))
-    jacobian[:, 0] = 1.0
-    jacobian[:, 1] = curve
     scaled = amplitude * curve
-    jacobian[:, 2] = scaled * depth
-    jacobian[:, 3] = scaled * np.sin(angle) * (kappa * RADIANS_PER_DEGREE)
-    return baseline + scaled, jacobian
+    by_preferred = scaled * np.sin(angle) * (kappa * RADIANS_PER_DEGREE)
+    return baseline + scaled, np.stack([np.ones_like(curve), curve, scaled * depth, by_preferred], axis=1)
 
 
 def checked_orientation(orientation: npt.ArrayLike) -> FloatArray:
-    """Return `orientation` as a float64 array (m,), or raise ValueError if no tuning curve can be fitted on it."""
+    """Return orientations (m,) as float64, or raise ValueError if no tuning curve can be fitted on them.
+
+    >>> checked_orientation([0, 90, 180])
+    Traceback (most recent call last):
+    ValueError: orientation must hold at least 6 values that differ modulo 180, got 2; record more orientations
+    """
     angles = np.asarray(orientation, dtype=np.float64)
     if angles.ndim != 1:
         raise ValueError(f"orientation must have shape (m,), got {angles.shape}; pass one orientation a column")
@@ -67,15 +76,13 @@ def checked_orientation(orientation: npt.ArrayLike) -> FloatArray:
 
 
 def checked_responses(name: str, responses: npt.ArrayLike, n_columns: int | None) -> FloatArray:
-    """Return `responses` as a float64 array (unit, m), or raise ValueError naming the argument.
+    """Return `responses` (unit, m) as float64, or raise ValueError calling them `name`.
 
-    Parameters
-    ----------
-    name : str
-        What the caller calls it.
-    responses : array_like
-    n_columns : int or None
-        How many columns there must be; None for any number.
+    There must be `n_columns` columns; None takes any number.
+
+    >>> checked_responses("response", [[1, float("nan")], [2, 3]], 2)
+    Traceback (most recent call last):
+    ValueError: response must be finite, got NaN or inf in 1 of 2 units; drop and count these units first
     """
     curves = np.asarray(responses, dtype=np.float64)
     columns = "m" if n_columns is None else str(n_columns)
@@ -93,17 +100,47 @@ def checked_responses(name: str, responses: npt.ArrayLike, n_columns: int | None
     return curves
 
 
-def require_same_units(attended: FloatArray, unattended: FloatArray) -> None:
-    """Raise ValueError unless both arrays have the same number of rows."""
-    if len(attended) != len(unattended):
+def checked_states(
+    attended: npt.ArrayLike, unattended: npt.ArrayLike, n_columns: int | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Return both states (unit, m) as float64, or raise ValueError unless they are of the same units and columns.
+
+    >>> checked_states([[1, 2]], [[1, 2], [3, 4]])
+    Traceback (most recent call last):
+    ValueError: attended and unattended must hold the same units, got 1 and 2 rows; pair the states ...
+    """
+    second = checked_responses("unattended", unattended, n_columns)
+    first = checked_responses("attended", attended, second.shape[1])
+    if len(first) != len(second):
         raise ValueError(
-            f"attended and unattended must hold the same units, got {len(attended)} and {len(unattended)} rows; "
+            f"attended and unattended must hold the same units, got {len(first)} and {len(second)} rows; "
             "pair the states before comparing them"
         )
+    return first, second
+
+
+def checked_row(values: npt.ArrayLike) -> FloatArray:
+    """Return `values` (n,) as float64, or raise ValueError unless they are one row of finite numbers.
+
+    >>> checked_row([1, float("inf"), 3])
+    Traceback (most recent call last):
+    ValueError: values must be one row of finite numbers, got shape (3,) with 1 not finite; drop and count these first
+    """
+    data = np.asarray(values, dtype=np.float64)
+    if data.ndim != 1 or not np.isfinite(data).all():
+        raise ValueError(
+            f"values must be one row of finite numbers, got shape {data.shape} with {int((~np.isfinite(data)).sum())} "
+            "not finite; drop and count these first"
+        )
+    return data
 
 
 def is_constant(curves: FloatArray) -> BoolArray:
-    """Return which rows of (unit, m) vary by no more than the rounding of their values."""
+    """Return which rows of (unit, m) vary by no more than the rounding of their values.
+
+    >>> is_constant(np.array([[0.1, 0.1 + 2e-17], [0.1, 0.2]]))
+    array([ True, False])
+    """
     if not curves.shape[1]:
         return np.ones(len(curves), dtype=bool)
     return np.asarray(np.ptp(curves, axis=1) <= 8 * np.finfo(np.float64).eps * np.abs(curves).max(axis=1))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
-from neuroattn.statistics.curves import is_constant
+from neuroattn.statistics.curves import checked_row, is_constant
 
 # Two tests at level α reject together exactly when the 1 - 2α interval lies inside the bounds.
 CONFIDENCE = 0.90
@@ -24,11 +24,9 @@ class EquivalenceResult:
         Of the values; `sd` has n - 1 in its denominator.
     n : int
     low, high : float
-        The bounds tested against, in units of the values.
-    p_lower : float
-        Of the hypothesis mean ≤ low.
-    p_upper : float
-        Of the hypothesis mean ≥ high.
+        The bounds, in units of the values.
+    p_lower, p_upper : float
+        Of the hypotheses mean ≤ low and mean ≥ high.
     p : float
         The larger of the two: small is evidence that the mean lies between the bounds.
     interval_low, interval_high : float
@@ -60,14 +58,10 @@ def equivalence_test(values: npt.ArrayLike, low: float, high: float) -> Equivale
     Parameters
     ----------
     values : array_like (n,)
-        Finite. Fewer than two give p = NaN and a warning in the result.
+        Finite. Fewer than two give p = NaN and a warning; values that are all equal give p = 0 strictly inside the
+        bounds and p = 1 elsewhere, with a warning.
     low, high : float
-        Bounds within which a difference is too small to matter; stated before looking at the data.
-
-    Returns
-    -------
-    EquivalenceResult
-        Values that do not vary at all give p = 0 strictly inside the bounds and p = 1 elsewhere, with a warning.
+        Bounds within which a difference is too small to matter, stated before looking at the data.
 
     Raises
     ------
@@ -77,13 +71,14 @@ def equivalence_test(values: npt.ArrayLike, low: float, high: float) -> Equivale
     References
     ----------
     Schuirmann 1987, J. Pharmacokinetics and Biopharmaceutics 15:657; Lakens 2017, Soc. Psychol. Personal. Sci. 8:355.
+
+    Examples
+    --------
+    >>> result = equivalence_test([0.02, -0.03, 0.01, 0.04], low=-0.1, high=0.1)
+    >>> round(result.p, 4), round(result.interval_low, 3), round(result.interval_high, 3)
+    (0.0044, -0.025, 0.045)
     """
-    data = np.asarray(values, dtype=np.float64)
-    if data.ndim != 1 or not np.isfinite(data).all():
-        raise ValueError(
-            f"values must be one row of finite numbers, got shape {data.shape} with {int((~np.isfinite(data)).sum())} "
-            "not finite; drop and count these first"
-        )
+    data = checked_row(values)
     if not low < high:
         raise ValueError(f"low must be below high, got {low} and {high}; state the bounds in that order")
     n = len(data)

@@ -1,8 +1,7 @@
 """Levenberg–Marquardt for many small independent least-squares problems at once.
 
-scipy's `least_squares` and `curve_fit` solve one problem a call. A layer has tens of thousands of units, each with a
-problem of a few parameters, so the time would go into calls; here every step of the iteration is one array operation
-over all units that have not converged yet.
+scipy's `least_squares` and `curve_fit` solve one problem a call. A layer has tens of thousands of units with a few
+parameters each, so the time would go into calls; here every step is one array operation over all units yet to converge.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ class LeastSquaresFit:
 
 @dataclass(kw_only=True)
 class _Active:
-    """What the iteration remembers of the problems it still works on, one row a problem."""
+    """Problems that have not converged, one a row."""
 
     index: IntArray
     parameters: FloatArray
@@ -55,7 +54,6 @@ class _Active:
     damping: FloatArray
 
     def keep(self, mask: BoolArray) -> None:
-        """Forget the rows outside `mask`."""
         if not mask.all():
             for name, array in vars(self).items():
                 setattr(self, name, array[mask])
@@ -123,10 +121,9 @@ def fit_batch(
 ) -> LeastSquaresFit:
     """Minimise ``sum((observed - prediction)**2)`` of every unit by itself, within box bounds.
 
-    Each step solves ``(JᵀJ + λ diag(JᵀJ)) step = Jᵀ residual`` (Marquardt's scaling, so the units of the parameters do
+    Each step solves ``(JᵀJ + λ diag(JᵀJ)) step = Jᵀ residual`` (Marquardt's scaling, so that the units of parameters do
     not matter), is clipped to the bounds, and is taken only if it lowers the sum; λ falls after a good step and rises
-    after a bad one. The solution is therefore never worse than the start, which nested models rely on. It is a local
-    minimum: the start decides which.
+    after a bad one. The solution is never worse than the start, which nested models rely on. It is a local minimum.
 
     Parameters
     ----------
@@ -142,10 +139,6 @@ def fit_batch(
         A unit is finished when both the actual and the predicted decrease are below this part of its sum.
     max_iterations : int
 
-    Returns
-    -------
-    LeastSquaresFit
-
     Raises
     ------
     ValueError
@@ -154,6 +147,18 @@ def fit_batch(
     References
     ----------
     Marquardt 1963, J. Soc. Indust. Appl. Math. 11:431; Moré 1978, Lecture Notes in Mathematics 630:105.
+
+    Examples
+    --------
+    >>> time = np.array([0.0, 1.0, 2.0, 3.0])
+    >>> def decay(parameters, index):
+    ...     curve = np.exp(-parameters[:, 1:] * time)
+    ...     return parameters[:, :1] * curve, np.stack([curve, -parameters[:, :1] * time * curve], axis=1)
+    >>> observed = np.array([2 * np.exp(-0.5 * time), 3 * np.exp(-time)])
+    >>> fit = fit_batch(decay, observed, np.ones((2, 2)), np.zeros(2), np.full(2, np.inf))
+    >>> fit.parameters.round(3)
+    array([[2. , 0.5],
+           [3. , 1. ]])
     """
     _require_shapes(observed, start, lower, upper)
     parameters = np.clip(start, lower, upper)

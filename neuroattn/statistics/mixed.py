@@ -17,26 +17,26 @@ if TYPE_CHECKING:
 
 CONFIDENCE = 0.95
 _NEGLIGIBLE = 1e-9
-MOST_UNEQUAL = 4.0  # variances of layers, of which the model has one
+MOST_UNEQUAL = 4.0  # ratio of the layers' variances, which the model takes as one
 
 
 def mixed_model(units: pd.DataFrame, value: str) -> pd.DataFrame:
     """Fit ``response ~ attention × layer`` with a random effect of attention by network, and by layer within it.
 
     Each unit of network j in layer l has two responses to the same stimuli, attended and not, and an intercept of its
-    own (units are nested in networks). The model is fitted to the difference of the two, in which that intercept and
-    the layers' mean responses cancel::
+    own (units are nested in networks). The model is fitted to their difference, in which that intercept and the layers'
+    mean responses cancel::
 
         difference_jlu = attention_l + b_j + c_jl + e_jlu,   b_j ~ N(0, σ_b²), c_jl ~ N(0, σ_c²), e_jlu ~ N(0, σ²)
 
-    by restricted maximum likelihood (statsmodels' MixedLM, by Nelder and Mead's method). For two responses a unit this
-    is the model of the responses themselves with a random intercept a unit, without its one parameter a unit. Tests and
-    intervals use t on (networks − 1) degrees of freedom, because a network is an independent sample and a unit is not;
-    statsmodels' own z would reject too often with few networks.
+    by restricted maximum likelihood (statsmodels' MixedLM, by Nelder and Mead's method): the model of the responses
+    themselves with a random intercept a unit, without one parameter a unit. Tests and intervals use t on (networks − 1)
+    degrees of freedom, because networks are independent samples and units are not; statsmodels' own z would reject too
+    often with few networks.
 
-    Variances are the same in all layers. Where they are not, a layer of small variance is tested too cautiously and one
-    of large variance too boldly: give an effect that is comparable over layers, such as a modulation index, and for one
-    layer alone give that layer alone, which is then a t test over network means.
+    Variances are the same in all layers. Where they are not, the test is too cautious in a layer of small variance and
+    too bold in one of large variance: give an effect that is comparable over layers, such as a modulation index, or one
+    layer alone, which makes it a t test over network means.
 
     Parameters
     ----------
@@ -52,14 +52,23 @@ def mixed_model(units: pd.DataFrame, value: str) -> pd.DataFrame:
         between each layer and the first one in the table (``attention × layer``): ``layer``, ``against`` (the layer
         compared with, "" for none), ``estimate``, ``interval_low``, ``interval_high`` (95 %), ``standard_error``,
         ``effect_size`` (dz: mean over the standard deviation of the networks' means), ``t``, ``df``, ``p``,
-        ``n_models``, ``n_units``, ``n_missing``, ``converged``, ``warnings`` (statsmodels' own, all of them). Where
-        units of a network do not differ, errors and p are NaN, and ``warnings`` says so.
+        ``n_models``, ``n_units``, ``n_missing``, ``converged``, ``warnings`` (statsmodels' own, too). Where units of a
+        network do not differ, errors and p are NaN, and ``warnings`` says so.
 
     Raises
     ------
     ValueError
         If a column is missing, an effect is infinite, there are fewer than two networks, a network lacks a layer, or
         each has a single unit in each, so that units and networks cannot be told apart.
+
+    Examples
+    --------
+    >>> random = np.random.default_rng(0)
+    >>> units = pd.DataFrame({"model": np.repeat([*"abcdef"], 50), "layer": "stage1"})
+    >>> units["index"] = np.repeat(random.normal(0.1, 0.1, 6), 50) + random.normal(0, 0.2, 300)
+    >>> mixed_model(units, "index")[["what", "layer", "estimate", "df", "p"]].round(4)
+            what   layer  estimate  df       p
+    0  attention  stage1    0.1011   5  0.0015
     """
     import statsmodels.formula.api as formula
 
@@ -67,42 +76,39 @@ def mixed_model(units: pd.DataFrame, value: str) -> pd.DataFrame:
     layers: list[str] = list(table[LAYER].cat.categories)
     layered = {"layer": "0 + C(layer)"} if len(layers) > 1 else None
     model = formula.mixedlm("difference ~ 0 + C(layer)", table, groups="model", re_formula="1", vc_formula=layered)
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        # There are two variances at most, and where one is near 0 methods with gradients stop short of the optimum.
+        # Near a variance of 0 methods with gradients stop short of the optimum, and there are two variances at most.
         try:
             result = model.fit(reml=True, method="nm")
-        except np.linalg.LinAlgError:  # a variance came to be exactly 0, on which this method does not step
+        except np.linalg.LinAlgError:  # Nelder and Mead's method cannot step off a variance of exactly 0
             result = model.fit(reml=True, method="powell")
     fixed = slice(len(layers))
     means, covariance = result.fe_params.to_numpy(), result.cov_params().to_numpy()[fixed, fixed]
     of_network = table.pivot_table(values="difference", index=MODEL, columns=LAYER, observed=True).to_numpy(np.float64)
-    notes = [" ".join(str(one.message).split()) for one in told]
-    if _residual(table) <= _NEGLIGIBLE * float(table["difference"].var()):
+    notes = [" ".join(str(warning.message).split()) for warning in caught]
+    squares = _squares_around_means(table)
+    if float(squares.mean()) <= _NEGLIGIBLE * float(table["difference"].var()):
         covariance = np.full_like(covariance, np.nan)
         notes.append("units of a network do not differ within a layer, which leaves no noise to model: test the means")
-    unequal = _spread_of_layers(table)
-    if unequal > MOST_UNEQUAL:
+    variances = squares.groupby(table[LAYER], observed=True).mean()
+    if variances.min() > 0 and (unequal := variances.max() / variances.min()) > MOST_UNEQUAL:
         notes.append(
             f"the variance over units of one layer is {unequal:.3g} times that of another: of the layer that varies "
             "more the test is too bold, and its own t test over networks decides"
         )
-    n_models, each = table[MODEL].nunique(), np.eye(len(layers))
-    rows = [
-        {"what": "attention", "layer": layer, "against": "", **_row(one, means, covariance, of_network)}
-        for layer, one in zip(layers, each, strict=True)
+    contrasts = np.eye(len(layers))
+    named = [("attention", layer, "", contrast) for layer, contrast in zip(layers, contrasts, strict=True)]
+    named += [
+        ("attention × layer", layer, layers[0], contrast - contrasts[0])
+        for layer, contrast in zip(layers[1:], contrasts[1:], strict=True)
     ]
-    rows += [
-        {
-            "what": "attention × layer",
-            "layer": layer,
-            "against": layers[0],
-            **_row(one - each[0], means, covariance, of_network),
-        }
-        for layer, one in zip(layers[1:], each[1:], strict=True)
+    rows = [
+        {"what": what, "layer": layer, "against": against, **_row(contrast, means, covariance, of_network)}
+        for what, layer, against, contrast in named
     ]
     return pd.DataFrame(rows).assign(
-        n_models=n_models,
+        n_models=table[MODEL].nunique(),
         n_units=len(table),
         n_missing=len(units) - len(table),
         converged=bool(result.converged),
@@ -110,17 +116,10 @@ def mixed_model(units: pd.DataFrame, value: str) -> pd.DataFrame:
     )
 
 
-def _spread_of_layers(table: pd.DataFrame) -> float:
-    """Return the largest over the smallest variance of a layer's units around the means of their networks."""
-    around = table["difference"] - table.groupby([MODEL, LAYER], observed=True)["difference"].transform("mean")
-    variances = around.pow(2).groupby(table[LAYER], observed=True).mean()
-    return float(variances.max() / variances.min()) if variances.min() > 0 else 1.0
-
-
-def _residual(table: pd.DataFrame) -> float:
-    """Return the variance of units around the mean of their layer and network."""
+def _squares_around_means(table: pd.DataFrame) -> pd.Series[float]:
+    """Return units' squared distances from the mean of their layer and network."""
     means = table.groupby([MODEL, LAYER], observed=True)["difference"].transform("mean")
-    return float(((table["difference"] - means) ** 2).mean())
+    return (table["difference"] - means) ** 2
 
 
 def _row(contrast: FloatArray, means: FloatArray, covariance: FloatArray, of_network: FloatArray) -> dict[str, float]:

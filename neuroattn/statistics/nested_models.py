@@ -23,16 +23,14 @@ from neuroattn.statistics.curves import (
     LOWER,
     UPPER,
     checked_orientation,
-    checked_responses,
+    checked_states,
     curve_and_jacobian,
-    require_same_units,
 )
 from neuroattn.statistics.least_squares import FloatArray, LeastSquaresFit, fit_batch
 from neuroattn.statistics.tuning_curve import fit_tuning
 
-# For every model the column of its parameters that each of the eight (b, a, log κ, θ₀ unattended; the same attended)
-# is read from. `gain` splits a curve C, (2 - w) C unattended and w C attended with w in [0, 2], so g = w / (2 - w):
-# unlike g itself, w stays finite where the best fit has no unattended response.
+# For every model, which of its parameters each of the eight (b, a, log κ, θ₀ unattended; the same attended) is. `gain`
+# has w in [0, 2] with g = w / (2 - w): unlike g, w stays finite where the best fit has no unattended response.
 _COLUMNS = {
     "same": [0, 1, 2, 3, 0, 1, 2, 3],
     "gain": [0, 1, 2, 3, 0, 1, 2, 3],
@@ -45,7 +43,7 @@ N_PARAMETERS = {"same": 4, "gain": 5, "gain_offset": 6, "width": 7, "shift": 8}
 
 # Residuals below a millionth of the response are the precision of float32 activations, not a difference of models.
 _RELATIVE_PRECISION = 1e-6
-_CHUNK = 1024
+CHUNK = 1024  # units whose working arrays stay in the processor's cache
 
 
 def compare_models(
@@ -71,7 +69,7 @@ def compare_models(
     attended, unattended : array_like (unit, m)
         Finite, the same units and orientations.
     attended_fit, unattended_fit : DataFrame, optional
-        What `fit_tuning` returned for these arrays; fitted here if absent.
+        `fit_tuning` of these arrays; fitted here if absent.
 
     Returns
     -------
@@ -87,11 +85,18 @@ def compare_models(
     References
     ----------
     Hurvich & Tsai 1989, Biometrika 76:297; McAdams & Maunsell 1999, J. Neurosci. 19:431.
+
+    Examples
+    --------
+    >>> from neuroattn.statistics.tuning_curve import von_mises
+    >>> orientation = np.arange(0, 180, 15)
+    >>> unattended = von_mises(orientation, 0.2, [[1.0], [2.0]], 2, [[40.0], [70.0]])
+    >>> attended = np.stack([1.4 * unattended[0], 1.4 * unattended[1] + 0.8])
+    >>> compare_models(orientation, attended, unattended)["best_model"].tolist()
+    ['gain', 'gain_offset']
     """
     angles = checked_orientation(orientation)
-    first = checked_responses("unattended", unattended, len(angles))
-    second = checked_responses("attended", attended, len(angles))
-    require_same_units(second, first)
+    second, first = checked_states(attended, unattended, len(angles))
     scale = np.maximum(np.ptp(first, axis=1), np.ptp(second, axis=1))[:, None]
     scale = np.where(scale > 0, scale, 1.0)
     separate = np.concatenate(
@@ -105,8 +110,8 @@ def compare_models(
     # The sum over both states is least for a shared curve when it is for the mean of the states.
     shared = _separate_parameters("", None, angles, (first + second) / 2, scale)
     rss, converged = np.empty((len(both), len(MODELS))), np.ones(len(both), dtype=bool)
-    for start in range(0, len(both), _CHUNK):
-        rows = slice(start, start + _CHUNK)
+    for start in range(0, len(both), CHUNK):
+        rows = slice(start, start + CHUNK)
         rss[rows], converged[rows] = _fit_chain(angles, both[rows] / scale[rows], shared[rows], separate[rows])
     rss *= scale**2
     return _table(rss, np.square(both).sum(axis=1), both.shape[1], converged)
@@ -156,18 +161,34 @@ def _fit_chain(
 
 
 def _fit_from_best(name: str, orientation: FloatArray, both: FloatArray, starts: list[FloatArray]) -> LeastSquaresFit:
-    sums = [np.square(both - _predict(name, orientation, start)[0]).sum(axis=1) for start in starts]
+    sums = [np.square(both - predict(name, orientation, start)[0]).sum(axis=1) for start in starts]
     best = np.argmin(sums, axis=0)
     start = np.stack(starts)[best, np.arange(len(both))]
     lower, upper = np.concatenate([LOWER, LOWER]), np.concatenate([UPPER, UPPER])
     if name == "gain":
         lower, upper = np.append(LOWER, 0.0), np.append(UPPER, 2.0)
     n = N_PARAMETERS[name]
-    return fit_batch(lambda values, _: _predict(name, orientation, values), both, start, lower[:n], upper[:n])
+    return fit_batch(lambda values, _: predict(name, orientation, values), both, start, lower[:n], upper[:n])
 
 
-def _predict(name: str, orientation: FloatArray, parameters: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the curves of both states, side by side (k, 2m), and their derivatives (k, p, 2m)."""
+def predict(name: str, orientation: FloatArray, parameters: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return a model's curves of both states, unattended first (k, 2m), and their derivatives (k, p, 2m).
+
+    Parameters
+    ----------
+    name
+        One of `MODELS`.
+    orientation
+        (m,) degrees.
+    parameters
+        (k, p) of the model: baseline, amplitude, log κ and preferred orientation unattended, then those attended that
+        differ. For ``gain`` the fifth is w, which splits a curve C: (2 - w) C unattended, w C attended.
+
+    Examples
+    --------
+    >>> predict("gain", np.array([0.0, 90.0]), np.array([[0.0, 1.0, 0.0, 0.0, 1.5]]))[0].round(3)
+    array([[0.5  , 0.068, 1.5  , 0.203]])
+    """
     full = _expand(name, parameters)
     m = len(orientation)
     states = [curve_and_jacobian(orientation, full[:, :4]), curve_and_jacobian(orientation, full[:, 4:])]

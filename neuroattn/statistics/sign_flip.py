@@ -1,4 +1,4 @@
-"""Permutation over networks: the sign of each one's effect is as likely either way if there is none."""
+"""Permutation over networks: without an effect, each one's difference is as likely to have either sign."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import permutation_test
 
-# All signs of so many networks are gone through; of more, a sample.
+from neuroattn.statistics.curves import checked_row
+
+# Up to so many networks every assignment of signs is tried; beyond, a sample.
 EXACT_UP_TO = 14
 N_SAMPLED = 9_999
 
@@ -26,10 +28,9 @@ class SignFlipResult:
     p
         Two-sided; NaN with fewer than two networks.
     smallest_p
-        That so many networks can give at all: 2/2ⁿ, or what the sample of sign patterns allows. Above .05 the test
-        cannot reject, whatever the data.
+        The smallest p that so many networks can give, whatever the data: 2/2ⁿ, or 2 over the size of the sample.
     warning
-        Empty, or that the test cannot reach 5 %.
+        Empty, or that there are too few networks for any test, or for p below .05.
     """
 
     mean: float
@@ -40,17 +41,17 @@ class SignFlipResult:
 
 
 def sign_flip_test(values: npt.ArrayLike, generator: np.random.Generator) -> SignFlipResult:
-    """Test that the mean over networks is 0, assuming nothing but that effects are symmetric about 0 if there is none.
+    """Test that the mean over networks is 0, assuming only that without an effect values are symmetric about 0.
 
-    The mean is compared with that under every assignment of signs, or a sample of 9,999 of them beyond 14 networks; p
-    is twice the smaller of both tails, at most 1.
+    The mean is compared with that under every assignment of signs, or under a sample of 9,999 beyond 14 networks; p is
+    twice the smaller of both tails, at most 1.
 
     Parameters
     ----------
     values : array_like (network,)
-        Finite; one a network: its mean effect over units.
+        Finite; each network's mean effect over units.
     generator : numpy.random.Generator
-        Draws the sample; not used where all signs are gone through.
+        Draws the sample; unused up to 14 networks.
 
     Raises
     ------
@@ -60,13 +61,14 @@ def sign_flip_test(values: npt.ArrayLike, generator: np.random.Generator) -> Sig
     References
     ----------
     Fisher 1935, The Design of Experiments, ch. 3; Nichols & Holmes 2002, Hum. Brain Mapp. 15:1.
+
+    Examples
+    --------
+    >>> result = sign_flip_test([0.3, 0.1, 0.4, -0.2, 0.6, 0.5, 0.2], np.random.default_rng(0))
+    >>> result.p, result.smallest_p
+    (0.0625, 0.015625)
     """
-    data = np.asarray(values, dtype=np.float64)
-    if data.ndim != 1 or not np.isfinite(data).all():
-        raise ValueError(
-            f"values must be one row of finite numbers, got shape {data.shape} with {int((~np.isfinite(data)).sum())} "
-            "not finite; drop and count these first"
-        )
+    data = checked_row(values)
     n = len(data)
     mean = float(data.mean()) if n else float("nan")
     if n < 2:

@@ -19,17 +19,16 @@ from neuroattn.statistics.curves import (
     UPPER,
     checked_orientation,
     checked_responses,
+    checked_states,
     curve_and_jacobian,
     is_constant,
-    require_same_units,
 )
 from neuroattn.statistics.least_squares import BoolArray, FloatArray, LeastSquaresFit, fit_batch
 
 _START_KAPPAS = np.geomspace(KAPPA_MINIMUM, KAPPA_MAXIMUM, 10)
 _START_PREFERRED = np.arange(0.0, PERIOD_DEGREES, 4.5)
 _N_STARTS = 3
-# Keeps the working arrays of a chunk in the processor's cache.
-_CHUNK = 2048
+CHUNK = 2048  # units whose working arrays stay in the processor's cache
 
 
 def von_mises(
@@ -43,22 +42,21 @@ def von_mises(
 
     Parameters
     ----------
-    orientation : array_like
-        θ in degrees. All arguments broadcast against each other.
+    orientation, preferred : array_like
+        θ and θ₀ in degrees. All arguments broadcast against each other.
     baseline, amplitude : array_like
         In units of the response; the curve reaches ``baseline + amplitude`` at the preferred orientation.
     kappa : array_like
         Concentration; larger is narrower.
-    preferred : array_like
-        θ₀ in degrees.
-
-    Returns
-    -------
-    ndarray
 
     References
     ----------
     Swindale 1998, Biological Cybernetics 78:45.
+
+    Examples
+    --------
+    >>> von_mises([30, 75, 120], baseline=1, amplitude=2, kappa=3, preferred=30).round(3)
+    array([3.   , 1.1  , 1.005])
     """
     # As arrays, since two Series would be matched by their index and not by their order.
     theta, b, a, k, theta_0 = (
@@ -68,24 +66,25 @@ def von_mises(
 
 
 def half_width(kappa: npt.ArrayLike) -> FloatArray:
-    """Return the half width at half height of a von Mises curve, in degrees.
+    """Return the half width at half height of a von Mises curve, in degrees in (0, 45].
 
-    Half height lies halfway between the trough and the peak of the curve, so the width is defined for every
-    concentration: ``cos 2δ = 1 + ln((1 + exp(-2κ)) / 2) / κ``, with δ → 45 as κ → 0.
+    Half height lies halfway between the trough and the peak, so that every concentration has a width:
+    ``cos 2δ = 1 + ln((1 + exp(-2κ)) / 2) / κ``, with δ → 45 as κ → 0.
 
     Parameters
     ----------
     kappa : array_like
         Concentration, > 0; NaN stays NaN.
 
-    Returns
-    -------
-    ndarray, in (0, 45]
-
     Raises
     ------
     ValueError
         If a concentration is not positive.
+
+    Examples
+    --------
+    >>> half_width([0.1, 2.0, 50.0]).round(2)
+    array([43.57, 24.25,  4.78])
     """
     values = np.asarray(kappa, dtype=np.float64)
     if (values <= 0).any():
@@ -97,21 +96,22 @@ def half_width(kappa: npt.ArrayLike) -> FloatArray:
 
 
 def kappa_of_half_width(width: npt.ArrayLike) -> FloatArray:
-    """Return the concentration whose `half_width` is `width`: the inverse, by bisection on log κ.
+    """Return the concentration whose `half_width` is `width`, by bisection on log κ.
 
     Parameters
     ----------
     width : array_like
         Half width at half height in degrees, in (0, 45); NaN stays NaN.
 
-    Returns
-    -------
-    ndarray
-
     Raises
     ------
     ValueError
         If a width is outside (0, 45).
+
+    Examples
+    --------
+    >>> kappa_of_half_width([43.57, 24.25, 4.78]).round(2)
+    array([ 0.1 ,  2.  , 49.91])
     """
     widths = np.asarray(width, dtype=np.float64)
     outside = widths[(widths <= 0) | (widths >= 45)]
@@ -128,12 +128,10 @@ def kappa_of_half_width(width: npt.ArrayLike) -> FloatArray:
 
 
 def axial_difference(a: npt.ArrayLike, b: npt.ArrayLike) -> FloatArray:
-    """Return ``a - b`` for orientations of period 180 degrees, in [-90, 90).
+    """Return ``a - b`` for orientations of period 180 degrees, in [-90, 90); they broadcast, and NaN stays NaN.
 
-    Parameters
-    ----------
-    a, b : array_like
-        Orientations in degrees; they broadcast. NaN stays NaN.
+    >>> axial_difference([10, 179, 90], [170, 1, 0])
+    array([ 20.,  -2., -90.])
     """
     half = PERIOD_DEGREES / 2
     # As arrays, since two Series would be matched by their index and not by their order.
@@ -146,9 +144,9 @@ def axial_difference(a: npt.ArrayLike, b: npt.ArrayLike) -> FloatArray:
 def fit_tuning(orientation: npt.ArrayLike, response: npt.ArrayLike) -> pd.DataFrame:
     """Fit a von Mises tuning curve to every unit by least squares.
 
-    The curve is that of `von_mises` with amplitude ≥ 0 and κ in [`KAPPA_MINIMUM`, `KAPPA_MAXIMUM`]. The start is the
-    best point of a grid of (κ, θ₀), where baseline and amplitude have a closed form; the rest is Levenberg–Marquardt.
-    Residuals are taken to be independent and of equal variance over orientations.
+    The curve is that of `von_mises` with amplitude ≥ 0 and κ in [`KAPPA_MINIMUM`, `KAPPA_MAXIMUM`]. The fit starts from
+    the best points of a grid of (κ, θ₀), where baseline and amplitude have a closed form, and goes on by
+    Levenberg–Marquardt. Residuals are taken to be independent and of equal variance over orientations.
 
     Parameters
     ----------
@@ -173,6 +171,15 @@ def fit_tuning(orientation: npt.ArrayLike, response: npt.ArrayLike) -> pd.DataFr
     References
     ----------
     Swindale 1998, Biological Cybernetics 78:45.
+
+    Examples
+    --------
+    >>> orientation = np.arange(0, 180, 15)
+    >>> response = von_mises(orientation, 0.5, 2.0, 3.0, [[40.0], [175.0]])
+    >>> fit_tuning(orientation, response)[["amplitude", "kappa", "preferred", "r_squared"]].round(3)
+       amplitude  kappa  preferred  r_squared
+    0        2.0    3.0       40.0        1.0
+    1        2.0    3.0      175.0        1.0
     """
     angles = checked_orientation(orientation)
     curves = checked_responses("response", response, len(angles))
@@ -184,8 +191,8 @@ def fit_tuning(orientation: npt.ArrayLike, response: npt.ArrayLike) -> pd.DataFr
     parameters, rss = np.zeros((len(curves), 4)), np.zeros(len(curves))
     converged = np.ones(len(curves), dtype=bool)
     varying = np.flatnonzero(~flat)
-    for first in range(0, len(varying), _CHUNK):
-        chunk = varying[first : first + _CHUNK]
+    for first in range(0, len(varying), CHUNK):
+        chunk = varying[first : first + CHUNK]
         fit = _fit_chunk(angles, scaled[chunk])
         parameters[chunk], rss[chunk], converged[chunk] = fit.parameters, fit.rss, fit.converged
     total = np.square(scaled).sum(axis=1)
@@ -216,10 +223,14 @@ def regress(attended: npt.ArrayLike, unattended: npt.ArrayLike) -> pd.DataFrame:
     ------
     ValueError
         If shapes do not match or a value is not finite.
+
+    Examples
+    --------
+    >>> regress([[1.4, 2.5, 3.6]], [[1.0, 2.0, 3.0]]).round(3)
+       slope  intercept  correlation
+    0    1.1        0.3          1.0
     """
-    x = checked_responses("unattended", unattended, None)
-    y = checked_responses("attended", attended, x.shape[1])
-    require_same_units(y, x)
+    y, x = checked_states(attended, unattended)
     mean_x, mean_y = x.mean(axis=1), y.mean(axis=1)
     x_deviation, y_deviation = x - mean_x[:, None], y - mean_y[:, None]
     flat_x, flat_y = is_constant(x), is_constant(y)

@@ -9,9 +9,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from neuroattn.statistics.curves import (
     checked_orientation,
     checked_responses,
+    checked_row,
+    checked_states,
     curve_and_jacobian,
     is_constant,
-    require_same_units,
 )
 from neuroattn.statistics.tuning_curve import von_mises
 
@@ -25,56 +26,68 @@ def test_curve_is_the_von_mises_curve():
 
 
 def test_jacobian_is_the_derivative():
-    generator = np.random.default_rng(4)
-    parameters = generator.normal(size=(5, 4)) * [1, 1, 1, 50]
+    parameters = np.random.default_rng(4).normal(size=(5, 4)) * [1, 1, 1, 50]
     jacobian = curve_and_jacobian(ORIENTATION, parameters)[1]
-    for column in range(4):
-        step = np.zeros(4)
-        step[column] = 1e-5
+    for column, step in enumerate(1e-5 * np.eye(4)):
         above, below = (curve_and_jacobian(ORIENTATION, parameters + sign * step)[0] for sign in (1, -1))
         assert_allclose(jacobian[:, column], (above - below) / 2e-5, rtol=1e-6, atol=1e-9)
 
 
 def test_opposite_ends_of_the_period_count_once():
     assert_array_equal(checked_orientation([0, 30, 60, 90, 120, 150, 180]), [0, 30, 60, 90, 120, 150, 180])
-    message = "orientation must hold at least 6 values that differ modulo 180, got 5; record more orientations"
+
+
+@pytest.mark.parametrize(
+    ("check", "arguments", "message"),
+    [
+        (
+            checked_orientation,
+            ([0, 36, 72, 108, 144, 180],),
+            "orientation must hold at least 6 values that differ modulo 180, got 5; record more orientations",
+        ),
+        (
+            checked_orientation,
+            ([ORIENTATION, ORIENTATION],),
+            "orientation must have shape (m,), got (2, 7); pass one orientation a column",
+        ),
+        (
+            checked_orientation,
+            ([*ORIENTATION, np.nan],),
+            "orientation must be finite, got NaN or inf; give every column its orientation in degrees",
+        ),
+        (
+            checked_responses,
+            ("attended", np.zeros((3, 5)), 7),
+            "attended must have shape (unit, 7), got (3, 5); pass one row a unit and one column an orientation",
+        ),
+        *(
+            (
+                checked_responses,
+                ("response", [[0, 0], [0, bad], [0, 0]], 2),
+                "response must be finite, got NaN or inf in 1 of 3 units; drop and count these units first",
+            )
+            for bad in (np.nan, np.inf)
+        ),
+        (
+            checked_states,
+            (np.zeros((3, 7)), np.zeros((5, 7))),
+            "attended and unattended must hold the same units, got 3 and 5 rows; pair the states before comparing them",
+        ),
+        (
+            checked_states,
+            (np.zeros((3, 7)), np.zeros((3, 5))),
+            "attended must have shape (unit, 5), got (3, 7); pass one row a unit and one column an orientation",
+        ),
+        (
+            checked_row,
+            ([[1, 2], [3, np.nan]],),
+            "values must be one row of finite numbers, got shape (2, 2) with 1 not finite; drop and count these first",
+        ),
+    ],
+)
+def test_arrays_that_are_refused(check, arguments, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        checked_orientation([0, 36, 72, 108, 144, 180])
-
-
-def test_orientation_of_two_axes():
-    message = "orientation must have shape (m,), got (2, 7); pass one orientation a column"
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        checked_orientation([ORIENTATION, ORIENTATION])
-
-
-def test_orientation_not_finite():
-    message = "orientation must be finite, got NaN or inf; give every column its orientation in degrees"
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        checked_orientation([*ORIENTATION, np.nan])
-
-
-def test_responses_of_the_wrong_shape():
-    message = "attended must have shape (unit, 7), got (3, 5); pass one row a unit and one column an orientation"
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        checked_responses("attended", np.zeros((3, 5)), 7)
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_responses_not_finite(bad):
-    responses = np.zeros((3, 5))
-    responses[1, 2] = bad
-    message = "response must be finite, got NaN or inf in 1 of 3 units; drop and count these units first"
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        checked_responses("response", responses, 5)
-
-
-def test_states_of_different_units():
-    message = (
-        "attended and unattended must hold the same units, got 3 and 5 rows; pair the states before comparing them"
-    )
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        require_same_units(np.zeros((3, 7)), np.zeros((5, 7)))
+        check(*arguments)
 
 
 def test_constant_up_to_rounding():

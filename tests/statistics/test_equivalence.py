@@ -53,13 +53,16 @@ def test_level_at_the_bound_is_nominal(true_mean):
     assert_allclose(np.mean(rejected), 0.05, atol=0.015)
 
 
-def test_bounds_out_of_order():
-    message = "low must be below high, got 1 and -1; state the bounds in that order"
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([1, 2, 3], 1, -1), "low must be below high, got 1 and -1; state the bounds in that order"),
+        (
+            ([1, np.nan, 3], -1, 1),
+            "values must be one row of finite numbers, got shape (3,) with 1 not finite; drop and count these first",
+        ),
+    ],
+)
+def test_what_cannot_be_tested(arguments, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        equivalence_test([1, 2, 3], 1, -1)
-
-
-def test_values_not_finite():
-    message = "values must be one row of finite numbers, got shape (3,) with 1 not finite; drop and count these first"
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        equivalence_test([1, np.nan, 3], -1, 1)
+        equivalence_test(*arguments)

@@ -108,18 +108,21 @@ def test_no_units():
     assert fit.parameters.shape == (0, 2)
 
 
-def test_wrong_number_of_starts(decays):
+@pytest.mark.parametrize(
+    ("n_starts", "lower", "message"),
+    [
+        (13, -FREE, "start must have one row a unit of observed (17), got 13; pass the same units to both"),
+        (
+            N_UNITS,
+            np.zeros(3),
+            (
+                "lower and upper must have shape (2,), one entry a parameter, got (3,) and (2,); "
+                "use ±inf where there is no bound"
+            ),
+        ),
+    ],
+)
+def test_shapes_that_do_not_match(decays, n_starts, lower, message):
     times, _, observed = decays
-    message = "start must have one row a unit of observed (17), got 13; pass the same units to both"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        fit_batch(decay(times), observed, np.ones((13, 2)), -FREE, FREE)
-
-
-def test_wrong_number_of_bounds(decays):
-    times, _, observed = decays
-    message = (
-        "lower and upper must have shape (2,), one entry a parameter, got (3,) and (2,); "
-        "use ±inf where there is no bound"
-    )
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        fit_batch(decay(times), observed, np.ones((N_UNITS, 2)), np.zeros(3), FREE)
+        fit_batch(decay(times), observed, np.ones((n_starts, 2)), lower, FREE)

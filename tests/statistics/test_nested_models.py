@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import re
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from neuroattn.statistics.nested_models import MODELS, N_PARAMETERS, _predict, compare_models
+from neuroattn.statistics.nested_models import MODELS, N_PARAMETERS, compare_models, predict
 from neuroattn.statistics.tuning_curve import fit_tuning, von_mises
 
 ORIENTATION = np.arange(19) * 180 / 19
@@ -111,25 +112,17 @@ def test_swapping_the_states_changes_no_sum():
 def test_fits_that_are_passed_in_replace_the_own_ones(monkeypatch):
     attended, unattended = plant("gain", np.random.default_rng(11), noise=0.1)
     expected = compare_models(ORIENTATION, attended, unattended)
-    fits = {
-        "attended_fit": fit_tuning(ORIENTATION, attended),
-        "unattended_fit": fit_tuning(ORIENTATION, unattended),
-    }
-    calls = []
-
-    def counted(*arguments):
-        calls.append(arguments)
-        return fit_tuning(*arguments)
-
+    fits = {"attended_fit": fit_tuning(ORIENTATION, attended), "unattended_fit": fit_tuning(ORIENTATION, unattended)}
+    counted = Mock(side_effect=fit_tuning)
     monkeypatch.setattr("neuroattn.statistics.nested_models.fit_tuning", counted)
     pd.testing.assert_frame_equal(compare_models(ORIENTATION, attended, unattended, **fits), expected)
-    assert len(calls) == 1
+    assert counted.call_count == 1
 
 
 def test_chunks_keep_the_order_of_units(monkeypatch):
     states = plant("width", np.random.default_rng(12), noise=0.1)
     expected = compare_models(ORIENTATION, *states)
-    monkeypatch.setattr("neuroattn.statistics.nested_models._CHUNK", 7)
+    monkeypatch.setattr("neuroattn.statistics.nested_models.CHUNK", 7)
     pd.testing.assert_frame_equal(compare_models(ORIENTATION, *states), expected, rtol=1e-6)
 
 
@@ -137,25 +130,18 @@ def test_chunks_keep_the_order_of_units(monkeypatch):
 def test_jacobian_is_the_derivative(name):
     generator = np.random.default_rng(13)
     parameters = generator.uniform(0.3, 1.7, (3, N_PARAMETERS[name]))
-    jacobian = _predict(name, ORIENTATION, parameters)[1]
-    for column in range(N_PARAMETERS[name]):
-        step = np.zeros(N_PARAMETERS[name])
-        step[column] = 1e-5
-        above, below = (_predict(name, ORIENTATION, parameters + sign * step)[0] for sign in (1, -1))
+    jacobian = predict(name, ORIENTATION, parameters)[1]
+    for column, step in enumerate(1e-5 * np.eye(N_PARAMETERS[name])):
+        above, below = (predict(name, ORIENTATION, parameters + sign * step)[0] for sign in (1, -1))
         assert_allclose(jacobian[:, column], (above - below) / 2e-5, rtol=1e-6, atol=1e-8)
 
 
-def test_fit_of_other_units():
+def test_states_and_fits_of_other_units():
     attended, unattended = plant("same", np.random.default_rng(14))
     fit = fit_tuning(ORIENTATION, attended[:11])
     message = "attended_fit must have one row a unit (53), got 11; pass the fit of the same array"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         compare_models(ORIENTATION, attended, unattended, attended_fit=fit)
-
-
-def test_states_of_different_units():
-    message = (
-        "attended and unattended must hold the same units, got 5 and 3 rows; pair the states before comparing them"
-    )
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        compare_models(ORIENTATION, np.zeros((5, 19)), np.zeros((3, 19)))
+    message = "attended and unattended must hold the same units, got 11 and 53 rows; pair the states before comparing"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)} them$"):
+        compare_models(ORIENTATION, attended[:11], unattended)

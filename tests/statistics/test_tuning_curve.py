@@ -240,7 +240,7 @@ def test_no_units():
 def test_more_units_than_a_chunk_keep_their_order(monkeypatch):
     truth = planted(np.random.default_rng(6), 23)
     whole = fit_tuning(ORIENTATION, curves(ORIENTATION, truth))
-    monkeypatch.setattr("neuroattn.statistics.tuning_curve._CHUNK", 5)
+    monkeypatch.setattr("neuroattn.statistics.tuning_curve.CHUNK", 5)
     pd.testing.assert_frame_equal(fit_tuning(ORIENTATION, curves(ORIENTATION, truth)), whole, rtol=1e-6)
 
 
