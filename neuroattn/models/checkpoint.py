@@ -1,4 +1,4 @@
-"""Weights on disk: the project's safetensors with all they need to be understood, and the paper's published files.
+"""Weights on disk: this package's safetensors files, with their metadata, and the paper's published ``.pt`` files.
 
 Nothing is ever unpickled except tensors (``weights_only=True``).
 """
@@ -31,18 +31,22 @@ if TYPE_CHECKING:
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # An installed package carries its checkpoints; in a source tree they lie beside it.
-_SHIPPED = next((p for p in (_PACKAGE / "checkpoints", _PACKAGE.parent / "checkpoints") if p.is_dir()), _PACKAGE)
+SHIPPED_FOLDER = next((p for p in (_PACKAGE / "checkpoints", _PACKAGE.parent / "checkpoints") if p.is_dir()), _PACKAGE)
 
-MOST_HEADER = 2**23  # bytes; thousands of epochs fit
+MOST_HEADER = 2**23  # bytes, enough for thousands of epochs
 
 
 def shipped_models() -> list[str]:
-    """Return the names of the networks that travel with the package."""
-    return sorted(path.stem for path in _SHIPPED.glob("*.safetensors"))
+    """Return the names of the networks that come with the package.
+
+    >>> shipped_models()[:3]
+    ['digits-0', 'digits-1', 'digits-2']
+    """
+    return sorted(path.stem for path in SHIPPED_FOLDER.glob("*.safetensors"))
 
 
 def load_model(name: str | Path, *, device: str | torch.device = "cpu", strength: float | None = None) -> GatedNetwork:
-    """Load a network.
+    """Load a network, in evaluation mode.
 
     Parameters
     ----------
@@ -55,16 +59,17 @@ def load_model(name: str | Path, *, device: str | torch.device = "cpu", strength
         Gate strength s in [0, 1] in place of the checkpoint's. Published files do not hold theirs; the paper's value
         is taken (0.2 for digits, 0.3 for scenes).
 
-    Returns
-    -------
-    GatedNetwork
-        In evaluation mode.
-
     Raises
     ------
     ValueError
-        If the name is unknown, or the file is not a checkpoint, is damaged, or calls the network what no network may
-        be called (`neuroattn.models.name`).
+        If the name is unknown, or the file is not a checkpoint, is damaged, or gives the network a name that
+        `neuroattn.models.name` refuses.
+
+    Examples
+    --------
+    >>> network = load_model("digits-0", strength=0.5)
+    >>> network.name, network.config.size, network.config.strength
+    ('digits-0', (1, 28, 42), 0.5)
     """
     path = checkpoint_path(name)
     network = _load_published(path) if path.suffix == ".pt" else _load_own(path)
@@ -86,19 +91,19 @@ def load_models(
     Parameters
     ----------
     names
-        As `load_model` takes them.
+        As `load_model` takes them; networks come back in this order.
     device, strength
         Those of `load_model`, for all.
-
-    Returns
-    -------
-    list of GatedNetwork
-        In the order of `names`.
 
     Raises
     ------
     ValueError
         If one cannot be loaded, or two have the same name.
+
+    Examples
+    --------
+    >>> [network.name for network in load_models(["digits-1", "digits-0"])]
+    ['digits-1', 'digits-0']
     """
     networks = [load_model(name, device=device, strength=strength) for name in names]
     require_different(network.name for network in networks)
@@ -106,7 +111,12 @@ def load_models(
 
 
 def require_different(names: Iterable[str]) -> None:
-    """Raise if two networks have the same name."""
+    """Raise if two networks have the same name.
+
+    >>> require_different(["digits-0", "digits-0"])
+    Traceback (most recent call last):
+    ValueError: models must have different names, got digits-0 more than once; rename a file
+    """
     found = list(names)
     twice = sorted({name for name in found if found.count(name) > 1})
     if twice:
@@ -116,16 +126,15 @@ def require_different(names: Iterable[str]) -> None:
 def save_model(
     network: GatedNetwork, path: Path, *, training: Mapping[str, Any], provenance: Mapping[str, str]
 ) -> None:
-    """Write a checkpoint, whole or not at all.
+    """Write a checkpoint, whole or not at all: weights, configuration, name and seed of the network, and its history.
 
     Parameters
     ----------
     network
-        Its weights, configuration, name and seed are kept.
     path
         Where to, ending in ``.safetensors``.
     training
-        What JSON can hold of how the weights came about: options, data, metrics.
+        Options, data and metrics of the training, as JSON can hold them.
     provenance
         Code version, commit, library versions.
 
@@ -135,6 +144,14 @@ def save_model(
         If the network has a name under which it could not be loaded again.
     OSError
         If the file cannot be written; one that was there is as it was.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_model(load_model("digits-0"), Path(folder, "mine.safetensors"), training={}, provenance={})
+    ...     load_model(Path(folder, "mine.safetensors")).seed
+    0
     """
     require_name(network.name)
     metadata = {
@@ -151,19 +168,31 @@ def save_model(
 
 
 def read_metadata(name: str | Path) -> dict[str, Any]:
-    """Return what an own checkpoint says of itself: name, seed, config, training, provenance."""
+    """Return the metadata of a checkpoint of this package: name, seed, config, training, provenance.
+
+    >>> read_metadata("digits-0")["config"]["channels"]
+    [20, 50]
+    """
     path = checkpoint_path(name)
     with _opened(path) as file:
         return own_metadata(path, file.metadata())
 
 
 def read_about(name: str | Path) -> About:
-    """Return what a network's file says of its training, without its weights; nothing of published ones."""
+    """Return what a network's file says of its training, without its weights; published files say nothing.
+
+    >>> read_about("digits-0").options["epochs"]
+    15
+    """
     return About() if checkpoint_path(name).suffix == ".pt" else About(read_metadata(name)["training"])
 
 
 def is_of_scenes(name: str | Path) -> bool:
-    """Return whether a network's own file says that it was trained on scenes."""
+    """Return whether a network's file says that it was trained on scenes.
+
+    >>> is_of_scenes("scenes-0"), is_of_scenes("digits-0")
+    (True, False)
+    """
     return read_about(name).scenes is not None
 
 
@@ -174,6 +203,12 @@ def weights_hash(network: nn.Module) -> str:
     ------
     ValueError
         If its state holds something that cannot be told from others of its kind.
+
+    Examples
+    --------
+    >>> network = load_model("digits-0")
+    >>> weights_hash(network) == weights_hash(network.with_strength(0.5))
+    True
     """
     digest = hashlib.sha256()
     for key, value in sorted(network.state_dict().items()):
@@ -187,12 +222,17 @@ def weights_hash(network: nn.Module) -> str:
 
 
 def checkpoint_path(name: str | Path, option: str = "model") -> Path:
-    """Return the file of a shipped name, or of a path; `option` is what an error calls it.
+    """Return the file of a shipped name, or of a path; errors call it `option`.
 
     Raises
     ------
     ValueError
         If there is no such file or name.
+
+    Examples
+    --------
+    >>> checkpoint_path("digits-0").name
+    'digits-0.safetensors'
     """
     path = local_path("model", name)
     if path.suffix in {".safetensors", ".pt"}:
@@ -205,14 +245,14 @@ def checkpoint_path(name: str | Path, option: str = "model") -> Path:
             f"{option} must be a shipped name ({', '.join(shipped)}) or the path of a .safetensors or .pt file, "
             f"got {shown(str(name))}"
         )
-    return _SHIPPED / f"{name}.safetensors"
+    return SHIPPED_FOLDER / f"{name}.safetensors"
 
 
 def _opened(path: Path) -> Any:
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-        if length <= MOST_HEADER:  # all of it would be read, and decoded
+        if length <= MOST_HEADER:  # safetensors reads and decodes the whole of it
             return safe_open(path, framework="pt")
         reason = f"its header says that it has {length:,} bytes, and {MOST_HEADER:,} are the most"
     except (SafetensorError, OSError) as error:

@@ -1,4 +1,4 @@
-"""What fixes a gated network but for its weights."""
+"""The configuration of a gated network: all that fixes it but its weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import msgspec
 from neuroattn.runs.plain_text import shown
 
 MOST_STEPS = 10_000
-MOST_PLACEMENT = 2**29  # bytes; no weight stands for them, so that a small file could ask for any number
+MOST_PLACEMENT = 2**29  # bytes; these matrices have no weights in a file, so a small file could ask for any size
 RESIZE_MODES = ("nearest", "bicubic")
 
 
@@ -37,6 +37,14 @@ class GatedConfig:
         Gate strength s in [0, 1]: a gate of 1 removes this fraction of a unit's input.
     steps
         Time steps T of a phase, from 1 to 10,000.
+
+    Examples
+    --------
+    >>> config = GatedConfig(size=(1, 28, 42), channels=(20, 50), classes=10)
+    >>> config.layers
+    {'stage1/response': (20, 25, 39), 'stage2/response': (50, 9, 16)}
+    >>> config.n_weights
+    82661
     """
 
     size: tuple[int, int, int]
@@ -122,7 +130,7 @@ class GatedConfig:
 
     @property
     def placement_bytes(self) -> int:
-        """Bytes of the matrices that place maps on their way down (`neuroattn.models.gated.TopDown`)."""
+        """Bytes of the matrices that place maps on their way down (`neuroattn.models.top_down`)."""
         return 4 * sum(
             (target + self.kernel - 1) * source * self.kernel
             for response, pooled in zip(self.response_sizes, self.pooled_sizes, strict=True)
@@ -145,12 +153,12 @@ class GatedConfig:
 
     @classmethod
     def from_values(cls, values: object) -> GatedConfig:
-        """Return the configuration of what `to_json` wrote, once it is decoded.
+        """Return the configuration of what `to_json` wrote, decoded.
 
         Raises
         ------
         ValueError
-            If anything is missing, unknown, of another kind than it must be, or not allowed.
+            If anything is missing, unknown, of the wrong type, or not allowed.
         """
         if isinstance(values, dict) and (unknown := values.keys() - {field.name for field in dataclasses.fields(cls)}):
             raise ValueError(f"unknown: {shown(min(unknown))}")
@@ -169,7 +177,11 @@ def _is_number(value: object) -> bool:
 
 
 def digits_config(*, n_objects: int = 2, strength: float = 0.2, channels: tuple[int, ...] = (20, 50)) -> GatedConfig:
-    """Return the paper's network for composites of `n_objects` digits (28 × (28 + 14·(n − 1)) px)."""
+    """Return the paper's network for composites of `n_objects` digits, 28 × (28 + 14·(n − 1)) px.
+
+    >>> digits_config(n_objects=3).size
+    (1, 28, 56)
+    """
     if n_objects < 2:
         raise ValueError(f"n_objects must be at least 2, got {n_objects}")
     size = (1, 28, 28 + 14 * (n_objects - 1))
@@ -177,7 +189,11 @@ def digits_config(*, n_objects: int = 2, strength: float = 0.2, channels: tuple[
 
 
 def scenes_config(*, strength: float = 0.3) -> GatedConfig:
-    """Return the paper's network for 100 × 100 px colour photographs and 12 supercategories."""
+    """Return the paper's network for 100 × 100 px colour photographs and 12 supercategories.
+
+    >>> scenes_config().pooled_sizes
+    [(30, 48, 48), (60, 22, 22), (100, 9, 9), (20, 3, 3)]
+    """
     return GatedConfig(size=(3, 100, 100), channels=(30, 60, 100, 20), classes=12, resize="bicubic", strength=strength)
 
 

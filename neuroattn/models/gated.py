@@ -22,12 +22,12 @@ import math
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from neuroattn.models.about import About
 from neuroattn.models.operations import channels_last, gated, image_convolution, imposed, linear, pooled, tanh
 from neuroattn.models.probe import Probe
+from neuroattn.models.top_down import TopDown
 
 if TYPE_CHECKING:
     from neuroattn.models.config import GatedConfig
@@ -47,8 +47,8 @@ class Step(NamedTuple):
     gated_image
         z[1], (batch, channel, y, x).
     gates
-        g[l] after the step, inhibition applied, one tensor a stage of its input's shape; empty if the top-down
-        sweep was left out.
+        g[l] after the step, inhibition applied, one tensor a stage of its input's shape; empty without the top-down
+        sweep.
     """
 
     logits: torch.Tensor
@@ -60,66 +60,15 @@ INITIAL = ("uniform", "he")
 _FIRST_GATE = 0.9
 
 
-class TopDown(nn.Module):
-    """A transposed convolution over two resized maps, computed before the resize.
-
-    Resizing and the transposed convolution are both linear. So channels are mixed first, at the low resolution, once
-    for every kernel offset (i, j), and the rows and columns of the result are then placed by two constant matrices
-    that hold resize and shift together. That takes a fraction of the multiplications of the textbook order, and the
-    result is the same to rounding.
-
-    Parameters
-    ----------
-    source
-        (channel, y, x) of the pooled map, and of the top-down map that is concatenated before it.
-    response
-        (channel, y, x) of the response whose size both maps are resized to.
-    gates
-        Channels of the output.
-    config
-        For kernel and resize mode.
-
-    Shapes: two maps (batch, channel, y, x) in; (batch, gates, y + kernel − 1, x + kernel − 1) of the response out.
-    """
-
-    rows: torch.Tensor
-    columns: torch.Tensor
-
-    def __init__(
-        self, source: tuple[int, int, int], response: tuple[int, int, int], gates: int, config: GatedConfig
-    ) -> None:
-        super().__init__()
-        self.kernel = config.kernel
-        self.deconv = nn.utils.skip_init(nn.ConvTranspose2d, 2 * source[0], gates, config.kernel)  # type: ignore[no-untyped-call]
-        self.register_buffer("rows", _placement(source[1], response[1], config), persistent=False)
-        self.register_buffer("columns", _placement(source[2], response[2], config), persistent=False)
-
-    def forward(self, top_down: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
-        """Return the transposed convolution of both maps, resized; see the class."""
-        weight, k = self.deconv.weight, self.kernel
-        batch, _, height, width = pooled.shape
-        gates = weight.shape[1]
-        # One 1 × 1 convolution gives the contribution of every kernel offset: channels are (i, j, gate), innermost.
-        mixing = weight.permute(2, 3, 1, 0).reshape(k * k * gates, -1, 1, 1)
-        offsets = F.conv2d(torch.cat([channels_last(top_down), channels_last(pooled)], 1), mixing)
-        offsets = offsets.permute(0, 2, 3, 1).reshape(batch, height, width, k, -1).transpose(2, 3)
-        placed = (self.rows @ offsets.reshape(batch, height * k, -1)).reshape(batch, -1, width * k, gates)
-        placed = (placed[..., 0] @ self.columns.T)[..., None] if gates == 1 else self.columns @ placed
-        bias = self.deconv.bias
-        return (placed if bias is None else placed + bias).permute(0, 3, 1, 2)
-
-
-def _placement(source: int, target: int, config: GatedConfig) -> torch.Tensor:
-    """Return the (target + kernel − 1, source · kernel) matrix that resizes a line and shifts it by each offset."""
-    options = {} if config.resize == "nearest" else {"align_corners": False}
-    identity = torch.eye(source).reshape(1, source, source, 1)
-    resize = F.interpolate(identity, size=(target, 1), mode=config.resize, **options).reshape(source, target)
-    shifted = [F.pad(resize, (offset, config.kernel - 1 - offset)) for offset in range(config.kernel)]
-    return torch.stack(shifted, 1).flatten(0, 1).T.contiguous()
-
-
 class GatedStage(nn.Module):
-    """One stage: bottom-up (gate, convolve, rectify, pool) and top-down (mix, place, tanh); see the module's text."""
+    """One stage: bottom-up (gate, convolve, rectify, pool) and top-down (mix, place, tanh); see the module's text.
+
+    >>> from neuroattn.models.config import digits_config
+    >>> stage = GatedStage(1, digits_config())
+    >>> image = torch.zeros(3, 1, 28, 42)
+    >>> [tuple(maps.shape) for maps in stage.bottom_up(image, gate=torch.zeros_like(image), strength=0.2)]
+    [(3, 1, 28, 42), (3, 20, 12, 19)]
+    """
 
     def __init__(self, number: int, config: GatedConfig) -> None:
         super().__init__()
@@ -139,9 +88,9 @@ class GatedStage(nn.Module):
         z = self.gated_input(gated(x, gate, strength))
         response = self._convolved(channels_last(z)).to(z.dtype)
         if self.response.watched:
-            # In place: a second array of this size costs more in fresh memory than in arithmetic.
+            # In place: fresh memory for a second array of this size costs more than the arithmetic.
             return z, self.pooled(pooled(self.response(torch.relu_(response))))
-        # The largest of four rectified values is the largest of the four, rectified: a quarter of the work.
+        # Pooling first and rectifying then gives the same, at a quarter of the work.
         return z, self.pooled(torch.relu_(pooled(response)))
 
     def _convolved(self, z: torch.Tensor) -> torch.Tensor:
@@ -158,7 +107,11 @@ class GatedStage(nn.Module):
 
 
 class Readout(nn.Linear):
-    """Logits of a (batch, unit) vector, linear in it."""
+    """Logits (batch, class), linear in a (batch, unit) vector.
+
+    >>> Readout(4, 3)(torch.zeros(2, 4)).shape
+    torch.Size([2, 3])
+    """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return (batch, class)."""
@@ -177,8 +130,8 @@ class GatedNetwork(nn.Module):
     initial
         ``uniform``: all within ±1/√fan-in, as torch's own; each stage then responds less than the one below. ``he``:
         bottom-up convolutions within ±√(6/fan-in), which keeps the spread of responses over stages (He et al. 2015,
-        arXiv:1502.01852), and top-down ones within ±1/√(the number of terms of a sum), so that gates hardly differ from
-        place to place; both without bias at first, but for the image's gate, which begins at 0.9.
+        arXiv:1502.01852), and top-down ones within ±1/√(terms of the sum), so that gates hardly differ between places;
+        both without bias at first, except that the image's gate begins at 0.9.
     name
         What recordings and tables call the network.
     seed
@@ -190,6 +143,14 @@ class GatedNetwork(nn.Module):
         Whether trials are to gate each stimulus by the gates of another one; see `neuroattn.models.controls`.
     about
         What its file says of its training.
+
+    Examples
+    --------
+    >>> from neuroattn.models.config import digits_config
+    >>> network = GatedNetwork(digits_config(), torch.Generator().manual_seed(0))
+    >>> step = network(torch.rand(3, 1, 28, 42), network.open_gates(3), network.no_inhibition(3))
+    >>> step.logits.shape, [tuple(gate.shape) for gate in step.gates]
+    (torch.Size([3, 10]), [(3, 1, 28, 42), (3, 20, 12, 19)])
     """
 
     gates_of_others = False
@@ -237,15 +198,15 @@ class GatedNetwork(nn.Module):
                 module.bias.zero_()
         for module in self.modules():
             if isinstance(module, nn.ConvTranspose2d) and module.bias is not None:
-                # Torch takes the outputs for inputs here: of the image's single gate, whose sum of hundreds of terms
-                # would begin shut or open, whichever way the seed falls.
+                # Torch's own bound takes the outputs for inputs: the image's single gate, a sum of hundreds of terms,
+                # would begin shut or open as the seed falls.
                 bound = 1 / math.sqrt(module.weight.shape[0] * math.prod(module.weight.shape[2:]))
                 module.weight.uniform_(-bound, bound, generator=generator)
                 module.bias.zero_()
         first = cast("GatedStage", self.stages[0]).top_down.deconv.bias
         if first is not None:
-            # Objects are a tenth of a picture's energy: no gate that is the same everywhere does better. From 0 the
-            # first steps throw it shut, too far for its slope to open it again.
+            # Objects are a tenth of a picture's energy, so that no even gate does better. From 0 the first steps would
+            # shut it too far for its slope to open it again.
             first.fill_(math.atanh(_FIRST_GATE))
 
     @property
@@ -260,7 +221,7 @@ class GatedNetwork(nn.Module):
         twin = GatedNetwork(config, name=self.name, seed=self.seed)
         twin.gates_of_others, twin.about = self.gates_of_others, self.about
         twin.load_state_dict(self.state_dict(), assign=True)
-        # The weights are where they should be; the matrices that place maps were made anew, in float32 on the CPU.
+        # The matrices that place maps were made anew, in float32 on the CPU.
         return twin.to(self.readout.weight).train(self.training)
 
     def open_gates(self, batch: int) -> Maps:
@@ -290,7 +251,7 @@ class GatedNetwork(nn.Module):
         gates, inhibition
             One tensor a stage, of the shape of the stage's input; inhibition is boolean.
         top_down
-            False leaves out the top-down sweep where nobody needs the gates that follow.
+            False leaves out the top-down sweep, and with it the gates that follow.
         strength
             Gate strength s of this step; None takes the configuration's.
         """

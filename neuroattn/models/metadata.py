@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself, taken as a stranger's word: it is checked before anything is made of it."""
+"""Metadata of a checkpoint, taken as a stranger's word: checked before anything is made of it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Start(msgspec.Struct):
 
 
 class Options(msgspec.Struct):
-    """Options of a training that somebody reads from its file; the others may be any `Option`."""
+    """Options of a training that are read from its file; others may be any `Option`."""
 
     n_objects: Annotated[int, msgspec.Meta(ge=2, le=10)] = 2
     labels: str = ""
@@ -51,7 +51,7 @@ class Options(msgspec.Struct):
 
 
 class Training(msgspec.Struct):
-    """What a file may say of a training, and of which kinds; there may be more, which nobody reads."""
+    """What is read of a training, and its types; a file may hold more."""
 
     options: dict[str, Option] = {}
     epochs: list[dict[str, float]] = []
@@ -83,19 +83,19 @@ class _MetadataOfOptions(msgspec.Struct):
 
 
 def own_metadata(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
-    """Return what the header of an own checkpoint holds: name, seed, config, training, provenance.
-
-    Parameters
-    ----------
-    path
-        Of the checkpoint, for errors.
-    metadata
-        Of its header.
+    """Return the decoded header of a checkpoint of this package: name, seed, config, training, provenance.
 
     Raises
     ------
     ValueError
-        If it is not of this package, or anything in it is not of the kind that it must be.
+        If it is not of this package, or anything in it is of the wrong type; the message names `path`.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> own_metadata(Path("a.safetensors"), {"format": "pt"})
+    Traceback (most recent call last):
+    ValueError: model 'a.safetensors' is not a checkpoint of this package: its metadata says format 'pt', expected ...
     """
     if metadata is None or metadata.get("format") != FORMAT:
         found = (metadata or {}).get("format", "none")
@@ -121,12 +121,11 @@ def own_metadata(path: Path, metadata: Mapping[str, str] | None) -> dict[str, An
 
 
 def configured(path: Path, about: Mapping[str, Any]) -> GatedConfig:
-    """Return the configuration that the metadata of a checkpoint holds.
+    """Return the configuration in the metadata of a checkpoint, or raise ValueError if it is none.
 
-    Raises
-    ------
-    ValueError
-        If it is none.
+    >>> from pathlib import Path
+    >>> configured(Path("a.safetensors"), {"config": {"size": [1, 28, 42], "channels": [20], "classes": 10}}).steps
+    5
     """
     try:
         return GatedConfig.from_values(about["config"])
@@ -147,12 +146,20 @@ def require_weights(path: Path, config: GatedConfig, found: Mapping[str, tuple[t
     config
         Of the network.
     found
-        Shape and kind (as `FLOATING` has them) of every tensor of the file.
+        Shape and type (as in `FLOATING`) of every tensor of the file.
 
     Raises
     ------
     ValueError
         Naming a tensor, what it is and what it should be.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> config = GatedConfig(size=(1, 5, 5), channels=(2,), classes=3, kernel=2)
+    >>> require_weights(Path("a.safetensors"), config, {})
+    Traceback (most recent call last):
+    ValueError: model 'a.safetensors' does not hold the weights its configuration needs: stages.0.conv.weight ...
     """
     expected = config.weight_shapes
     wrong = [f"{shown(name)} is none of them" for name in found if name not in expected]
@@ -172,14 +179,12 @@ def require_weights(path: Path, config: GatedConfig, found: Mapping[str, tuple[t
 
 
 def says(about: object, *paths: str) -> bool:
-    """Return whether metadata holds all that a reader of it needs.
+    """Return whether the metadata of a checkpoint has values at all `paths`.
 
-    Parameters
-    ----------
-    about
-        Of `own_metadata`, which has seen to the kinds.
-    paths
-        Such as ``training.options.phi``; of a list, every item must have it, and there must be one.
+    Of a list, every item must have one, and there must be an item.
+
+    >>> says({"training": {"epochs": [{"loss": 0.1}]}}, "training.epochs.loss")
+    True
     """
     return all(_has(about, path) for path in paths)
 
@@ -192,7 +197,12 @@ def _has(part: object, path: str) -> bool:
 
 
 def damaged(path: Path, reason: str) -> ValueError:
-    """Return the error of a checkpoint whose metadata cannot be taken."""
+    """Return the error of a checkpoint whose metadata cannot be used.
+
+    >>> from pathlib import Path
+    >>> damaged(Path("a.safetensors"), "no config")
+    ValueError("model 'a.safetensors' has damaged metadata (no config); copy it again")
+    """
     told = shortened(reason.replace("`$.", "`"), 200)
     return ValueError(f"model {str(path)!r} has damaged metadata ({told}); copy it again")
 

@@ -1,8 +1,7 @@
 """What a gated network does to its maps, in few passes over memory, forward and back.
 
-The networks are small: beside the convolutions, memory costs as much as arithmetic. So each operation here has a
-gradient of its own instead of the one that torch would put together from smaller steps, and all maps keep their
-channels innermost in memory.
+The networks are small, so that memory costs as much as arithmetic beside the convolutions. Each operation here has a
+gradient of its own instead of one that torch puts together from smaller steps, and maps keep channels innermost.
 """
 
 from __future__ import annotations
@@ -14,32 +13,48 @@ import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
 _BLOCK = 4  # side of the squares of pixels whose gradients are taken at once
-_TERMS = 256  # of a sum that no library shares out among threads: beyond some 500 they do
+_TERMS = 256  # of a sum; beyond some 500 libraries share it out among threads
 
 
 def channels_last(maps: torch.Tensor) -> torch.Tensor:
-    """Return the maps with channels innermost in memory, which makes convolution and pooling several times faster."""
+    """Return the maps with channels innermost in memory, which makes convolution and pooling several times faster.
+
+    >>> channels_last(torch.zeros(2, 3, 5, 7)).stride()
+    (105, 1, 21, 3)
+    """
     if maps.shape[1] > 1:
         return maps.contiguous(memory_format=torch.channels_last)
-    # With a single channel both layouts hold the same bytes; only the strides tell torch which of them is meant.
+    # With a single channel both layouts hold the same bytes; the strides tell torch which is meant.
     _, _, height, width = maps.shape
     return maps.contiguous().as_strided(maps.shape, (height * width, 1, width, 1))
 
 
 def gated(x: torch.Tensor, gate: torch.Tensor, strength: float) -> torch.Tensor:
-    """Return x (1 − s g), for maps of one shape."""
+    """Return x (1 − s g), for maps of one shape.
+
+    >>> gated(torch.tensor([1.0, 1.0]), torch.tensor([0.0, 1.0]), strength=0.25)
+    tensor([1.0000, 0.7500])
+    """
     result: torch.Tensor = _Gated.apply(x, gate, strength)  # type: ignore[no-untyped-call]
     return result
 
 
 def imposed(signal: torch.Tensor, inhibition: torch.Tensor) -> torch.Tensor:
-    """Return a signal in [−1, 1], or 1 where the boolean `inhibition` of the same shape imposes it."""
+    """Return a signal in [−1, 1], or 1 where the boolean `inhibition` of the same shape imposes it.
+
+    >>> imposed(torch.tensor([-0.5, -0.5]), torch.tensor([False, True]))
+    tensor([-0.5000,  1.0000])
+    """
     result: torch.Tensor = _Imposed.apply(signal, inhibition)  # type: ignore[no-untyped-call]
     return result
 
 
 def tanh(x: torch.Tensor) -> torch.Tensor:
-    """Return tanh of a tensor that nobody else has: it may be overwritten."""
+    """Return tanh of a tensor that nobody else needs: it may be overwritten.
+
+    >>> tanh(torch.tensor([0.0, 0.5]))
+    tensor([0.0000, 0.4621])
+    """
     on_cpu = x.device.type == "cpu"
     if not torch.is_grad_enabled():
         return _tanh_in_place(x) if on_cpu else torch.tanh(x)
@@ -50,10 +65,14 @@ def tanh(x: torch.Tensor) -> torch.Tensor:
 
 
 def pooled(maps: torch.Tensor) -> torch.Tensor:
-    """Return the maximum over 2 × 2 places."""
+    """Return the maximum over 2 × 2 places.
+
+    >>> pooled(torch.arange(8.0).reshape(1, 1, 2, 4))
+    tensor([[[[5., 7.]]]])
+    """
     if torch.is_grad_enabled() or maps.device.type != "cpu":
         return F.max_pool2d(maps, 2)
-    # Torch's own also notes where each maximum stood, which only a gradient needs.
+    # Torch's own also notes where each maximum is, which only a gradient needs.
     height, width = (size // 2 * 2 for size in maps.shape[2:])
     rows = torch.maximum(maps[:, :, 0:height:2], maps[:, :, 1:height:2])
     return torch.maximum(rows[..., 0:width:2], rows[..., 1:width:2])
@@ -68,10 +87,15 @@ def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.T
         (batch, unit).
     weight, bias
         (class, unit) and (class,).
+
+    Examples
+    --------
+    >>> linear(torch.ones(1, 3), torch.ones(2, 3), torch.tensor([0.0, 1.0]))
+    tensor([[3., 4.]])
     """
     if torch.is_grad_enabled() or x.device.type != "cpu":
         return F.linear(x, weight, bias)
-    # Long sums are shared out among threads, and how many there are decides where they are rounded.
+    # Long sums are shared out among threads, whose number then decides where they are rounded.
     result = bias.expand(len(x), -1)
     for first in range(0, x.shape[1], _TERMS):
         part = slice(first, first + _TERMS)
@@ -82,8 +106,7 @@ def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.T
 def image_convolution(image: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
     """Return ``conv2d`` of maps with few channels, as images have, with a quick gradient for them.
 
-    On a processor it is computed in the precision of the weights even where others are lowered: what follows it, not
-    the convolution, takes the time there, and that is slower in a lower precision.
+    On a processor it keeps the precision of the weights under autocast, where a lower one would be slower.
 
     Parameters
     ----------
@@ -91,6 +114,11 @@ def image_convolution(image: torch.Tensor, weight: torch.Tensor, bias: torch.Ten
         (batch, channel, y, x), channels innermost in memory.
     weight, bias
         (feature, channel, kernel, kernel) and (feature,).
+
+    Examples
+    --------
+    >>> image_convolution(torch.ones(1, 1, 3, 4), torch.ones(5, 1, 2, 2), torch.zeros(5)).shape
+    torch.Size([1, 5, 2, 3])
     """
     if image.device.type != "cpu":
         return F.conv2d(image, weight, bias)
@@ -99,7 +127,7 @@ def image_convolution(image: torch.Tensor, weight: torch.Tensor, bias: torch.Ten
 
 
 def _tanh_in_place(x: torch.Tensor) -> torch.Tensor:
-    # 2σ(2x) − 1 is the same to 2e-7, and torch's σ many times faster than its tanh.
+    # Equal to 2e-7, and torch's sigmoid is many times faster than its tanh.
     return x.mul_(2).sigmoid_().mul_(2).sub_(1)
 
 
@@ -170,15 +198,15 @@ class _ImageConvolution(torch.autograd.Function):
         _, of_weight, of_bias = torch.ops.aten.convolution_backward(
             gradient, image, weight, [len(weight)], [1, 1], [0, 0], [1, 1], False, [0, 0], 1, needed
         )
-        # A single channel leaves the strides open; processes that share gradients want those of the weight.
+        # A single channel leaves the strides open; processes that share gradients need the weight's.
         return of_image, None if of_weight is None else of_weight.clone(memory_format=torch.contiguous_format), of_bias
 
 
 def _of_image(gradient: torch.Tensor, weight: torch.Tensor, shape: torch.Size) -> torch.Tensor:
     """Return the gradient for an image of some shape from that for its convolution.
 
-    With so few channels to come out, the textbook's transposed convolution leaves a processor's vectors almost empty.
-    Here a square of pixels counts as so many channels, of a convolution whose stride is the square's side.
+    With so few channels out, a transposed convolution leaves a processor's vectors almost empty. Here the pixels of a
+    square are channels of a convolution whose stride is the square's side.
     """
     features, channels, kernel, _ = weight.shape
     turned = weight.flip(2, 3).transpose(0, 1)

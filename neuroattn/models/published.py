@@ -1,4 +1,4 @@
-"""The files that were published with the paper: state dicts, which say nothing of their network but its weights.
+"""Files published with the paper: state dicts, which hold a network's weights and nothing else.
 
 Nothing is ever unpickled except tensors (``weights_only=True``).
 """
@@ -29,12 +29,22 @@ _TELLING = (RuntimeError, pickle.UnpicklingError, EOFError, OSError)
 
 
 def read_published(path: Path) -> tuple[GatedConfig, dict[str, torch.Tensor]]:
-    """Return the configuration of a file that was published with the paper, and its weights by this package's names.
+    """Return the configuration of a file published with the paper, and its weights by this package's names.
 
     Raises
     ------
     ValueError
         If it is another file, or a damaged one.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     torch.save({"layer.weight": torch.zeros(2)}, Path(folder, "a.pt"))
+    ...     read_published(Path(folder, "a.pt"))
+    Traceback (most recent call last):
+    ValueError: model '...a.pt' is not one of the paper's files: expected conv1 …, linear_out and their _t twins, ...
     """
     try:
         with warnings.catch_warnings(action="ignore"):  # of a file that is refused anyway
@@ -69,7 +79,7 @@ def read_published(path: Path) -> tuple[GatedConfig, dict[str, torch.Tensor]]:
 
 
 def _require_as_large(path: Path) -> None:
-    """Raise if a file that torch.load takes for a zip archive holds more than its own size: then it is a bomb."""
+    """Raise if a zip archive would unpack to more than its own size, as a zip bomb does."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(member.file_size for member in archive.infolist())
@@ -78,14 +88,14 @@ def _require_as_large(path: Path) -> None:
 
 
 def _is_plain(value: object) -> bool:
-    """Return whether a value is a tensor whose numbers are all there."""
+    """Return whether a value is a dense tensor on the CPU."""
     if not isinstance(value, torch.Tensor):
         return False
     return value.layout is torch.strided and value.device.type == "cpu" and not value.is_quantized
 
 
 def _kind(value: torch.Tensor) -> str:
-    """Return a tensor's kind of number as safetensors calls it, where it is a floating point number."""
+    """Return a tensor's type: safetensors' name for floating point numbers, torch's for others."""
     kinds = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
     return kinds.get(value.dtype, str(value.dtype).removeprefix("torch."))
 
@@ -98,7 +108,7 @@ def _own_key(key: str) -> str:
 
 
 def _published_config(state: Mapping[str, torch.Tensor], stages: int, path: Path) -> GatedConfig:
-    """Return the paper's configuration of the read-out's width, which is all the file tells of the image's size."""
+    """Return the paper's configuration whose read-out is as wide, the only trace of the image's size in the file."""
     width = math.prod(state["linear_out.weight"].shape[1:])
     channels = tuple(side for number in range(1, stages + 1) for side in state[f"conv{number}.weight"].shape[:1])
     candidates = [scenes_config(), *(digits_config(n_objects=n) for n in range(2, 11))]

@@ -1,4 +1,4 @@
-"""What tells the state of one module from another's, where that is more than plain weights."""
+"""A hash of module state that is more than plain weights."""
 
 from __future__ import annotations
 
@@ -16,12 +16,17 @@ if TYPE_CHECKING:
 
 
 def state_hash(value: Any) -> str:
-    """Return the SHA-256 of what a module may keep beside plain weights: quantized or sparse ones, any extra state.
+    """Return the SHA-256 of the state of a module: tensors, quantized or sparse ones too, and any extra state.
 
     Raises
     ------
     ValueError
         If it can be neither read nor pickled.
+
+    Examples
+    --------
+    >>> state_hash({"scale": 1.5, "shift": torch.zeros(2)}) == state_hash({"shift": torch.zeros(2), "scale": 1.5})
+    True
     """
     if isinstance(value, torch.Tensor):
         plain = value.detach().cpu().resolve_conj()
@@ -50,7 +55,7 @@ def state_hash(value: Any) -> str:
 
 
 def _scales(quantized: torch.Tensor) -> list[Any]:
-    """Return how the whole numbers of a quantized tensor become fractions."""
+    """Return the scales and zero points of a quantized tensor."""
     if quantized.qscheme() in {torch.per_tensor_affine, torch.per_tensor_symmetric}:
         return [quantized.q_scale(), quantized.q_zero_point()]
     return [quantized.q_per_channel_scales(), quantized.q_per_channel_zero_points(), quantized.q_per_channel_axis()]

@@ -154,7 +154,7 @@ def test_metadata_that_json_cannot_hold_leaves_nothing(tiny, tmp_path):
 def test_an_unknown_name_lists_the_shipped_ones(tmp_path, monkeypatch, tiny):
     saved(tiny, tmp_path / "b-1.safetensors")
     saved(tiny, tmp_path / "a-0.safetensors")
-    monkeypatch.setattr(checkpoint, "_SHIPPED", tmp_path)
+    monkeypatch.setattr(checkpoint, "SHIPPED_FOLDER", tmp_path)
     assert shipped_models() == ["a-0", "b-1"]
     with refused("model must be a shipped name (a-0, b-1) or the path of a .safetensors or .pt file, got 'digits-99'"):
         load_model("digits-99")

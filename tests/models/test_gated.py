@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from numpy.testing import assert_allclose, assert_array_equal
 
 from neuroattn.models.config import GatedConfig, digits_config, scenes_config
-from neuroattn.models.gated import GatedNetwork, TopDown
+from neuroattn.models.gated import GatedNetwork
+from neuroattn.models.top_down import TopDown
 from neuroattn.models.trial import run_phase
 
 
