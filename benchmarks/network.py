@@ -22,7 +22,8 @@ import torch
 import torch.nn.functional as F
 
 from neuroattn.models.config import digits_config
-from neuroattn.models.gated import GatedNetwork, TopDown
+from neuroattn.models.gated import GatedNetwork
+from neuroattn.models.top_down import TopDown
 from neuroattn.models.trial import free_trial
 from neuroattn.stimuli.digits import composites
 from neuroattn.stimuli.mnist import embedded

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import doctest
 import importlib
 import inspect
 import os
@@ -9,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import neuroattn
@@ -68,15 +71,64 @@ def test_a_name_that_is_not_there():
         _ = neuroattn.no_such_name
 
 
-def test_documents_of_every_public_function_and_class():
-    """Every module, and every public class and function in one, says what it is."""
+# Still without an example: names and modules that wait for one.
+WAITING = {
+    *("Reduction", "StimulusSet", "TimedModule", "Units", "intervene", "open_run", "record", "run", "to_assembly"),
+    *("to_dataframe", "to_netcdf", "to_rsatoolbox", "unit_maps", "neuroattn.models.config.n_digits"),
+    *(f"neuroattn.statistics.{name}" for name in ("population", "shares", "estimates", "control_share", "modulation")),
+    *(f"neuroattn.models.{name}" for name in ("planted", "receptive_field", "probe", "controls", "about")),
+}
+
+
+def documented():
+    """Yield every module of the package with its public functions and classes."""
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
-        if parts[-1] == "__main__":
-            continue
-        module = importlib.import_module(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+        if parts[-1] != "__main__":
+            module = importlib.import_module(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+            own = {name: value for name, value in vars(module).items() if not name.startswith("_")}
+            yield (
+                module,
+                {
+                    name: value
+                    for name, value in own.items()
+                    if (inspect.isclass(value) or inspect.isfunction(value)) and value.__module__ == module.__name__
+                },
+            )
+
+
+def test_documents_of_every_public_function_and_class():
+    """Every module, and every public class and function in one, says what it is."""
+    for module, names in documented():
         assert module.__doc__, module.__name__
-        for name, value in vars(module).items():
-            own = getattr(value, "__module__", None) == module.__name__
-            if own and not name.startswith("_") and (inspect.isclass(value) or inspect.isfunction(value)):
-                assert inspect.getdoc(value), f"{module.__name__}.{name}"
+        assert [name for name, value in names.items() if not inspect.getdoc(value)] == [], module.__name__
+
+
+def has_example(value):
+    """Return whether there is an example that is run and shows its output."""
+    examples = doctest.DocTestParser().get_examples(inspect.getdoc(value) or "")
+    return any((example.want or example.exc_msg) and doctest.SKIP not in example.options for example in examples)
+
+
+def is_record(value):
+    """Return whether a class only holds values: the functions that return it show it."""
+    return inspect.isclass(value) and (dataclasses.is_dataclass(value) or issubclass(value, tuple | msgspec.Struct))
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in neuroattn.__all__ if not (PACKAGE / name).is_dir() and name != "dims"]
+)
+def test_every_public_name_has_an_example(name):
+    assert has_example(getattr(neuroattn, name)) or name in WAITING
+
+
+def test_every_statistic_and_every_part_of_a_model_has_an_example():
+    without = [
+        f"{module.__name__}.{name}"
+        for module, names in documented()
+        for name, value in names.items()
+        if module.__name__.startswith(("neuroattn.statistics.", "neuroattn.models."))
+        and not (is_record(value) or has_example(value))
+        and not {module.__name__, f"{module.__name__}.{name}"} & WAITING
+    ]
+    assert without == []
