@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from types import SimpleNamespace
 
-import pytest
+from refusal import refused
 
 from neuroattn.compute import memory
 from neuroattn.compute.memory import require_room
@@ -32,6 +31,5 @@ def test_memory_is_that_of_the_container(monkeypatch, tmp_path):
 def test_what_does_not_fit_is_refused_with_numbers(monkeypatch):
     monkeypatch.setattr(memory, "free_memory", lambda: 7 * 10**9)
     require_room("composites", 11, 7 * 10**9)
-    text = "composites must fit in memory, got 11, which needs 7.01 GB, and 7 GB are free; give fewer"
-    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+    with refused("composites must fit in memory, got 11, which needs 7.01 GB, and 7 GB are free; give fewer"):
         require_room("composites", 11, 7_010_000_000, "give fewer")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-import re
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from numpy.testing import assert_allclose, assert_array_equal
+from refusal import refused
 
 from neuroattn.models.config import GatedConfig, digits_config, scenes_config
 from neuroattn.models.gated import GatedNetwork
@@ -182,7 +182,7 @@ def test_strength_zero_leaves_the_image_untouched(tiny, images):
 
 @pytest.mark.parametrize("strength", [-0.1, 1.01, float("nan")])
 def test_a_strength_out_of_range(tiny, strength):
-    with pytest.raises(ValueError, match=f"^{re.escape(f'strength must be in [0, 1], got {strength:g}')}$"):
+    with refused(f"strength must be in [0, 1], got {strength:g}"):
         tiny.with_strength(strength)
 
 

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from refusal import refused
 
 from neuroattn.statistics.curves import (
     checked_orientation,
@@ -86,7 +85,7 @@ def test_opposite_ends_of_the_period_count_once():
     ],
 )
 def test_arrays_that_are_refused(check, arguments, message):
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+    with refused(message):
         check(*arguments)
 
 

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from refusal import refused
 from scipy import stats
 
 from neuroattn.statistics.resampling import hierarchical_bootstrap, median
@@ -140,7 +139,7 @@ def test_a_wider_confidence_gives_a_wider_interval():
 )
 def test_refuses(change, message):
     arguments = {"values": [1.0, 2.0, 3.0], "clusters": [], "statistic": "mean", "n_resamples": 5}
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+    with refused(message):
         hierarchical_bootstrap(**(arguments | change), generator=np.random.default_rng(0))
 
 
@@ -164,7 +163,7 @@ def test_a_median_needs_no_finite_values() -> None:
 )
 def test_expanded_percentiles_that_would_not_hold(n_networks, statistic, n_resamples, error):
     networks = np.repeat(np.arange(n_networks), 3)
-    with pytest.raises(ValueError, match=re.escape(error)):
+    with refused(f"{error}*"):
         hierarchical_bootstrap(
             np.arange(len(networks)), [networks], statistic, n_resamples, np.random.default_rng(0), expanded=True
         )
