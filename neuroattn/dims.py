@@ -1,4 +1,4 @@
-"""Names of the dimensions and coordinates that every other module uses; it imports nothing of the package.
+"""Names of dimensions and coordinates, for every other module.
 
 A recording has the dims ``(presentation, time_step, neuroid)``. The names are Brain-Score's where Brain-Score has one;
 ``time_step`` is an integer count of model steps and never milliseconds.
@@ -18,7 +18,7 @@ CONDITION = "condition"  # the first dim of a reduced recording: one entry a gro
 
 ACTIVATION = "activation"
 
-# Coordinates of a presentation: one phase of one stimulus.
+# Coordinates of a presentation, which is one phase of one stimulus.
 STIMULUS_ID = "stimulus_id"
 PHASE = "phase"
 CUED = "cued"
@@ -51,14 +51,8 @@ PERIOD_DEGREES = 180.0
 
 
 def require_dims(array: xr.DataArray | xr.Dataset, *dims: str) -> None:
-    """Raise unless `array` has all of `dims`.
-
-    Raises
-    ------
-    ValueError
-        Naming the missing dims and those that are there.
-    """
+    """Raise ValueError, naming the missing dims and the present ones, unless `array` has all of `dims`."""
     missing = [dim for dim in dims if dim not in array.dims]
     if missing:
-        there = ", ".join(map(str, array.dims))
-        raise ValueError(f"dims must include {', '.join(missing)}, got ({there}); pass a recording, not a part of it")
+        found = ", ".join(map(str, array.dims))
+        raise ValueError(f"dims must include {', '.join(missing)}, got ({found}); pass a recording, not a part of it")

@@ -1,8 +1,8 @@
-"""The Dask cluster that a command's options ask for.
+"""The Dask cluster of a command's options.
 
 Whoever reaches a scheduler can run code as the user of its workers. A local cluster therefore speaks TLS with a key
-that never leaves its own processes, listens on the loopback only, and serves no pages. A scheduler that the user names
-is trusted as it is: run it with TLS (``distributed.comm.tls`` in Dask's configuration) wherever others can reach it.
+that never leaves its processes, listens on the loopback only, and serves no pages. A scheduler that the user names is
+trusted as it is: run it with TLS (``distributed.comm.tls`` in Dask's configuration) wherever others can reach it.
 """
 
 from __future__ import annotations
@@ -23,15 +23,14 @@ _NO_PAGES: dict[str, list[str]] = {f"distributed.{server}.http.routes": [] for s
 
 @contextmanager
 def dask_client(workers: int, address: str | None) -> Iterator[Client]:
-    """Connect to a running cluster, or to a local one that goes with the block.
+    """Connect to a running cluster, or to a local one that ends with the block.
 
     Parameters
     ----------
     workers
-        Processes of the local cluster, each of one thread, where no address is given.
+        Processes of one thread each in the local cluster; unused with an address.
     address
-        Of a scheduler (tcp://HOST:PORT, or tls://HOST:PORT with the certificates that Dask's configuration names),
-        which everybody who can reach it is trusted to use.
+        Of a scheduler: tcp://HOST:PORT, or tls://HOST:PORT with the certificates that Dask's configuration names.
 
     Raises
     ------
@@ -41,11 +40,11 @@ def dask_client(workers: int, address: str | None) -> Iterator[Client]:
     import dask
     import distributed
 
-    # A lost scheduler is told by whoever waits for it, in a line; the log would add a traceback.
+    # Whoever waits for a lost scheduler reports it in a line; the log would add a traceback.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
-    # On a busy machine workers may take more than its four seconds to end, and are ended: nobody need know.
+    # Workers that take more than four seconds to end, as on a busy machine, are killed: not worth a word.
     logging.getLogger("distributed.nanny").setLevel(logging.ERROR)
-    # As the default, it would compute the dask arrays of everybody in this process, and still be set once it is gone.
+    # A default client would compute everybody's dask arrays in this process, and stay set when it is gone.
     connect = functools.partial[Any](distributed.Client, set_as_default=False)
     if address is not None:
         try:
@@ -67,7 +66,7 @@ def dask_client(workers: int, address: str | None) -> Iterator[Client]:
             threads_per_worker=1,
             host=_LOOPBACK,
             security=True,
-            # Dask starts its web server come what may: on a free port, without the dashboard.
+            # Dask always starts its web server: on a free port, without the dashboard.
             dashboard_address=f"{_LOOPBACK}:0",
             scheduler_kwargs={"dashboard": False},
         ) as cluster,

@@ -1,4 +1,4 @@
-"""Where to compute."""
+"""The device to compute on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device of an option ``auto``, ``cpu`` or ``cuda``; ``auto`` takes a GPU where there is one.
+    """Return the device for ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``.
 
     Raises
     ------
@@ -18,7 +18,7 @@ def choose_device(name: str) -> torch.device:
     """
     import torch
 
-    there = torch.cuda.is_available()
-    if name == "cuda" and not there:
+    has_gpu = torch.cuda.is_available()
+    if name == "cuda" and not has_gpu:
         raise ValueError("device must be auto or cpu on a machine without a CUDA device, got cuda")
-    return torch.device("cuda" if name == "cuda" or (name == "auto" and there) else "cpu")
+    return torch.device("cuda" if name == "cuda" or (name == "auto" and has_gpu) else "cpu")

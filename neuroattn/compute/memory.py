@@ -1,4 +1,4 @@
-"""How much memory there is, and whether what is asked for fits."""
+"""Free memory, and whether a request fits into it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import psutil
 
 
 def free_memory() -> int:
-    """Return the bytes of memory that this process may still take, within the limit of its container if it has one."""
+    """Return the bytes of memory that this process may still take, within the limit of its container, if any."""
     free = int(psutil.virtual_memory().available)
     group = Path("/sys/fs/cgroup")
     try:
         limit, used = (int((group / f"memory.{name}").read_text()) for name in ("max", "current"))
-        # What a file is cached in is given back when memory is needed.
+        # The cache of files is given back when memory is needed.
         stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
         cached = int(stat["inactive_file"]) + int(stat["active_file"])
     except (OSError, ValueError, KeyError):  # no such container, or "max"
@@ -22,21 +22,16 @@ def free_memory() -> int:
 
 
 def require_room(name: str, value: object, n_bytes: int, advice: str = "give less") -> None:
-    """Raise if what an option asks for cannot be in memory.
+    """Raise ValueError if an option's value needs more than the free memory.
 
     Parameters
     ----------
     name, value
         Of the option.
     n_bytes
-        What it takes at least.
+        Least memory that it needs.
     advice
-        What to do.
-
-    Raises
-    ------
-    ValueError
-        With the bytes that are needed and those that are free.
+        How the message ends.
     """
     free = free_memory()
     if n_bytes > free:

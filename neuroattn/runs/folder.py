@@ -1,4 +1,4 @@
-"""The folder that a run writes into: its default name, who may write there, and what is said where nobody can."""
+"""The folder of a run: its default name, the lock that keeps it to one process, and errors where it cannot be used."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def run_folder(out: str | None, name: str) -> Path:
 
 
 def is_free(folder: Path) -> bool:
-    """Return whether a folder does not exist, or holds nothing but what a killed run leaves: a lock, half a file."""
+    """Return whether a folder is missing, empty, or holds only what a killed run leaves: a lock, half a file."""
     return not folder.exists() or (
         folder.is_dir() and all(path.name == LOCK or path.name.startswith(UNFINISHED) for path in folder.iterdir())
     )
@@ -31,7 +31,7 @@ def is_free(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Keep other processes out of the folder of a run, which is made; made and left empty, it is removed again.
+    """Make the folder of a run, and keep other processes out; if it was made and stays empty, it is removed again.
 
     Raises
     ------
@@ -73,11 +73,11 @@ def _remove_empty(folders: list[Path]) -> None:
 
 
 def occupied(folder: Path) -> ValueError:
-    """Return the error that says a folder holds something already."""
+    """Return the error of a folder that is not empty."""
     return ValueError(f"out must be a folder that is empty or does not exist, got {str(folder)!r}")
 
 
 def unwritable(folder: Path, error: OSError, name: str = "out") -> ValueError:
-    """Return the error that says the folder of an option cannot be written, and why."""
+    """Return the error of a folder that cannot be written, with the reason."""
     reason = error.strerror or str(error)
     return ValueError(f"{name} must be a folder that can be written, got {str(folder)!r} ({reason})")

@@ -1,4 +1,4 @@
-"""Paths as users write them: what one means is settled where it comes in, so that every reader and writer agrees."""
+"""Paths as users write them, expanded once where they come in, so that every reader and writer agrees."""
 
 from __future__ import annotations
 
@@ -13,25 +13,18 @@ _ADDRESS = re.compile(r"[A-Za-z][\w.+-]+:([\w.+-]*:)*/")
 def local_path(name: str, given: str | os.PathLike[str]) -> Path:
     """Return the path that a user means: ``~`` is the home folder, as in a shell.
 
-    Parameters
-    ----------
-    name
-        Of the parameter, for the error.
-    given
-        As it was written.
-
     Raises
     ------
     ValueError
-        If it is an address (``s3://…``), or names the home folder of a user whom there is not.
+        If it is an address (``s3://…``), or names the home folder of an unknown user; the parameter is called `name`.
     """
     path = Path(expanded(name, os.fspath(given)))
-    # What begins with a tilde from here on is a name in the current folder; others would expand it again.
+    # A name in the current folder that begins with a tilde must not be expanded again.
     return path.absolute() if str(path).startswith("~") else path
 
 
 def expanded(name: str, given: str) -> str:
-    """Return a path with the home folder for its ``~``, and anything else as it is; see `local_path`."""
+    """Return a path with the home folder in place of its ``~``; see `local_path`."""
     shown = repr(given if len(given) <= 100 else f"{given[:100]}…")
     if _ADDRESS.match(given):
         raise ValueError(f"{name} must be a path on this machine, got {shown}; name a local or a mounted folder")

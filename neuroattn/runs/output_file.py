@@ -1,4 +1,4 @@
-"""Files that a command writes: looked at before the long work, written whole or not at all, and safe to open."""
+"""Files that a run writes: checked before the long work, written whole or not at all, and safe to open."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 UNFINISHED = ".part-"  # begins the name of a file that is being written
-# What a spreadsheet takes for the beginning of a formula.
+# A spreadsheet takes these for the beginning of a formula.
 _FORMULA = ("=", "+", "-", "@")
 _PICTURES = (".png", ".svg", ".pdf")
 
 
 class WriteError(OSError):
-    """Something could not be written; the message names it and says why. What was there before is as it was."""
+    """A file could not be written; the message names it and says why. A former file is as it was."""
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a new file to write, which takes the place of `path` when the block ends, whole or not at all.
 
-    The file is in the same folder and has the same ending, and a name that nobody can foresee and lay a link at. It is
-    on the disk before it takes its place. A link at `path` is replaced, not followed.
+    It is in the same folder, with the same ending and a name that nobody can foresee and put a link at, and is on the
+    disk before it takes its place. A link at `path` is replaced, not followed.
 
     Raises
     ------
@@ -56,13 +56,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def refused_at(path: Path) -> Iterator[None]:
-    """Name the path, and that it is as it was before, where the system refuses to write what the block writes.
-
-    Raises
-    ------
-    WriteError
-        In place of the system's error, or of a library's over it.
-    """
+    """Raise WriteError in place of the system's refusal to write, or a library's error over it."""
     try:
         yield
     except Exception as error:
@@ -73,7 +67,7 @@ def refused_at(path: Path) -> Iterator[None]:
 
 
 def new_folder(path: Path) -> None:
-    """Make an empty folder in place of what a killed process left; a link there is removed, not followed."""
+    """Make an empty folder in place of a killed process's; a link is removed, not followed."""
     if path.is_symlink():
         path.unlink()
     shutil.rmtree(path, ignore_errors=True)
@@ -81,9 +75,9 @@ def new_folder(path: Path) -> None:
 
 
 def _refusal(error: BaseException | None) -> str | None:
-    """Return the system's reason for refusing to write, None where the error is of another kind.
+    """Return the system's reason for refusing to write, or None if the error is of another kind.
 
-    Libraries hide it: torch raises an error of its own over it, and Rust puts its number in a text.
+    Libraries hide it: torch raises its own error over it, and Rust puts its number in a text.
     """
     while error is not None:
         if isinstance(error, OSError):
@@ -123,8 +117,8 @@ def require_picture(name: str, file: str | None) -> None:
 def write_csv(table: pd.DataFrame, path: str | Path) -> None:
     """Write a table without its index, whole or not at all.
 
-    Texts may come from a user's annotations and files. One that a spreadsheet would take for a formula gets an
-    apostrophe before it, and control characters are escaped.
+    Texts may come from a user's annotations and files: those that a spreadsheet would take for a formula get an
+    apostrophe in front, and control characters are escaped.
     """
     from pandas.api.types import is_numeric_dtype
 

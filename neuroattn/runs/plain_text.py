@@ -8,7 +8,7 @@ LONGEST = 80  # characters of a value in an error
 
 
 def printable(text: str) -> str:
-    """Return a text whose control characters are escaped, but for ends of lines and tabs; a terminal obeys them."""
+    """Return a text with its control characters escaped, except line ends and tabs; a terminal would obey them."""
     if all(character.isprintable() or character in "\n\t" for character in text):
         return text
     return "".join(
@@ -17,7 +17,7 @@ def printable(text: str) -> str:
 
 
 def shortened(text: str, most: int = LONGEST) -> str:
-    """Return a text on one line, without control characters, its middle left out where it is long."""
+    """Return a text on one line, without control characters, and without its middle where it is long."""
     if len(text) > 2 * most:
         text = text[:most] + text[-most:]
     line = printable(" ".join(text.split()))
@@ -25,7 +25,7 @@ def shortened(text: str, most: int = LONGEST) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value as it stands in an error: never long, however large it is."""
+    """Return a value as errors show it: never long, however large it is."""
     try:
         return shortened(_SHORT.repr(value))
     except ValueError:  # Python writes no integer of thousands of digits

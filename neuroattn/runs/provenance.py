@@ -1,4 +1,4 @@
-"""What made a file: versions, commit, machine. Recorded beside every result."""
+"""Versions, commit and machine, recorded beside every result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LIBRARIES = ("torch", "numpy", "scipy", "pandas", "xarray", "zarr", "statsmodel
 
 @cache
 def git_commit() -> str:
-    """Return the commit of the source tree, with ``-dirty`` if it was changed, or "" outside one."""
+    """Return the commit of the source tree, with ``-dirty`` if it was changed; "" outside one."""
     root = Path(neuroattn.__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return ""
@@ -29,7 +29,7 @@ def git_commit() -> str:
 
 @cache
 def code_hash(*parts: str) -> str:
-    """Return the SHA-256 of the source of some modules and folders of the package."""
+    """Return the SHA-256 of the source of some modules (``a/b.py``) and folders of the package."""
     package = Path(neuroattn.__file__).parent
     files = {
         file
@@ -57,7 +57,7 @@ def versions() -> dict[str, str]:
 
 @cache
 def processor() -> str:
-    """Return the processor's name, or what the platform says of it where there is no name."""
+    """Return the processor's name, or the platform's description of it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
