@@ -25,6 +25,11 @@ def units(seed, n_models=7, n_layers=2, n_units=13, means=(0.4, 0.1), sd=(0.3, 0
     return pd.concat(rows, ignore_index=True)
 
 
+def means_of(table):
+    """Return the mean of every network (row) in every layer (column)."""
+    return table.pivot_table("effect", "model", "layer")
+
+
 def test_one_layer_of_balanced_networks_is_a_t_test_over_their_means():
     table = units(0, n_layers=1, n_units=101, sd=(0.5, 0, 1.0))
     (row,) = mixed_model(table, "effect").to_dict("records")
@@ -40,7 +45,7 @@ def test_one_layer_of_balanced_networks_is_a_t_test_over_their_means():
 def test_two_layers_of_balanced_networks_are_compared_within_them():
     table = units(1, sd=(0.5, 0.6, 1.0))
     found = mixed_model(table, "effect").set_index(["what", "layer"])
-    means = table.groupby(["model", "layer"])["effect"].mean().unstack()  # noqa: PD010 -- two levels, two axes
+    means = means_of(table)
     test = stats.ttest_rel(means["stage2"], means["stage1"])
     row = found.loc[("attention × layer", "stage2")]
     assert row["against"] == "stage1"
@@ -94,7 +99,7 @@ def test_the_optimum_is_reached():
     for seed in range(10):
         table = units(seed, n_models=10, n_units=30, sd=(0.3, 0.2, 0.5))
         found = mixed_model(table, "effect").set_index("what")
-        means = table.groupby(["model", "layer"])["effect"].mean().unstack()  # noqa: PD010 -- two levels, two axes
+        means = means_of(table)
         expected = stats.ttest_rel(means["stage2"], means["stage1"]).pvalue
         assert_allclose(found.loc["attention × layer", "p"], expected, rtol=0.01)
         assert found["converged"].all()
@@ -112,7 +117,7 @@ def test_missing_values_and_warnings_are_kept():
 def test_effect_sizes_are_over_the_spread_of_networks():
     table = units(7)
     found = mixed_model(table, "effect")["effect_size"]
-    means = table.groupby(["model", "layer"])["effect"].mean().unstack()  # noqa: PD010 -- two levels, two axes
+    means = means_of(table)
     contrast = means["stage2"] - means["stage1"]
     assert_allclose(found, [*(means.mean() / means.std()), contrast.mean() / contrast.std()])
 

@@ -56,7 +56,8 @@ def test_half_width_is_where_the_curve_is_halfway(kappa):
 def test_half_width_limits():
     assert_allclose(half_width(1e-9), 45, atol=1e-6)
     assert_allclose(half_width(KAPPA_MAXIMUM), 4.776, atol=1e-3)
-    assert np.isnan(half_width(np.nan))
+    assert_array_equal(np.isnan(half_width([2.0, np.nan])), [False, True])
+    assert_array_equal(np.isnan(kappa_of_half_width([[20.0, np.nan, 30.0]])), [[False, True, False]])
 
 
 @given(width=st.floats(0.5, 44.9))
@@ -64,21 +65,22 @@ def test_kappa_of_half_width_is_the_inverse(width):
     assert_allclose(half_width(kappa_of_half_width(width)), width, rtol=1e-6)
 
 
-def test_kappa_of_half_width_keeps_shape_and_missing_values():
-    kappa = kappa_of_half_width([[20.0, np.nan, 30.0]])
-    assert_array_equal(np.isnan(kappa), [[False, True, False]])
+NO_PEAK = "kappa must be > 0, got {}; a curve that points down has its width measured after a turn by 90"
+NO_WIDTH = "width must be in (0, 45) degrees, got {}; 45 is a cosine, and no von Mises curve is wider"
 
 
-@pytest.mark.parametrize("kappa", [0.0, -2.0])
-def test_half_width_refuses_what_is_no_peak(kappa):
-    with refused(f"kappa must be > 0, got {kappa}; a curve that points down has its width measured after a turn by 90"):
-        half_width([1.0, kappa])
-
-
-@pytest.mark.parametrize("width", [0.0, 45.0])
-def test_kappa_of_half_width_refuses_impossible_widths(width):
-    with refused(f"width must be in (0, 45) degrees, got {width}; 45 is a cosine, and no von Mises curve is wider"):
-        kappa_of_half_width([20.0, width])
+@pytest.mark.parametrize(
+    ("function", "value", "text"),
+    [
+        (half_width, 0.0, NO_PEAK),
+        (half_width, -2.0, NO_PEAK),
+        (kappa_of_half_width, 0.0, NO_WIDTH),
+        (kappa_of_half_width, 45.0, NO_WIDTH),
+    ],
+)
+def test_widths_that_no_curve_has(function, value, text):
+    with refused(text.format(value)):
+        function([20.0, value])
 
 
 @given(a=finite, b=finite)
