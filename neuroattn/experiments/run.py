@@ -159,7 +159,13 @@ class Run:
 
         Examples
         --------
-        >>> run.analyse(n_resamples=5000)  # doctest: +SKIP
+        >>> import tempfile
+        >>> import neuroattn
+        >>> options = {"n_stimuli": 20, "n_control_stimuli": 20, "n_resamples": 100, "controls": []}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run = neuroattn.run("inhibition_of_return", models=["digits-0"], out=f"{folder}/run", **options)
+        ...     run.analyse(n_resamples=200).config.n_resamples
+        200
         """
         run = Run(self.path, unfinished=True)  # as it is now
         config = run._again(options)
@@ -218,8 +224,13 @@ def open_run(path: str | Path) -> Run:
 
     Examples
     --------
-    >>> run = neuroattn.open_run("runs/x")  # doctest: +SKIP
-    >>> run.statistics  # doctest: +SKIP
+    >>> import tempfile
+    >>> import neuroattn
+    >>> options = {"n_stimuli": 20, "n_control_stimuli": 20, "n_resamples": 100, "controls": []}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     run = neuroattn.run("inhibition_of_return", models=["digits-0"], out=f"{folder}/run", **options)
+    ...     neuroattn.open_run(f"{folder}/run").statistics.equals(run.statistics)
+    True
     """
     return Run(local_path("path", path))
 
@@ -252,8 +263,13 @@ def run(
 
     Examples
     --------
-    >>> run = neuroattn.run("tuning", models=["digits-0"], n_orientations=12)  # doctest: +SKIP
-    >>> run.findings  # doctest: +SKIP
+    >>> import tempfile
+    >>> import neuroattn
+    >>> options = {"n_stimuli": 20, "n_control_stimuli": 20, "n_resamples": 100, "controls": []}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     run = neuroattn.run("inhibition_of_return", models=["digits-0"], out=f"{folder}/run", **options)
+    ...     run.findings[0].verdict
+    'supported'
     """
     from neuroattn.models.checkpoint import load_models
     from neuroattn.subjects.adapter import subject_of

@@ -152,6 +152,18 @@ def intervene(model: Model, *interventions: Intervention) -> Iterator[Active]:
     ValueError
         Before anything runs, if there is no such variable or stage, if the model has no gates or masks to act on, or
         is under interventions already.
+
+    Examples
+    --------
+    >>> import neuroattn
+    >>> import numpy as np
+    >>> from neuroattn.recording.interventions import Scale
+    >>> model = neuroattn.load_model("digits-0")
+    >>> stimuli = neuroattn.StimulusSet(np.random.default_rng(0).random((3, 1, 28, 42), np.float32))
+    >>> with neuroattn.intervene(model, Scale("stage1/gate", 0.5)):
+    ...     tree = neuroattn.record(model, stimuli, ["stage1/gate"])
+    >>> bool(tree["stage1/gate"]["activation"].max() <= 0.5)
+    True
     """
     subject = subject_of(model)
     module = subject.module

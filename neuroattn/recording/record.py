@@ -143,6 +143,14 @@ def record(  # noqa: PLR0913 -- what a user says of a recording, each by its nam
     -----
     UserWarning
         If a variable is the same for all stimuli.
+
+    Examples
+    --------
+    >>> import neuroattn
+    >>> stimuli = neuroattn.StimulusSet(np.random.default_rng(0).random((3, 1, 28, 42), np.float32))
+    >>> tree = record(neuroattn.load_model("digits-0"), stimuli, ["stage1/gate", "readout/logits"], steps=[0, 4])
+    >>> dict(tree["readout/logits"]["activation"].sizes)
+    {'presentation': 6, 'time_step': 2, 'neuroid': 10}
     """
     if not isinstance(stimuli, StimulusSet):
         raise ValueError(

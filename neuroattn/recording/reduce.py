@@ -56,6 +56,14 @@ class Reduction:
     Means and sums of squared deviations are accumulated in float64 and joined batch by batch by the pairwise formula of
     Chan, Golub & LeVeque (1983), which does not lose digits where the mean is large beside the spread. The variance is
     the population's (divided by the count).
+
+    Examples
+    --------
+    >>> import neuroattn
+    >>> stimuli = neuroattn.StimulusSet(np.random.default_rng(0).random((3, 1, 28, 42), np.float32))
+    >>> model, means = neuroattn.load_model("digits-0"), Reduction(["phase"], what=["mean"])
+    >>> dict(neuroattn.record(model, stimuli, ["stage1/gate"], sink=means)["stage1/gate"]["mean"].sizes)
+    {'condition': 2, 'time_step': 5, 'neuroid': 1176}
     """
 
     def __init__(self, by: Sequence[str], keep: str | None = None, *, what: Sequence[str] = MOMENTS) -> None:

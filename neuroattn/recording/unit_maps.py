@@ -31,6 +31,15 @@ def unit_maps(array: xr.DataArray) -> xr.DataArray:
     ------
     ValueError
         If `array` has no dim ``neuroid`` or lacks its coordinates, or holds several models or layers.
+
+    Examples
+    --------
+    >>> import neuroattn
+    >>> import numpy as np
+    >>> stimuli = neuroattn.StimulusSet(np.random.default_rng(0).random((3, 1, 28, 42), np.float32))
+    >>> tree = neuroattn.record(neuroattn.load_model("digits-0"), stimuli, ["stage1/gate"], steps=[4])
+    >>> dict(unit_maps(tree["stage1/gate"]["activation"]).sizes)
+    {'presentation': 6, 'time_step': 1, 'channel': 1, 'channel_y': 28, 'channel_x': 42}
     """
     dims.require_dims(array, dims.NEUROID)
     place = [dims.CHANNEL, dims.CHANNEL_Y, dims.CHANNEL_X]

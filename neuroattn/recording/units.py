@@ -40,6 +40,15 @@ class Units:
         So many units, drawn at random from those that fit the other conditions, another draw for every variable.
     seed
         Of the draw.
+
+    Examples
+    --------
+    >>> import neuroattn
+    >>> stimuli = neuroattn.StimulusSet(np.random.default_rng(0).random((3, 1, 28, 42), np.float32))
+    >>> units = Units(channels=[0], y=(4, 9), sample=10)
+    >>> tree = neuroattn.record(neuroattn.load_model("digits-0"), stimuli, ["stage1/gate"], units=units)
+    >>> tree["stage1/gate"]["activation"].shape
+    (6, 5, 10)
     """
 
     channels: Sequence[int] | None = None

@@ -93,6 +93,22 @@ class TimedModule:
     ------
     ValueError
         If the module trains, or a name is none of its modules.
+
+    Examples
+    --------
+    >>> import neuroattn
+    >>> import numpy as np
+    >>> import torch
+    >>> def steps(module, images):
+    ...     state = images
+    ...     for step in range(3):
+    ...         yield 0, step
+    ...         state = module(state)
+    >>> module = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 3, padding=1)).eval()
+    >>> model = TimedModule(module, run=steps, variables={"V1/response": "0"}, name="recurrent")
+    >>> stimuli = neuroattn.StimulusSet(np.random.default_rng(0).random((7, 1, 11, 13), np.float32))
+    >>> neuroattn.record(model, stimuli, ["V1/response"])["V1/response"]["activation"].shape
+    (7, 3, 143)
     """
 
     def __init__(

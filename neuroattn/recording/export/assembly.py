@@ -41,6 +41,15 @@ def to_assembly(data: xr.DataTree | xr.Dataset | xr.DataArray, *, ms_per_step: f
     ValueError
         If there are several time steps and no `ms_per_step`, `ms_per_step` is not a positive finite number, or `data`
         is not one variable.
+
+    Examples
+    --------
+    >>> import neuroattn
+    >>> import numpy as np
+    >>> stimuli = neuroattn.StimulusSet(np.random.default_rng(0).random((3, 1, 28, 42), np.float32))
+    >>> tree = neuroattn.record(neuroattn.load_model("digits-0"), stimuli, ["stage1/gate"], steps=[0, 4])
+    >>> dict(to_assembly(tree["stage1/gate"], ms_per_step=20).sizes)
+    {'presentation': 6, 'neuroid': 1176, 'time_bin': 2}
     """
     import pandas as pd
     import xarray as xr

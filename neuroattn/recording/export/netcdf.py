@@ -44,6 +44,20 @@ def to_netcdf(recording: xr.DataTree, path: str | Path) -> None:
         attribute or a text.
     OSError
         If the disk cannot be written; nothing is left at `path`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import xarray as xr
+    >>> import neuroattn
+    >>> import numpy as np
+    >>> stimuli = neuroattn.StimulusSet(np.random.default_rng(0).random((3, 1, 28, 42), np.float32))
+    >>> tree = neuroattn.record(neuroattn.load_model("digits-0"), stimuli, ["stage1/gate"], steps=[4])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     to_netcdf(tree, f"{folder}/recording.nc")
+    ...     with xr.open_datatree(f"{folder}/recording.nc", engine="h5netcdf") as again:
+    ...         again["stage1/gate"]["activation"].shape
+    (6, 1, 1176)
     """
     target = local_path("path", path)
     _require_free(target)

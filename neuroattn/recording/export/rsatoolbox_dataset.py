@@ -37,6 +37,15 @@ def to_rsatoolbox(data: xr.DataTree | xr.Dataset | xr.DataArray) -> Any:
     ------
     ValueError
         If rsatoolbox is not installed, or `data` is not one variable.
+
+    Examples
+    --------
+    >>> import neuroattn
+    >>> import numpy as np
+    >>> stimuli = neuroattn.StimulusSet(np.random.default_rng(0).random((3, 1, 28, 42), np.float32))
+    >>> tree = neuroattn.record(neuroattn.load_model("digits-0"), stimuli, ["stage1/gate"], steps=[4])
+    >>> to_rsatoolbox(tree["stage1/gate"]).measurements.shape
+    (6, 1176)
     """
     try:
         rsatoolbox: Any = importlib.import_module("rsatoolbox")

@@ -48,6 +48,17 @@ def to_dataframe(data: xr.DataTree | xr.Dataset | xr.DataArray) -> pd.DataFrame:
     ------
     ValueError
         If the table does not fit in the memory that is available, or `data` is not one variable.
+
+    Examples
+    --------
+    >>> import neuroattn
+    >>> import numpy as np
+    >>> stimuli = neuroattn.StimulusSet(np.random.default_rng(0).random((3, 1, 28, 42), np.float32))
+    >>> tree = neuroattn.record(neuroattn.load_model("digits-0"), stimuli, ["stage1/gate"], steps=[4])
+    >>> to_dataframe(tree["stage1/gate"])[["stimulus_id", "phase", "channel_y", "channel_x"]].tail(2)
+          stimulus_id  phase  channel_y  channel_x
+    7054            2      1         27         40
+    7055            2      1         27         41
     """
     import pandas as pd
 
