@@ -47,7 +47,7 @@ class Step(NamedTuple):
     gated_image
         z[1], (batch, channel, y, x).
     gates
-        g[l] after the step, inhibition applied, one tensor a stage of its input's shape; empty without the top-down
+        g[l] after the step, inhibition applied, one tensor per stage of its input's shape; empty without the top-down
         sweep.
     """
 
@@ -249,7 +249,7 @@ class GatedNetwork(nn.Module):
         image
             (batch, channel, y, x), values in [0, 1].
         gates, inhibition
-            One tensor a stage, of the shape of the stage's input; inhibition is boolean.
+            One tensor per stage, of the shape of the stage's input; inhibition is boolean.
         top_down
             False leaves out the top-down sweep, and with it the gates that follow.
         strength

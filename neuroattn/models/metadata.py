@@ -105,22 +105,22 @@ def own_metadata(path: Path, metadata: Mapping[str, str] | None) -> dict[str, An
         )
     if missing := [key for key in ("name", *_JSON) if key not in metadata]:
         raise damaged(path, f"no {missing[0]}")
-    about: dict[str, Any] = {"name": metadata["name"]}
+    decoded: dict[str, Any] = {"name": metadata["name"]}
     for key in _JSON:
         try:
-            about[key] = json.loads(metadata[key], object_pairs_hook=_different, parse_constant=_no_number)
+            decoded[key] = json.loads(metadata[key], object_pairs_hook=_different, parse_constant=_no_number)
         except (ValueError, RecursionError) as error:
             raise damaged(path, f"{key}: {error}") from error
     try:
-        msgspec.convert(about, _Metadata)
-        msgspec.convert(about, _MetadataOfOptions)
+        msgspec.convert(decoded, _Metadata)
+        msgspec.convert(decoded, _MetadataOfOptions)
     except ValueError as error:
         raise damaged(path, str(error)) from error
-    configured(path, about)
-    return about
+    configured(path, decoded)
+    return decoded
 
 
-def configured(path: Path, about: Mapping[str, Any]) -> GatedConfig:
+def configured(path: Path, metadata: Mapping[str, Any]) -> GatedConfig:
     """Return the configuration in the metadata of a checkpoint, or raise ValueError if it is none.
 
     >>> from pathlib import Path
@@ -128,7 +128,7 @@ def configured(path: Path, about: Mapping[str, Any]) -> GatedConfig:
     5
     """
     try:
-        return GatedConfig.from_values(about["config"])
+        return GatedConfig.from_values(metadata["config"])
     except (ValueError, OverflowError) as error:
         reason = shortened(str(error).replace("`$.", "`"), 200)
         raise ValueError(
@@ -164,11 +164,11 @@ def require_weights(path: Path, config: GatedConfig, found: Mapping[str, tuple[t
     expected = config.weight_shapes
     wrong = [f"{shown(name)} is none of them" for name in found if name not in expected]
     for name, shape in expected.items():
-        there, kind = found.get(name, (None, ""))
-        if there is None:
+        found_shape, kind = found.get(name, (None, ""))
+        if found_shape is None:
             wrong.append(f"{name} {shown(shape)} is missing")
-        elif there != shape:
-            wrong.append(f"{name} has shape {shown(there)}, expected {shown(shape)}")
+        elif found_shape != shape:
+            wrong.append(f"{name} has shape {shown(found_shape)}, expected {shown(shape)}")
         elif kind not in FLOATING:
             wrong.append(f"{name} holds {shortened(kind)}, expected floating point numbers ({', '.join(FLOATING)})")
     if wrong:
@@ -178,7 +178,7 @@ def require_weights(path: Path, config: GatedConfig, found: Mapping[str, tuple[t
         )
 
 
-def says(about: object, *paths: str) -> bool:
+def says(metadata: object, *paths: str) -> bool:
     """Return whether the metadata of a checkpoint has values at all `paths`.
 
     Of a list, every item must have one, and there must be an item.
@@ -186,7 +186,7 @@ def says(about: object, *paths: str) -> bool:
     >>> says({"training": {"epochs": [{"loss": 0.1}]}}, "training.epochs.loss")
     True
     """
-    return all(_has(about, path) for path in paths)
+    return all(_has(metadata, path) for path in paths)
 
 
 def _has(part: object, path: str) -> bool:
@@ -203,8 +203,8 @@ def damaged(path: Path, reason: str) -> ValueError:
     >>> damaged(Path("a.safetensors"), "no config")
     ValueError("model 'a.safetensors' has damaged metadata (no config); copy it again")
     """
-    told = shortened(reason.replace("`$.", "`"), 200)
-    return ValueError(f"model {str(path)!r} has damaged metadata ({told}); copy it again")
+    short = shortened(reason.replace("`$.", "`"), 200)
+    return ValueError(f"model {str(path)!r} has damaged metadata ({short}); copy it again")
 
 
 def _different(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """A trial: phases of time steps, the inhibition that carries over, and which object is attended.
 
-A free trial is the paper's: one phase an object, each with the inhibition that the phases before it left. A cued trial
+A free trial is the paper's: one phase per object, each with the inhibition that the phases before it left. A cued trial
 imposes the inhibition of one object alone in a single fresh phase, so that both states of a stimulus share phase,
 pixels and the number of inhibited objects.
 """
@@ -29,9 +29,9 @@ class Phase(NamedTuple):
     gated_image
         z[1] of the last step, (batch, channel, y, x).
     gates
-        g[l] after step T − 1, those that gate the last step; one tensor a stage.
+        g[l] after step T − 1, those that gate the last step; one tensor per stage.
     inhibition
-        Boolean masks for the next phase, one tensor a stage.
+        Boolean masks for the next phase, one tensor per stage.
     """
 
     logits: torch.Tensor
@@ -56,7 +56,7 @@ def phase_steps(
     network, image
         The network and its images (batch, channel, y, x).
     inhibition
-        Boolean masks in force during the phase, one a stage.
+        Boolean masks in force during the phase, one per stage.
     last_gates
         Also make the gates after the last step, which no trial needs but a recording may.
     gradient_steps
@@ -284,7 +284,7 @@ def by_ink(objects: torch.Tensor) -> torch.Tensor:
 
 
 def attend(network: GatedNetwork, image: torch.Tensor, objects: torch.Tensor) -> Iterator[tuple[Phase, Choice]]:
-    """Yield each phase of a free trial, one an object, with the object that it attends.
+    """Yield each phase of a free trial, one per object, with the object that it attends.
 
     Each phase is run when it is asked for: what a caller does to the weights in between holds for it.
 

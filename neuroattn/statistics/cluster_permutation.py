@@ -36,7 +36,7 @@ def cluster_permutation(values: npt.ArrayLike, generator: np.random.Generator) -
     Returns
     -------
     DataFrame
-        One row a cluster, in order of time; none where no step passes: ``first_step``, ``last_step``, ``estimate``
+        One row per cluster, in order of time; none where no step passes: ``first_step``, ``last_step``, ``estimate``
         (mean difference over networks and steps), ``mass``, ``p``, ``smallest_p`` (that so many networks can give;
         above .05 with fewer than six), ``n_networks``.
 
@@ -114,7 +114,7 @@ def _runs(t: FloatArray, threshold: float) -> list[tuple[int, int]]:
 
 
 def _largest_mass(t: FloatArray, threshold: float) -> FloatArray:
-    """Return the largest size of a cluster's mass in each permutation, 0 without a cluster."""
+    """Return the largest absolute mass of a cluster in each permutation, 0 without a cluster."""
     largest = np.zeros(len(t))
     for sign in (1, -1):
         running = np.zeros(len(t))

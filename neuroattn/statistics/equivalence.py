@@ -52,8 +52,8 @@ def equivalence_test(values: npt.ArrayLike, low: float, high: float) -> Equivale
     """Test that the mean of independent values lies between `low` and `high`, by two one-sided t tests.
 
     ``t_lower = (mean - low) / (sd / √n)`` against mean ≤ low and ``t_upper = (high - mean) / (sd / √n)`` against
-    mean ≥ high, both on n - 1 degrees of freedom. Assumes independent values with a normal mean: one value a network
-    (or a channel), never one a unit.
+    mean ≥ high, both on n - 1 degrees of freedom. Assumes independent values with a normal mean: one value per network
+    or channel, never per unit.
 
     Parameters
     ----------

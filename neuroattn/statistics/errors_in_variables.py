@@ -41,9 +41,9 @@ def deming(attended: npt.ArrayLike, unattended: npt.ArrayLike, noise_ratio: floa
     Returns
     -------
     DataFrame
-        One row a unit, in input order: ``slope`` (a gain, 1), ``slope_low``, ``slope_high``, ``intercept`` (an offset,
-        units of the response), ``intercept_low``, ``intercept_high`` (95 %), ``n_stimuli``. NaN where a state does not
-        vary or the states are uncorrelated; intervals also where a single stimulus makes a state vary.
+        One row per unit, in input order: ``slope`` (a gain, 1), ``slope_low``, ``slope_high``, ``intercept`` (offset,
+        units of the response), ``intercept_low``, ``intercept_high`` (95 %), ``n_stimuli``. NaN where a state does
+        not vary or the states are uncorrelated; intervals also where a single stimulus makes a state vary.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def deming(attended: npt.ArrayLike, unattended: npt.ArrayLike, noise_ratio: floa
     # Leaving out a stimulus at distance d from the mean takes n/(n − 1)·d² from the sum of squares.
     mean_x, mean_y = x.mean(axis=1, keepdims=True), y.mean(axis=1, keepdims=True)
     dx, dy = x - mean_x, y - mean_y
-    squares = [one * other for one, other in ((dx, dx), (dy, dy), (dx, dy))]
+    squares = [dx * dx, dy * dy, dx * dy]
     s_xx, s_yy, s_xy = (part.sum(axis=1, keepdims=True) for part in squares)
     xx, yy, xy = (total - n / (n - 1) * part for total, part in zip((s_xx, s_yy, s_xy), squares, strict=True))
     # Without the one stimulus that moves a unit only rounding is left, and no line goes through it.
@@ -105,7 +105,7 @@ def proportional_line(attended: npt.ArrayLike, unattended: npt.ArrayLike) -> pd.
     Returns
     -------
     DataFrame
-        One row a unit, in input order: ``slope`` (never negative), ``intercept``; NaN where a state does not vary, or
+        One row per unit, in input order: ``slope`` (never negative), ``intercept``; NaN where a state does not vary, or
         falls where the other rises.
 
     References

@@ -1,6 +1,6 @@
 """Levenberg–Marquardt for many small independent least-squares problems at once.
 
-scipy's `least_squares` and `curve_fit` solve one problem a call. A layer has tens of thousands of units with a few
+scipy's `least_squares` and `curve_fit` solve one problem per call. A layer has tens of thousands of units with a few
 parameters each, so the time would go into calls; here every step is one array operation over all units yet to converge.
 """
 
@@ -44,7 +44,7 @@ class LeastSquaresFit:
 
 @dataclass(kw_only=True)
 class _Active:
-    """Problems that have not converged, one a row."""
+    """Problems that have not converged, one per row."""
 
     index: IntArray
     parameters: FloatArray
@@ -129,7 +129,7 @@ def fit_batch(
     ----------
     model : callable
         ``model(parameters (k, p), index (k,)) -> (prediction (k, m), jacobian (k, p, m))``; `index` says which units
-        the k rows are, and the Jacobian is the derivative of the prediction, one row a parameter.
+        the k rows are, and the Jacobian is the derivative of the prediction, one row per parameter.
     observed : ndarray (unit, m)
     start : ndarray (unit, p)
         Clipped to the bounds.
@@ -142,7 +142,7 @@ def fit_batch(
     Raises
     ------
     ValueError
-        If the first axes of `observed` and `start` differ, or the bounds do not have one entry a parameter.
+        If the first axes of `observed` and `start` differ, or the bounds do not have one entry per parameter.
 
     References
     ----------

@@ -30,9 +30,9 @@ def mixed_model(units: pd.DataFrame, value: str) -> pd.DataFrame:
         difference_jlu = attention_l + b_j + c_jl + e_jlu,   b_j ~ N(0, σ_b²), c_jl ~ N(0, σ_c²), e_jlu ~ N(0, σ²)
 
     by restricted maximum likelihood (statsmodels' MixedLM, by Nelder and Mead's method): the model of the responses
-    themselves with a random intercept a unit, without one parameter a unit. Tests and intervals use t on (networks − 1)
-    degrees of freedom, because networks are independent samples and units are not; statsmodels' own z would reject too
-    often with few networks.
+    themselves with a random intercept per unit, but without a parameter per unit. Tests and intervals use t on
+    (networks − 1) degrees of freedom, because networks are independent samples and units are not; statsmodels' own z
+    would reject too often with few networks.
 
     Variances are the same in all layers. Where they are not, the test is too cautious in a layer of small variance and
     too bold in one of large variance: give an effect that is comparable over layers, such as a modulation index, or one
@@ -41,7 +41,7 @@ def mixed_model(units: pd.DataFrame, value: str) -> pd.DataFrame:
     Parameters
     ----------
     units : DataFrame
-        One row a unit, with the columns ``model``, ``layer`` and `value`. Units with NaN are dropped and counted.
+        One row per unit, with the columns ``model``, ``layer`` and `value`. Units with NaN are dropped and counted.
     value : str
         Mean response attended minus unattended.
 

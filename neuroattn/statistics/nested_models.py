@@ -74,7 +74,7 @@ def compare_models(
     Returns
     -------
     DataFrame
-        One row a unit, in input order: ``rss_{model}`` and ``aicc_{model}`` for each of `MODELS`, ``best_model``
+        One row per unit, in input order: ``rss_{model}`` and ``aicc_{model}`` for each of `MODELS`, ``best_model``
         (string) and ``converged`` (all five fits).
 
     Raises

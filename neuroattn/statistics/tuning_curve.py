@@ -158,7 +158,7 @@ def fit_tuning(orientation: npt.ArrayLike, response: npt.ArrayLike) -> pd.DataFr
     Returns
     -------
     DataFrame
-        One row a unit, in input order: ``baseline``, ``amplitude`` (units of the response), ``kappa``, ``preferred``
+        One row per unit, in input order: ``baseline``, ``amplitude`` (units of the response), ``kappa``, ``preferred``
         (degrees, [0, 180)), ``half_width`` (degrees), ``r_squared``, ``rss``, ``converged``, and ``at_bound`` (κ on a
         limit, or amplitude 0). With amplitude 0 there is no shape: κ, preferred and half width are NaN. A constant
         curve has amplitude 0 and ``r_squared`` 0.
@@ -216,7 +216,7 @@ def regress(attended: npt.ArrayLike, unattended: npt.ArrayLike) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a unit, in input order: ``slope``, ``intercept`` (units of the response), ``correlation`` (Pearson).
+        One row per unit, in input order: ``slope``, ``intercept`` (units of the response), ``correlation`` (Pearson).
         All are NaN where the unattended curve is constant; the correlation also where the attended curve is.
 
     Raises
