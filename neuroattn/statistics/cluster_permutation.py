@@ -84,7 +84,7 @@ def cluster_permutation(values: npt.ArrayLike, generator: np.random.Generator) -
                 "last_step": last,
                 "estimate": float(data[:, steps].mean()),
                 "mass": mass,
-                # Rounding must not keep the observed assignment from counting as one of its own kind.
+                # The observed assignment counts as one of its own, whatever rounding does.
                 "p": float((largest >= abs(mass) * (1 - 1e-12)).mean()),
                 "smallest_p": 2 / 2**n if exact else 1 / len(signs),
                 "n_networks": n,
@@ -104,13 +104,8 @@ def _t(values: FloatArray) -> FloatArray:
 def _runs(t: FloatArray, threshold: float) -> list[tuple[int, int]]:
     """Return first and last step of each run of one sign beyond the threshold."""
     sign = np.where(np.abs(t) > threshold, np.sign(t), 0).astype(int)
-    runs, start = [], 0
-    for value, group in itertools.groupby(sign):
-        stop = start + len(list(group))
-        if value:
-            runs.append((start, stop - 1))
-        start = stop
-    return runs
+    edges = [*np.flatnonzero(np.diff(sign, prepend=0)), len(sign)]
+    return [(int(start), int(stop) - 1) for start, stop in itertools.pairwise(edges) if sign[start]]
 
 
 def _largest_mass(t: FloatArray, threshold: float) -> FloatArray:
