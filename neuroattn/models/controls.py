@@ -28,6 +28,12 @@ def control(name: str, model: GatedNetwork, seed: int) -> GatedNetwork:
     ------
     ValueError
         If the name is none of `CONTROLS`.
+
+    Examples
+    --------
+    >>> from neuroattn.models.checkpoint import load_model
+    >>> control("zero_strength", load_model("digits-0"), seed=0).config.strength
+    0.0
     """
     if name not in CONTROLS:
         raise ValueError(f"control must be one of {', '.join(CONTROLS)}, got {name!r}")
@@ -50,6 +56,10 @@ def with_gates_of_others(model: GatedNetwork) -> GatedNetwork:
     Gates keep their values and their statistics but not their stimulus. Whoever runs its trials takes the others from
     `donors`, of stimuli in which the intact network attends the same side: the label of a presentation stays true.
     Weights are shared.
+
+    >>> from neuroattn.models.checkpoint import load_model
+    >>> with_gates_of_others(load_model("digits-0")).gates_of_others
+    True
     """
     twin = copy.copy(model)
     twin.gates_of_others = True
@@ -65,6 +75,11 @@ def donors(side: torch.Tensor) -> torch.Tensor:
     ----------
     side
         (batch,) where the object stands that is attended, from the left.
+
+    Examples
+    --------
+    >>> donors(torch.tensor([0, 1, 0, 1, 2]))
+    tensor([2, 3, 0, 1, 4])
     """
     others = torch.arange(len(side), device=side.device)
     for one in range(int(side.max()) + 1):

@@ -17,6 +17,11 @@ class Probe(nn.Module):
     ----------
     variable
         Name users know it by, such as ``stage1/gate``.
+
+    Examples
+    --------
+    >>> Probe("stage1/gate")
+    Probe(stage1/gate)
     """
 
     def __init__(self, variable: str) -> None:
@@ -38,7 +43,12 @@ class Probe(nn.Module):
 
 
 def probes(network: nn.Module) -> dict[str, Probe]:
-    """Return every probe of `network` by the name of its variable, in the order in which the network defines them."""
+    """Return every probe of `network` by the name of its variable, in the order in which the network defines them.
+
+    >>> from neuroattn.models.checkpoint import load_model
+    >>> list(probes(load_model("digits-0")))[:4]
+    ['stage1/gated_input', 'stage1/response', 'stage1/pooled', 'stage1/gate']
+    """
     return {module.variable: module for module in network.modules() if isinstance(module, Probe)}
 
 
@@ -49,6 +59,13 @@ def require_variables(network: nn.Module, variables: list[str]) -> None:
     ------
     ValueError
         Naming what was wrong and the variables there are.
+
+    Examples
+    --------
+    >>> from neuroattn.models.checkpoint import load_model
+    >>> require_variables(load_model("digits-0"), ["stage3/gate"])
+    Traceback (most recent call last):
+    ValueError: variables must be among stage1/gated_input, ..., got 'stage3/gate'; correct the name
     """
     known = ", ".join(probes(network))
     if not variables:

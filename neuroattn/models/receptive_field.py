@@ -29,6 +29,12 @@ def receptive_field(config: GatedConfig, variable: str) -> tuple[int, int]:
     ------
     ValueError
         If the variable is no map of a stage.
+
+    Examples
+    --------
+    >>> from neuroattn.models.config import digits_config
+    >>> receptive_field(digits_config(), "stage2/response")
+    (2, 11)
     """
     stage, _, of_stage = variable.removeprefix("stage").partition("/")
     stages = range(1, len(config.channels) + 1)
@@ -49,7 +55,12 @@ def receptive_field(config: GatedConfig, variable: str) -> tuple[int, int]:
 
 
 def map_size(config: GatedConfig, variable: str) -> tuple[int, int]:
-    """Return (y, x) of a stage's map; `variable` as for `receptive_field`."""
+    """Return (y, x) of a stage's map; `variable` as for `receptive_field`.
+
+    >>> from neuroattn.models.config import digits_config
+    >>> map_size(digits_config(), "stage2/response")
+    (9, 16)
+    """
     name, _, of_stage = variable.partition("/")
     sizes = {"response": config.response_sizes, "pooled": config.pooled_sizes}.get(of_stage, config.input_sizes)
     _, height, width = sizes[int(name.removeprefix("stage")) - 1]

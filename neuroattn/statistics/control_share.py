@@ -27,6 +27,10 @@ def share_of(intact: pd.Series[float], other: pd.Series[float], size: pd.Series[
     """Return each unit's difference A − N in a control as a share of the intact one, on the same stimuli.
 
     `size` is A + N of the network itself; a difference that is rounding beside it has no share (NaN).
+
+    >>> import pandas as pd
+    >>> share_of(pd.Series([0.2, 0.0]), pd.Series([0.1, 0.1]), pd.Series([1.0, 1.0]))
+    array([0.5, nan])
     """
     difference = intact.to_numpy(np.float64)
     known = np.abs(difference) > _ROUNDING * size.to_numpy(np.float64)
@@ -60,7 +64,12 @@ def with_shares(
 
 
 def clusters(row: pd.Series[Any]) -> int:
-    """Return over how many networks, or feature channels of one network, a row of statistics is."""
+    """Return over how many networks, or feature channels of one network, a row of statistics is.
+
+    >>> import pandas as pd
+    >>> clusters(pd.Series({"n_models": 1, "n_channels": 20}))
+    20
+    """
     return int(row["n_models"] if row["n_models"] > 1 else row["n_channels"])
 
 
@@ -68,6 +77,10 @@ def compared(row: pd.Series[Any]) -> str:
     """Return how a share of the intact difference compares with 1: as much, less, more or undecided.
 
     Its interval must lie within `AS_MUCH` for as much, and wholly beyond it for less or more.
+
+    >>> import pandas as pd
+    >>> compared(pd.Series({"n_models": 3, "n_channels": 60, "interval_low": 0.1, "interval_high": 0.3}))
+    'less'
     """
     low, high = AS_MUCH
     if clusters(row) < 2:  # an interval from one has no width, and says nothing

@@ -40,6 +40,13 @@ def modulation(attended: npt.ArrayLike, unattended: npt.ArrayLike) -> pd.DataFra
     References
     ----------
     Treue & Maunsell 1999, J. Neurosci. 19:7591 (index); Green & Swets 1966, Signal Detection Theory (d′, ROC area).
+
+    Examples
+    --------
+    >>> table = modulation([[2.0, 3.0, 4.0]], [[1.0, 2.0, 3.0]])
+    >>> table[["modulation_index", "gain_ratio", "d_prime", "roc_area"]].round(3)
+       modulation_index  gain_ratio  d_prime  roc_area
+    0               0.2         1.5      1.0     0.778
     """
     a, n = _checked(attended, unattended)
     mean_a, mean_n = a.mean(axis=1), n.mean(axis=1)
