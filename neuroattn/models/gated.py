@@ -178,8 +178,6 @@ class GatedNetwork(nn.Module):
         self.feedback_probe = Probe("readout/feedback")
         if generator is not None:
             self._draw_weights(generator)
-            if initial == "he":
-                self._spread(generator)
 
     @torch.no_grad()
     def _draw_weights(self, generator: torch.Generator) -> None:
@@ -188,26 +186,27 @@ class GatedNetwork(nn.Module):
                 bound = 1 / math.sqrt(math.prod(module.weight.shape[1:]))
                 for parameter in module.parameters():
                     parameter.uniform_(-bound, bound, generator=generator)
+        if self.initial != "he":
+            return
+        for stage in self._stages:
+            weight = stage.conv.weight
+            bound = math.sqrt(6 / math.prod(weight.shape[1:]))
+            weight.uniform_(-bound, bound, generator=generator)
+            nn.init.zeros_(cast("torch.Tensor", stage.conv.bias))
+        for stage in self._stages:
+            # Torch's own bound takes the outputs for inputs: the image's single gate, a sum of hundreds of terms, would
+            # begin shut or open as the seed falls.
+            weight = stage.top_down.deconv.weight
+            bound = 1 / math.sqrt(weight.shape[0] * math.prod(weight.shape[2:]))
+            weight.uniform_(-bound, bound, generator=generator)
+            nn.init.zeros_(cast("torch.Tensor", stage.top_down.deconv.bias))
+        # Objects are a tenth of a picture's energy, so that no even gate does better. From 0 the first steps would shut
+        # it too far for its slope to open it again.
+        nn.init.constant_(cast("torch.Tensor", self._stages[0].top_down.deconv.bias), math.atanh(_FIRST_GATE))
 
-    @torch.no_grad()
-    def _spread(self, generator: torch.Generator) -> None:
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d) and module.bias is not None:
-                bound = math.sqrt(6 / math.prod(module.weight.shape[1:]))
-                module.weight.uniform_(-bound, bound, generator=generator)
-                module.bias.zero_()
-        for module in self.modules():
-            if isinstance(module, nn.ConvTranspose2d) and module.bias is not None:
-                # Torch's own bound takes the outputs for inputs: the image's single gate, a sum of hundreds of terms,
-                # would begin shut or open as the seed falls.
-                bound = 1 / math.sqrt(module.weight.shape[0] * math.prod(module.weight.shape[2:]))
-                module.weight.uniform_(-bound, bound, generator=generator)
-                module.bias.zero_()
-        first = cast("GatedStage", self.stages[0]).top_down.deconv.bias
-        if first is not None:
-            # Objects are a tenth of a picture's energy, so that no even gate does better. From 0 the first steps would
-            # shut it too far for its slope to open it again.
-            first.fill_(math.atanh(_FIRST_GATE))
+    @property
+    def _stages(self) -> list[GatedStage]:
+        return cast("list[GatedStage]", list(self.stages))
 
     @property
     def device(self) -> torch.device:
@@ -257,7 +256,7 @@ class GatedNetwork(nn.Module):
         """
         s = self.config.strength if strength is None else strength
         x, inputs, laterals = image, [], []
-        for stage, gate in zip(cast("list[GatedStage]", self.stages), gates, strict=True):
+        for stage, gate in zip(self._stages, gates, strict=True):
             z, x = stage.bottom_up(x, gate, s)
             inputs.append(z)
             laterals.append(x)
@@ -267,8 +266,8 @@ class GatedNetwork(nn.Module):
 
     def _top_down(self, logits: torch.Tensor, laterals: Maps, inhibition: Maps) -> Maps:
         signal = self.feedback_probe(torch.tanh(self.feedback(logits)).reshape(-1, *self.top_size))
-        following, stages = [], cast("list[GatedStage]", self.stages)
-        for stage, lateral, mask in zip(reversed(stages), reversed(laterals), reversed(inhibition), strict=True):
+        following = []
+        for stage, lateral, mask in zip(self._stages[::-1], laterals[::-1], inhibition[::-1], strict=True):
             signal = tanh(stage.top_down(signal, lateral))
             following.append(stage.following_gate(signal, mask))
         return following[::-1]
