@@ -49,7 +49,7 @@ def phase_steps(
     gradient_steps: int | None = None,
     donors: torch.Tensor | None = None,
 ) -> Generator[int, None, Phase]:
-    """Run the T steps of one phase, starting from open gates; yield each step's number before the step is run.
+    """Run the T steps of one phase from open gates; yield each step's number before the step is run, return the phase.
 
     Parameters
     ----------
@@ -63,11 +63,6 @@ def phase_steps(
         How many of the last steps gradients flow through; None for all.
     donors
         (batch,) whose gates each image is gated by, at every step; None for its own.
-
-    Returns
-    -------
-    Phase
-        As the generator's value, when the steps are done.
 
     Examples
     --------
@@ -286,14 +281,8 @@ def by_ink(objects: torch.Tensor) -> torch.Tensor:
 def attend(network: GatedNetwork, image: torch.Tensor, objects: torch.Tensor) -> Iterator[tuple[Phase, Choice]]:
     """Yield each phase of a free trial, one per object, with the object that it attends.
 
-    Each phase is run when it is asked for: what a caller does to the weights in between holds for it.
-
-    Parameters
-    ----------
-    image
-        (batch, channel, y, x).
-    objects
-        (batch, object, channel, y, x), each object alone on black.
+    Each phase is run when it is asked for: what a caller does to the weights in between holds for it. Images have shape
+    (batch, channel, y, x), objects (batch, object, channel, y, x), each alone on black.
 
     Examples
     --------

@@ -1,7 +1,6 @@
 """Orientation tuning: a von Mises curve fitted to every unit, and one state's curve regressed on the other's.
 
-Orientations are axial (period 180 degrees) and in degrees throughout. The nested models of both states are in
-`nested_models`.
+Orientations are axial (period 180 degrees) and in degrees throughout.
 """
 
 from __future__ import annotations
@@ -134,7 +133,6 @@ def axial_difference(a: npt.ArrayLike, b: npt.ArrayLike) -> FloatArray:
     array([ 20.,  -2., -90.])
     """
     half = PERIOD_DEGREES / 2
-    # As arrays, since two Series would be matched by their index and not by their order.
     difference = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
     difference = np.mod(difference + half, PERIOD_DEGREES) - half
     # The remainder of a tiny negative number rounds up to the period itself.
@@ -261,16 +259,14 @@ def _starts(orientation: FloatArray, response: FloatArray) -> FloatArray:
     """Return the (baseline, amplitude, log κ, θ₀) of the best peaks of a grid, (unit, start, 4), for centred responses.
 
     With centred, normalised basis curves the explained sum of squares is the squared projection, so one matrix product
-    tries the whole grid; a negative projection would need a negative amplitude. Noisy curves have several optima of
-    nearly the same height, hence more than one start.
+    tries the whole grid. Noisy curves have several optima of nearly the same height, hence more than one start.
     """
     kappa, preferred = (grid.ravel() for grid in np.meshgrid(_START_KAPPAS, _START_PREFERRED, indexing="ij"))
     basis = von_mises(orientation, 0.0, 1.0, kappa[:, None], preferred[:, None])
     mean = basis.mean(axis=1)
     centred = basis - mean[:, None]
     norm = np.sqrt(np.square(centred).sum(axis=1))
-    # A narrow curve between unevenly spaced samples can be flat on all of them.
-    norm = np.where(norm > 1e-6, norm, np.inf)
+    norm = np.where(norm > 1e-6, norm, np.inf)  # a narrow curve between uneven samples can be flat on all of them
     projection = response @ (centred / norm[:, None]).T
     grid = projection.reshape(-1, len(_START_KAPPAS), len(_START_PREFERRED))
     padded = np.pad(grid, ((0, 0), (1, 1), (0, 0)), constant_values=-np.inf)
@@ -288,8 +284,7 @@ def _table(parameters: FloatArray, *, r_squared: FloatArray, rss: FloatArray, co
     limit = (log_kappa <= LOWER[2] + 1e-6) | (log_kappa >= UPPER[2] - 1e-6)
     kappa = np.where(shapeless, np.nan, np.exp(log_kappa))
     preferred = np.mod(parameters[:, 3], PERIOD_DEGREES)
-    # The remainder of a tiny negative number rounds up to the period itself.
-    preferred = np.where(preferred >= PERIOD_DEGREES, 0.0, preferred)
+    preferred = np.where(preferred >= PERIOD_DEGREES, 0.0, preferred)  # of a tiny negative number, which rounds up
     return pd.DataFrame(
         {
             "baseline": parameters[:, 0],
