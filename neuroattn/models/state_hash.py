@@ -62,6 +62,10 @@ def _scales(quantized: torch.Tensor) -> list[Any]:
 
 
 def array_hash(array: NDArray[Any]) -> str:
-    """Return the SHA-256 of an array's dtype, shape and values."""
+    """Return the SHA-256 of an array's dtype, shape and values.
+
+    >>> array_hash(np.zeros(3)) == array_hash(np.zeros((3, 1)))
+    False
+    """
     plain = np.ascontiguousarray(array)
     return hashlib.sha256(f"{plain.dtype.str}{plain.shape}".encode() + plain.tobytes()).hexdigest()

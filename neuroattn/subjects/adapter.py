@@ -31,7 +31,7 @@ def subject_of(model: Model) -> Subject:
     --------
     >>> import neuroattn
     >>> subject_of(neuroattn.load_model("digits-0")).layers
-    {'stage1/response': (16, 25, 39), 'stage2/response': (32, 9, 16)}
+    {'stage1/response': (20, 25, 39), 'stage2/response': (50, 9, 16)}
     """
     if isinstance(model, GatedNetwork):
         return GatedSubject(module=model)
