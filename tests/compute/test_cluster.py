@@ -12,7 +12,7 @@ import dask
 import psutil
 import pytest
 from distributed import Client, Security
-from refusal import refused
+from refused import refused
 
 from neuroattn.compute.cluster import dask_client
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from refusal import refused
+from refused import refused
 
 from neuroattn.compute import memory
 from neuroattn.compute.memory import require_room
@@ -31,5 +31,6 @@ def test_memory_is_that_of_the_container(monkeypatch, tmp_path):
 def test_what_does_not_fit_is_refused_with_numbers(monkeypatch):
     monkeypatch.setattr(memory, "free_memory", lambda: 7 * 10**9)
     require_room("composites", 11, 7 * 10**9)
-    with refused("composites must fit in memory, got 11, which needs 7.01 GB, and 7 GB are free; give fewer"):
+    text = "composites must fit in memory, got 11, which needs 7.01 GB, and 7 GB are free; give fewer"
+    with refused(text):
         require_room("composites", 11, 7_010_000_000, "give fewer")

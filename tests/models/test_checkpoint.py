@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from refusal import refused
+from refused import refused
 from safetensors.torch import save_file
 
 from neuroattn.models import checkpoint

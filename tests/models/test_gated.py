@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from numpy.testing import assert_allclose, assert_array_equal
-from refusal import refused
+from refused import refused
 
 from neuroattn.models.config import GatedConfig, digits_config, scenes_config
 from neuroattn.models.gated import GatedNetwork

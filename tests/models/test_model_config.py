@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from refusal import refused
+from refused import refused
 
 from neuroattn.models.config import GatedConfig, digits_config, scenes_config
 from neuroattn.models.gated import GatedNetwork

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from refusal import refused
+from refused import refused
 from safetensors import safe_open
 from safetensors.torch import save_file
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from refusal import refused
+from refused import refused
 
 from neuroattn.models.checkpoint import load_model, weights_hash
 from neuroattn.models.config import digits_config, scenes_config

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from refusal import refused
+from refused import refused
 
 import neuroattn
 from neuroattn.command.line import read_options
@@ -74,12 +74,14 @@ def test_other_paths_stay_as_they_are(given):
 
 @pytest.mark.parametrize("given", ADDRESSES)
 def test_an_address_is_refused(given):
-    with refused(f"store must be a path on this machine, got {str(given)!r}; name a local or a mounted folder"):
+    text = f"store must be a path on this machine, got {str(given)!r}; name a local or a mounted folder"
+    with refused(text):
         local_path("store", given)
 
 
 def test_a_user_whom_there_is_not_and_a_value_that_is_long():
-    with refused("out must be a path, got '~nobody-there/a', and there is no such user; write it in full"):
+    text = "out must be a path, got '~nobody-there/a', and there is no such user; write it in full"
+    with refused(text):
         local_path("out", "~nobody-there/a")
     with pytest.raises(ValueError, match=f"^out must be a path on this machine, got 's3://{'a' * 95}…'; name a local"):
         local_path("out", f"s3://{'a' * 10_000}")
@@ -183,7 +185,8 @@ def test_an_address_is_refused_before_anything_is_made(stimuli, capsys):
 
 
 def test_a_network_in_the_home_folder(home):
-    with refused("model must be a file that exists, got '~/a.pt'; check the path"):
+    text = "model must be a file that exists, got '~/a.pt'; check the path"
+    with refused(text):
         neuroattn.load_model("~/a.pt")
     shutil.copy(checkpoint_path("digits-0"), home / "a.safetensors")
     assert neuroattn.load_model("~/a.safetensors").name == "digits-0"

@@ -9,7 +9,7 @@ import re
 import pandas as pd
 import pytest
 import torch
-from refusal import refused
+from refused import refused
 from safetensors.torch import save_file
 
 from neuroattn.runs.output_file import UNFINISHED, WriteError, replacing, require_folder, require_new, write_csv
@@ -33,7 +33,7 @@ def test_a_full_disk_leaves_the_former_file(disk, writer):
     goal = tiny / f"goal.{writer}"
     goal.write_text("former")
     text = f"{str(goal)!r} could not be written (No space left on device) and is as it was before"
-    with refused(text, WriteError), replacing(goal) as file:
+    with pytest.raises(WriteError, match=f"^{re.escape(text)}$"), replacing(goal) as file:
         WRITERS[writer](file)
     assert goal.read_text() == "former"
     assert [path.name for path in tiny.iterdir()] == [goal.name]
@@ -94,7 +94,7 @@ def test_what_was_given_is_not_taken_for_the_disk(tmp_path):
 def test_a_number_of_the_system_in_a_text_is_understood(tmp_path):
     goal = tmp_path / "goal"
     text = f"{str(goal)!r} could not be written (Disk quota exceeded) and is as it was before"
-    with refused(text, WriteError), replacing(goal):
+    with pytest.raises(WriteError, match=f"^{re.escape(text)}$"), replacing(goal):
         raise RuntimeError(f"codec failed (os error {errno.EDQUOT})")
 
 
@@ -103,9 +103,11 @@ def test_files_to_write_are_neither_links_nor_devices(tmp_path):
     link.symlink_to(tmp_path / "nowhere")
     os.mkfifo(fifo)
     for path in (link, fifo):
-        with refused(f"out must be a file, got {str(path)!r}, which is a link or a device; name a new file"):
+        text = f"out must be a file, got {str(path)!r}, which is a link or a device; name a new file"
+        with refused(text):
             require_folder("out", str(path))
-        with refused(f"out must be a file that does not exist, got {str(path)!r}"):
+        text = f"out must be a file that does not exist, got {str(path)!r}"
+        with refused(text):
             require_new("out", str(path))
 
 

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 import torch
-from refusal import refused
+from refused import refused
 
 import neuroattn
 from neuroattn.compute.device import choose_device

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from refusal import refused
+from refused import refused
 from scipy import stats
 
 from neuroattn.statistics.cluster_permutation import cluster_permutation

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
-from refusal import refused
+from refused import refused
 from statsmodels.stats.weightstats import DescrStatsW
 
 from neuroattn.statistics.equivalence import equivalence_test

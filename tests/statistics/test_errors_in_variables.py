@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from refusal import refused
+from refused import refused
 from scipy import stats
 
 from neuroattn.statistics.errors_in_variables import deming, proportional_line

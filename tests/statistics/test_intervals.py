@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
-from refusal import refused
+from refused import refused
 from scipy.optimize import minimize_scalar
 from scipy.stats import multinomial, norm, t, ttest_1samp
 from statsmodels.stats.proportion import proportion_confint

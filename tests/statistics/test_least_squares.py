@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from refusal import refused
+from refused import refused
 from scipy.optimize import least_squares
 
 from neuroattn.statistics.least_squares import fit_batch

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import statsmodels.formula.api as formula
 from numpy.testing import assert_allclose
-from refusal import refused
+from refused import refused
 from scipy import stats
 
 from neuroattn.statistics.mixed import mixed_model

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from refusal import refused
+from refused import refused
 
 from neuroattn.statistics.nested_models import MODELS, N_PARAMETERS, compare_models, predict
 from neuroattn.statistics.tuning_curve import fit_tuning, von_mises

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from refusal import refused
+from refused import refused
 from scipy import stats
 
 from neuroattn.statistics.resampling import hierarchical_bootstrap, median

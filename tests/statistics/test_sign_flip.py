@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from refusal import refused
+from refused import refused
 
 from neuroattn.statistics.sign_flip import sign_flip_test
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from refusal import refused
+from refused import refused
 from scipy.optimize import curve_fit
 from scipy.stats import linregress
 

@@ -1,4 +1,4 @@
-"""Errors whose whole text is matched."""
+"""The one line that refuses wrong input."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ import pytest
 
 
 def refused(text, error=ValueError):
-    """Return the context in which an error with exactly this text is raised; a star leaves its end open."""
+    """Expect an error of which `text` is the whole text; a star leaves its end open."""
     return pytest.raises(error, match=f"^{re.escape(text.removesuffix('*'))}" + ("" if text.endswith("*") else "$"))
