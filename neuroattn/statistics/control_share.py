@@ -47,6 +47,12 @@ def with_shares(
     compares means over all of the controls' stimuli with means over those whose gates were swapped. `controls` gives
     the same units with ``neuroid_id, difference{suffix}`` (A − N) and ``total{suffix}`` (A + N); without ``intact`` and
     ``shuffled_gates`` the units come back as they are.
+
+    >>> import pandas as pd
+    >>> intact = pd.DataFrame({"neuroid_id": [0, 1], "difference": [0.2, 0.4], "total": [1.0, 1.0]})
+    >>> controls = {"intact": intact, "shuffled_gates": intact.assign(difference=0.1)}
+    >>> with_shares(intact, controls)["share_of_shuffled_gates"].tolist()
+    [0.5, 0.25]
     """
     if not {"intact", "shuffled_gates"} <= set(controls):
         return units

@@ -37,7 +37,11 @@ _MEANS = ("cluster_mean", "cluster_mean_low", "cluster_mean_high")
 
 
 def included(units: pd.DataFrame) -> pd.Series[bool]:
-    """Return which units nothing excludes."""
+    """Return which units nothing excludes.
+
+    >>> included(pd.DataFrame({"excluded_by": ["", "silent"]})).tolist()
+    [True, False]
+    """
     return units["excluded_by"] == ""
 
 
@@ -144,6 +148,13 @@ def estimate(
     ------
     ValueError
         If a column is missing, or holds nothing for a unit.
+
+    Examples
+    --------
+    >>> units = pd.DataFrame({"model": [*"aabbcc"], "channel": 0, "index": [0.1, 0.2, 0.3, 0.2, 0.2, 0.4]})
+    >>> row = estimate(units, "index", Measure("index", limits=(-1, 1)))
+    >>> round(row["estimate"], 3), round(row["p"], 3), row["scope"]
+    (0.233, 0.034, '3 networks')
     """
     _require(units, column)
     log = measure.log
@@ -183,6 +194,10 @@ def estimates(
     """Yield `estimate` of all networks together, whose ``model`` is "", and of several that of each by itself.
 
     The latter have no interval of the median and no p, and no family of tests holds them.
+
+    >>> units = pd.DataFrame({"model": [*"aabbcc"], "channel": 0, "index": [0.1, 0.2, 0.3, 0.2, 0.2, 0.4]})
+    >>> [row["model"] for row in estimates(units, "index", Measure("index"), np.random.default_rng(0))]
+    ['', 'a', 'b', 'c']
     """
     yield {"model": "", **estimate(units, column, measure, generator, n_resamples)}
     alone = dataclasses.replace(measure, bounds=None, kind=SIZED if measure.kind == TESTED else measure.kind)
@@ -191,13 +206,21 @@ def estimates(
 
 
 def of_several(units: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield every network's name with its units; nothing for a single network, whose rows are those of the table."""
+    """Yield every network's name with its units; nothing for a single network, whose rows are those of the table.
+
+    >>> [(name, len(units)) for name, units in of_several(pd.DataFrame({"model": [*"aab"]}))]
+    [('a', 2), ('b', 1)]
+    """
     networks = units.groupby(MODEL, sort=False, observed=True)
     yield from ((str(name), of_network) for name, of_network in (networks if networks.ngroups > 1 else ()))
 
 
 def adjust(p: pd.Series[float]) -> pd.Series[float]:
-    """Return Benjamini–Hochberg (1995) adjusted p values; NaN stays NaN and does not count as a test."""
+    """Return Benjamini–Hochberg (1995) adjusted p values; NaN stays NaN and does not count as a test.
+
+    >>> adjust(pd.Series([0.01, 0.04, None])).tolist()
+    [0.02, 0.04, nan]
+    """
     values = p.to_numpy(np.float64, na_value=np.nan, copy=True)
     outside = values[(values < 0) | (values > 1)]
     if outside.size:

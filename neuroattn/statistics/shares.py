@@ -25,6 +25,12 @@ def share(
     Of several networks it is the mean of their shares with `fraction_interval` over networks. Of one network it has a
     hierarchical bootstrap of feature channels and units (none without a generator); where no resample differs, because
     all units agree, the exact interval with every channel as one trial.
+
+    >>> import pandas as pd
+    >>> units = pd.DataFrame({"model": [*"aaaabbbb"], "channel": 0})
+    >>> row = share(units, pd.Series([1, 1, 0, 0, 1, 1, 1, 0], dtype=bool))
+    >>> row["estimate"], row["n_models"], row["n_units"]
+    (0.625, 2, 8)
     """
     values = np.asarray(holds, np.float64)
     networks = units[MODEL].to_numpy()
@@ -37,7 +43,12 @@ def share(
 
 
 def numbers(units: pd.DataFrame) -> dict[str, int]:
-    """Return how many networks, feature channels and units there are."""
+    """Return how many networks, feature channels and units there are.
+
+    >>> import pandas as pd
+    >>> numbers(pd.DataFrame({"model": [*"aab"], "channel": [0, 1, 0]}))
+    {'n_models': 2, 'n_channels': 3, 'n_units': 3}
+    """
     return {
         "n_models": units[MODEL].nunique(),
         "n_channels": units.groupby([MODEL, CHANNEL], observed=True).ngroups,

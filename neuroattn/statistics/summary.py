@@ -51,6 +51,11 @@ def summarise(units: pd.DataFrame, measures: Iterable[Measure], draws: Draws, su
     """Yield ``what, model`` and `estimate` of every measure whose column ``{name}{suffix}`` a layer's unit table has.
 
     The table has ``model``, ``channel`` and what a measure's choice of units needs (``excluded_by``).
+
+    >>> units = pd.DataFrame({"model": [*"aab"], "channel": 0, "index": [0.1, 0.2, 0.4], "excluded_by": ""})
+    >>> rows = summarise(units, [Measure("index"), Measure("ratio")], Draws(seed=0, n_resamples=100))
+    >>> [(row["what"], row["model"]) for row in rows]
+    [('index', ''), ('index', 'a'), ('index', 'b')]
     """
     for measure in measures:
         column = measure.name + suffix
@@ -61,7 +66,12 @@ def summarise(units: pd.DataFrame, measures: Iterable[Measure], draws: Draws, su
 
 
 def shares(what: str, units: pd.DataFrame, holds: pd.Series[bool], draws: Draws) -> Iterator[Row]:
-    """Yield the rows of the share of units for which something holds; none of no units."""
+    """Yield the rows of the share of units for which something holds; none of no units.
+
+    >>> units = pd.DataFrame({"model": "a", "channel": [0, 0, 1, 1], "holds": [True, True, True, False]})
+    >>> [row["estimate"] for row in shares("tuned", units, units["holds"], Draws(seed=0, n_resamples=100))]
+    [0.75]
+    """
     if units.empty:
         return
     about, units = {"what": what, "unit": "1"}, units.assign(holds=holds.to_numpy(np.bool_))
@@ -71,20 +81,33 @@ def shares(what: str, units: pd.DataFrame, holds: pd.Series[bool], draws: Draws)
 
 
 def counts(what: str, units: pd.DataFrame) -> Iterator[Row]:
-    """Yield the rows that count units."""
+    """Yield the rows that count units.
+
+    >>> [row["estimate"] for row in counts("n_units", pd.DataFrame({"model": [*"aab"], "channel": 0}))]
+    [3, 2, 1]
+    """
     for name, counted in (("", units), *of_several(units)):
         yield {"what": what, "model": name, "unit": "1", "estimate": len(counted), **numbers(counted)}
 
 
 def exclusions(units: pd.DataFrame) -> Iterator[Row]:
-    """Yield how many units of a layer there are, and how many are left out by what (``excluded_by``)."""
+    """Yield how many units of a layer there are, and how many are left out by what (``excluded_by``).
+
+    >>> units = pd.DataFrame({"model": "a", "channel": 0, "excluded_by": ["", "silent", "silent"]})
+    >>> [(row["what"], row["estimate"]) for row in exclusions(units)]
+    [('n_recorded_units', 3), ('n_excluded: silent', 2)]
+    """
     yield from counts("n_recorded_units", units)
     for reason, left_out in units[units["excluded_by"] != ""].groupby("excluded_by"):
         yield from counts(f"n_excluded: {reason}", left_out)
 
 
 def confirmed(of_network: Mapping[str, float]) -> Iterator[Row]:
-    """Yield in which share of presentations attention was confirmed, from network → share."""
+    """Yield in which share of presentations attention was confirmed, from network → share.
+
+    >>> [float(row["estimate"]) for row in confirmed({"a": 1.0, "b": 0.5})]
+    [0.75, 1.0, 0.5]
+    """
     mean, low, high = fraction_interval(list(of_network.values()))
     about = {"what": "share_confirmed", "unit": "1"}
     yield {
@@ -106,6 +129,10 @@ def summary(
 
     `units` has ``model, layer, channel, excluded_by``, the measures and, where they are known, ``n_stimuli``; layers
     keep their order. With `COLUMNS`, and without adjusted p values; see `adjusted`.
+
+    >>> units = pd.DataFrame({"model": [*"aab"], "layer": "stage1", "channel": 0, "index": [0.1, 0.2, 0.4]})
+    >>> summary(units.assign(excluded_by=""), [Measure("index")], 0, 100)["what"].unique().tolist()
+    ['index', 'n_recorded_units']
     """
     rows: list[Row] = []
     for layer, of_layer in units.groupby(LAYER, sort=False):
@@ -122,6 +149,10 @@ def adjusted(statistics: pd.DataFrame, *families: Hashable | pd.Series[bool]) ->
 
     A family is all tests of one control, or of the networks themselves, that `families` (columns, or one value a row)
     does not tell apart. Equivalence is claimed only where all of its tests pass, which needs no adjustment.
+
+    >>> table = pd.DataFrame({"control": "", "layer": ["stage1", "stage1", "stage2"], "p": [0.01, 0.04, 0.04]})
+    >>> adjusted(table, "layer")["p_adjusted"].tolist()
+    [0.02, 0.04, 0.04]
     """
     table = with_texts(statistics)
     grouped = table.groupby(["control", *families], sort=False)
