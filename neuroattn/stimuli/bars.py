@@ -76,6 +76,14 @@ def bars(
     ------
     ValueError
         If the four arrays are not one-dimensional, of one length and finite, or a size is not above 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> bars(np.array([0.0]), np.array([0.5]), np.array([2.0]), np.array([1.0]), height=3, width=5, length=3.0).round(2)
+    array([[[[0.  , 0.2 , 0.2 , 0.2 , 0.  ],
+             [0.  , 0.86, 0.86, 0.86, 0.  ],
+             [0.  , 0.2 , 0.2 , 0.2 , 0.  ]]]], dtype=float32)
     """
     given = _checked({"orientation": orientation, "sigma": sigma, "x": x, "y": y})
     for name, size in {"height": height, "width": width, "length": length}.items():
@@ -89,7 +97,14 @@ def bars(
 
 
 def bars_of(grid: pd.DataFrame, **size: Any) -> NDArray[np.float32]:
-    """Draw the bars of a grid as `bars` does, and nothing in rows whose width is 0."""
+    """Draw the bars of a grid as `bars` does, and nothing in rows whose width is 0.
+
+    Examples
+    --------
+    >>> grid = tuning_grid(2, 1, 1, 1).assign(width=[1.0, 0.0])
+    >>> bars_of(grid).any(axis=(1, 2, 3))
+    array([ True, False])
+    """
     shown = grid["width"].to_numpy() > 0
     drawn = bars(*(grid.loc[shown, name].to_numpy() for name in ("orientation", "width", "x", "y")), **size)
     if shown.all():
@@ -125,6 +140,15 @@ def tuning_grid(
     ------
     ValueError
         If a number is below 1.
+
+    Examples
+    --------
+    >>> tuning_grid(2, 2, 1, 1)
+       orientation  width    x    y  half
+    0          0.0    0.5  6.0  4.0     0
+    1          0.0    2.0  6.0  4.0     1
+    2         90.0    0.5  6.0  4.0     0
+    3         90.0    2.0  6.0  4.0     1
     """
     import pandas as pd
 
@@ -180,6 +204,12 @@ def bar_and_digit(
     ------
     ValueError
         If a column is missing, the digit is not (28, 28) uint8, or another argument lies outside its range.
+
+    Examples
+    --------
+    >>> from neuroattn.stimuli.mnist import embedded
+    >>> bar_and_digit(tuning_grid(4, 1, 1, 1), embedded().images[0], label=0)
+    <StimulusSet: 4 stimuli of 1 × 28 × 42, 2 objects each; stimulus_id orientation width x y half location_0 …>
     """
     from neuroattn.stimuli.stimulus_set import StimulusSet
 

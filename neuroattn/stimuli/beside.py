@@ -41,6 +41,18 @@ def shared_out(grid: pd.DataFrame, n_distractors: int, *, noise: bool = False) -
     list of pandas.DataFrame
         One a distractor: `grid` with ``for_controls`` (a sparse part of the bars, the same at every orientation and as
         many of either half) and ``bar``, false in the rows after the first distractor's bars, whose width is 0.
+
+    Examples
+    --------
+    >>> from neuroattn.stimuli.bars import tuning_grid
+    >>> first, second = shared_out(tuning_grid(1, 2, 1, 1), n_distractors=2)
+    >>> first
+       orientation  width    x    y  half  for_controls    bar
+    0          0.0    0.5  6.0  4.0     0          True   True
+    1          0.0    0.0  6.0  4.0     0         False  False
+    >>> second
+       orientation  width    x    y  half  for_controls   bar
+    1          0.0    2.0  6.0  4.0     1          True  True
     """
     import pandas as pd
 
@@ -54,7 +66,18 @@ def shared_out(grid: pd.DataFrame, n_distractors: int, *, noise: bool = False) -
 
 
 def in_one(parts: Sequence[StimulusSet], notes: tuple[str, ...] = ()) -> StimulusSet:
-    """Return the pictures beside all distractors as one set, those without a bar last."""
+    """Return the pictures beside all distractors as one set, those without a bar last.
+
+    Examples
+    --------
+    >>> from neuroattn.stimuli.bars import bar_and_digit, tuning_grid
+    >>> from neuroattn.stimuli.mnist import embedded
+    >>> digits = embedded()
+    >>> parts = shared_out(tuning_grid(2, 2, 1, 1), n_distractors=2)
+    >>> shown = in_one([bar_and_digit(part, digits.images[k], 0) for k, part in enumerate(parts)])
+    >>> shown.table["bar"].tolist()
+    [True, True, True, True, False]
+    """
     import pandas as pd
 
     table = pd.concat([part.table for part in parts], ignore_index=True).drop(columns=STIMULUS_ID)

@@ -20,11 +20,9 @@ SHIFT = SIDE // 2
 """How many pixels a digit stands to the right of the one before it."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Composites(Labelled):
-    """Composites of n digits, on the device that they were asked for on.
-
-    Objects are in the order of their places: object 0 is the leftmost.
+    """Composites of n digits, in the order of their places: object 0 is the leftmost.
 
     Parameters
     ----------
@@ -36,6 +34,13 @@ class Composites(Labelled):
         (composite, object) int64, 0–9.
     digit
         (composite, object) int64, index into the set that the digits were taken from.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from neuroattn.stimuli.mnist import embedded
+    >>> composites(embedded(), torch.arange(3), n_objects=3, generator=torch.Generator().manual_seed(0))
+    <Composites: 3 pictures of 1 × 28 × 56, 3 objects each, 5 classes, on cpu>
     """
 
     digit: torch.Tensor
@@ -85,13 +90,26 @@ def composites(
     References
     ----------
     Lei, Benjamin & Kording (2021), Object Based Attention Through Internal Gating, arXiv:2106.04540.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from neuroattn.stimuli.mnist import embedded
+    >>> first, generator = torch.tensor([0, 4999]), torch.Generator().manual_seed(0)
+    >>> made = composites(embedded(), first, resample=False, generator=generator)
+    >>> made.labels  # the digits 0 and 4,999 are a 0 and a 9
+    tensor([[0, 9],
+            [9, 6]])
     """
     import torch
 
     _check(digits, n_objects, noise, resample, generator)
     start = _checked_first(first, len(digits))
-    draw = _any_digits if resample else _digits_of_other_classes
-    digit = torch.cat([start[:, None], draw(digits, start, n_objects - 1, generator)], dim=1)
+    if resample:
+        further = torch.randint(len(digits), (len(start), n_objects - 1), generator=generator)
+    else:
+        further = _digits_of_other_classes(digits, start, n_objects - 1, generator)
+    digit = torch.cat([start[:, None], further], dim=1)
     places = torch.rand(digit.shape, generator=generator).argsort(dim=1)
     digit = digit.gather(1, places).to(device)
 
@@ -132,6 +150,13 @@ def sample_composites(
     ------
     ValueError
         As for `composites`, and if memory does not hold so many.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from neuroattn.stimuli.mnist import embedded
+    >>> sample_composites(embedded(), 100, n_objects=2, noise=0.3, generator=torch.Generator().manual_seed(0))
+    <Composites: 100 pictures of 1 × 28 × 42, 2 objects each, 10 classes, on cpu>
     """
     import torch
 
@@ -143,7 +168,12 @@ def sample_composites(
 
 
 def require_room_for(number: int, n_objects: int) -> None:
-    """Raise unless memory holds so many composites, with their objects and their background."""
+    """Raise unless memory holds so many composites, with their objects and their background.
+
+    Examples
+    --------
+    >>> require_room_for(1000, n_objects=2)
+    """
     n_bytes = number * (n_objects + 2) * SIDE * (SIDE + SHIFT * (n_objects - 1)) * 4
     require_room("composites", f"{number:,} of {n_objects} digits", n_bytes, "make fewer")
 
@@ -153,20 +183,23 @@ def stimulus_set(composites: Composites) -> StimulusSet:
 
     The table has ``label_k``, ``location_k`` and ``digit_k`` for every object k; ``digit_k`` is the index into the set
     that the composites were made from.
-    """
-    import pandas as pd
 
+    Examples
+    --------
+    >>> import torch
+    >>> from neuroattn.stimuli.mnist import embedded
+    >>> made = sample_composites(embedded(), 3, n_objects=2, noise=0, generator=torch.Generator().manual_seed(0))
+    >>> stimulus_set(made).table.filter(like="_0")
+       label_0  location_0  digit_0
+    0        2           0     1044
+    1        5           0     2591
+    2        5           0     2504
+    """
     from neuroattn.stimuli.stimulus_set import StimulusSet
 
-    labels, digit = composites.labels.cpu().numpy(), composites.digit.cpu().numpy()
-    n_objects = labels.shape[1]
-    table = pd.DataFrame(
-        {"stimulus_id": range(len(labels))}
-        | {f"label_{k}": labels[:, k] for k in range(n_objects)}
-        | {f"location_{k}": k for k in range(n_objects)}
-        | {f"digit_{k}": digit[:, k] for k in range(n_objects)}
-    )
-    return StimulusSet(composites.images, composites.objects, table)
+    digit = composites.digit.cpu().numpy()
+    of_object = {f"digit_{k}": digit[:, k] for k in range(digit.shape[1])}
+    return StimulusSet(composites.images, composites.objects, composites.table().assign(**of_object))
 
 
 def _check(digits: Digits, n_objects: int, noise: float, resample: bool, generator: torch.Generator) -> None:
@@ -198,12 +231,6 @@ def _checked_first(first: NDArray[np.int64] | torch.Tensor, n_digits: int) -> to
     if low < 0 or high >= n_digits:
         raise ValueError(f"first must be in 0–{n_digits - 1}, the indices of the digits, got {low} to {high}")
     return start.long()
-
-
-def _any_digits(digits: Digits, start: torch.Tensor, n_further: int, generator: torch.Generator) -> torch.Tensor:
-    import torch
-
-    return torch.randint(len(digits), (len(start), n_further), generator=generator)
 
 
 def _digits_of_other_classes(

@@ -38,6 +38,14 @@ def without_object(
     ------
     ValueError
         If the stimuli have no such object.
+
+    Examples
+    --------
+    >>> objects = np.zeros((1, 2, 1, 1, 4))
+    >>> objects[0, 0, ..., :2] = objects[0, 1, ..., 1:3] = 0.5
+    >>> stimuli = StimulusSet(objects.sum(axis=1) + [0, 0, 0, 0.25], objects)
+    >>> without_object(stimuli, 0, noise=None, generator=np.random.default_rng(0)).images
+    array([[[[0.25, 0.5 , 0.5 , 0.25]]]], dtype=float32)
     """
     if stimuli.objects is None or not 0 <= number < (stimuli.n_objects or 0):
         raise ValueError(

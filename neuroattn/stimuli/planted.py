@@ -24,6 +24,12 @@ def coded_bars(n_orientations: int, n_repeats: int) -> StimulusSet:
         The left column of an image is 1/2 + θ/360°; the right one, from 1 down to 1/2, is of another luminance in every
         picture. They are objects 0 and 1. The last picture has no bar: its left column is 0. The table has the columns
         ``orientation`` (degrees), ``half`` (0, 1), ``bar`` and ``for_controls``: every picture with a bar.
+
+    Examples
+    --------
+    >>> shown = coded_bars(n_orientations=2, n_repeats=1)
+    >>> shown.images[:, 0, 0, 0].tolist()
+    [0.5, 0.5, 0.75, 0.75, 0.0]
     """
     orientation, half, _ = (index.ravel() for index in np.indices((n_orientations, 2, n_repeats)))
     degrees = orientation * (180 / n_orientations)

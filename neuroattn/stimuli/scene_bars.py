@@ -31,6 +31,13 @@ def scene_tuning_grid(
 
     As `neuroattn.stimuli.bars.tuning_grid`, with σ from 1 to 4 % of the shorter side, centres from 20 to 30 % of the
     width and from 25 to 75 % of the height.
+
+    Examples
+    --------
+    >>> scene_tuning_grid((100, 100), n_orientations=1, n_widths=2, n_x=1, n_y=1)
+       orientation  width     x     y  half
+    0          0.0    1.0  20.0  25.0     0
+    1          0.0    4.0  20.0  25.0     1
     """
     height, width = size
     return tuning_grid(
@@ -56,6 +63,13 @@ def on_the_right(alone: NDArray[np.uint8]) -> NDArray[np.uint8]:
     ------
     ValueError
         If there is no object in the picture.
+
+    Examples
+    --------
+    >>> alone = np.zeros((3, 100, 100), np.uint8)
+    >>> alone[0, 40:50, 40:45] = 200
+    >>> on_the_right(alone)[:, 50, 76]
+    array([200,   0,   0, 255], dtype=uint8)
     """
     inside: NDArray[np.bool_] = np.any(alone, axis=0)
     if not inside.any():
@@ -91,6 +105,12 @@ def bar_and_object(grid: pd.DataFrame, distractor: NDArray[np.uint8]) -> Stimulu
     stimuli
         Images (bar, 3, y, x). Object 0 is the bar, object 1 the distractor, each alone on black. The table is `grid`
         with ``location_0`` and ``location_1``; it has no ``label_k``, because a bar has no class.
+
+    Examples
+    --------
+    >>> shown = bar_and_object(scene_tuning_grid((60, 80), 4, 1, 1, 1), np.zeros((4, 60, 80), np.uint8))
+    >>> shown.images.shape
+    (4, 3, 60, 80)
     """
     from neuroattn.stimuli.stimulus_set import StimulusSet
 

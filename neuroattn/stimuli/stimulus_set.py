@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from neuroattn.dims import STIMULUS_ID
+from neuroattn.runs.plain_text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,9 +24,10 @@ _AXES = {
     "images": ("stimulus", "channel", "y", "x"),
     "objects": ("stimulus", "object", "channel", "y", "x"),
 }
+_MOST_NAMES = 7  # of columns in a repr
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class StimulusSet:
     """Pictures with the objects that they are made of and a table that says what they are.
 
@@ -54,6 +56,18 @@ class StimulusSet:
     ValueError
         If the set is empty, a value is not finite or outside [0, 1], a dtype is not floating point, shapes or lengths
         do not match, a column name occurs twice, or stimulus ids are missing or repeated.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> images = np.random.default_rng(0).random((3, 1, 28, 42))
+    >>> stimuli = StimulusSet(images, table=pd.DataFrame({"label_0": [7, 2, 7], "width": [0.5, 1.0, 1.5]}))
+    >>> stimuli
+    <StimulusSet: 3 stimuli of 1 × 28 × 42, 2 classes; stimulus_id label_0 width>
+    >>> stimuli[stimuli.table["label_0"] == 7].table
+       stimulus_id  label_0  width
+    0            0        7    0.5
+    1            2        7    1.5
     """
 
     images: NDArray[np.float32]
@@ -78,6 +92,16 @@ class StimulusSet:
     def __len__(self) -> int:
         """Count the stimuli."""
         return len(self.images)
+
+    def __repr__(self) -> str:
+        """Return a line with sizes, numbers, and names of columns."""
+        number, size = len(self), " × ".join(map(str, self.images.shape[1:]))
+        counts = [] if self.n_objects is None else [f"{self.n_objects} objects each"]
+        labels = self.table.filter(regex=r"^label_\d+$")
+        counts += [f"{pd.unique(labels.to_numpy().ravel()).size} classes"] * (labels.size > 0)
+        names = [shown(name).strip("'") for name in self.table.columns[:_MOST_NAMES]]
+        more = ["…"] * (self.table.shape[1] > _MOST_NAMES)
+        return f"<StimulusSet: {', '.join([f'{number} stimuli of {size}', *counts])}; {' '.join([*names, *more])}>"
 
     def __getitem__(self, index: Index) -> StimulusSet:
         """Return ``self.select(index)``."""

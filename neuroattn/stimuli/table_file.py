@@ -34,6 +34,17 @@ def read_table(path: Path) -> pd.DataFrame:
         If it is no such file, or a row has more cells than the first line has names.
     OSError
         If it cannot be read.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> path = Path(mkdtemp(), "table.csv")
+    >>> pd.DataFrame({"label_0": [7, 2], "name": ["007", "NA"]}).to_csv(path, index=False)
+    >>> read_table(path)
+       label_0 name
+    0        7  007
+    1        2   NA
     """
     if path.suffix == ".parquet":
         return pd.read_parquet(path)
