@@ -9,11 +9,17 @@ if TYPE_CHECKING:
 
     import requests
 
-_PIECE = 1 << 20
+PIECE = 1 << 20
 
 
 class UnexpectedError(ConnectionError):
-    """A server sends something else; the text says what, in a few words."""
+    """A server sends something else; the text says what, in a few words.
+
+    Examples
+    --------
+    >>> problem(UnexpectedError("too long"))
+    'too long'
+    """
 
 
 def save(answer: requests.Response, path: Path, *, most: int, there: int = 0) -> None:
@@ -36,6 +42,18 @@ def save(answer: requests.Response, path: Path, *, most: int, there: int = 0) ->
         If a web page is sent, as by a network that asks for a log-in, or more than `most`.
     requests.RequestException
         If the connection breaks.
+
+    Examples
+    --------
+    >>> from io import BytesIO
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> import requests
+    >>> answer = requests.Response()
+    >>> answer.raw, path = BytesIO(b"seven"), Path(mkdtemp(), "file")
+    >>> save(answer, path, most=5)
+    >>> path.read_bytes()
+    b'seven'
     """
     from tqdm import tqdm
 
@@ -47,7 +65,7 @@ def save(answer: requests.Response, path: Path, *, most: int, there: int = 0) ->
         raise UnexpectedError("too long")
     progress = tqdm(total=total, initial=there, desc=path.name, unit="B", unit_scale=True, leave=False, disable=None)
     with path.open("ab" if there else "wb") as file, progress:
-        for piece in answer.iter_content(_PIECE):
+        for piece in answer.iter_content(PIECE):
             if file.tell() + len(piece) > most:
                 raise UnexpectedError("too long")
             file.write(piece)
@@ -55,7 +73,14 @@ def save(answer: requests.Response, path: Path, *, most: int, there: int = 0) ->
 
 
 def problem(error: requests.RequestException | UnexpectedError) -> str:
-    """Return what went wrong in a few words."""
+    """Return what went wrong in a few words.
+
+    Examples
+    --------
+    >>> import requests
+    >>> problem(requests.Timeout())
+    'no answer in time'
+    """
     import requests
 
     if isinstance(error, UnexpectedError):

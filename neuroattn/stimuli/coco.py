@@ -32,47 +32,42 @@ SUPERCATEGORIES = (
     *("accessory", "animal", "appliance", "electronic", "food", "furniture"),
     *("indoor", "kitchen", "outdoor", "person", "sports", "vehicle"),
 )
-LABELS = ("supercategory", "category")
+LABELS = {"supercategory": "supercategories", "category": "categories"}
+"""What an object's class may be, in the singular and in the plural."""
 
 _LONGEST_NAME = 200  # letters, of a category
-_ABOUT = b"neuroattn"  # key of an index in the metadata of its Parquet file
+_MADE_FROM = b"neuroattn"  # key of an index in the metadata of its Parquet file
 
 # What tables and arrays can hold.
 Id = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 
 
-class Image(msgspec.Struct):
-    """An image of the file; lengths in px."""
-
+class _Image(msgspec.Struct):
     id: Id
     file_name: str
-    width: int
+    width: int  # px
     height: int
 
 
-class Annotation(msgspec.Struct):
-    """An object of the file; area in px²."""
-
+class _Annotation(msgspec.Struct):
     id: Id
     image_id: Id
     category_id: Id
-    area: float | None = None
+    area: float | None = None  # px²
     iscrowd: int | bool | None = 0
     segmentation: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class Category(msgspec.Struct):
-    """A category of the file."""
-
+class _Category(msgspec.Struct):
     id: Id
     name: str
     supercategory: str | None = None
 
 
 class _File(msgspec.Struct):
-    images: list[Image]
-    annotations: list[Annotation]
-    categories: list[Category]
+    images: list[_Image]
+    annotations: list[_Annotation]
+    categories: list[_Category]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -93,11 +88,19 @@ class Annotations:
         Of the file.
     name
         Of the file, without its folder.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> from neuroattn.stimuli.synthetic_scenes import write_synthetic_scenes
+    >>> _, path = write_synthetic_scenes(mkdtemp(), 3, seed=0)
+    >>> read_annotations(path).classes("category")
+    ('cat', 'cup', 'motorcycle', 'person', 'pizza', 'sports ball', 'tv')
     """
 
-    images: dict[int, Image]
-    of_image: dict[int, list[Annotation]]
-    categories: dict[int, Category]
+    images: dict[int, _Image]
+    of_image: dict[int, list[_Annotation]]
+    categories: dict[int, _Category]
     left_out: dict[str, list[int]]
     sha256: str
     name: str
@@ -126,6 +129,11 @@ class Rule:
         until more than this fraction of the image is covered more than once.
     n_objects
         Images with at least so many accepted objects are kept.
+
+    Examples
+    --------
+    >>> Rule(least_area=0.05)
+    Rule(least_area=0.05, most_overlap=0.01, n_objects=2)
     """
 
     least_area: float = 0.1
@@ -163,6 +171,17 @@ class SceneIndex:
         Of the file.
     notes
         A line for each reason why annotations or images were left out, with counts.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> from neuroattn.stimuli.synthetic_scenes import write_synthetic_scenes
+    >>> index = select_scenes(read_annotations(write_synthetic_scenes(mkdtemp(), 3, seed=0)[1]), Rule())
+    >>> index.objects[["image_id", "rank", "category", "supercategory"]][:3]
+       image_id  rank     category supercategory
+    0         1     0  sports ball        sports
+    1         1     1          cat        animal
+    2         2     0       person        person
     """
 
     objects: pd.DataFrame
@@ -201,6 +220,14 @@ def read_annotations(path: Path) -> Annotations:
     ------
     ValueError
         If it is not COCO's instance annotations, an id occurs twice, or a category's name cannot be shown.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> from neuroattn.stimuli.synthetic_scenes import write_synthetic_scenes
+    >>> annotations = read_annotations(write_synthetic_scenes(mkdtemp(), 3, seed=0)[1])
+    >>> [annotation.area for annotation in annotations.of_image[1]]
+    [9860.0, 10540.0]
     """
     try:
         content = path.read_bytes()
@@ -229,7 +256,7 @@ def read_annotations(path: Path) -> Annotations:
                 f"annotations must have categories with names of 1 to {_LONGEST_NAME} printable characters, got "
                 f"another for id {category.id} in {str(path)!r}"
             )
-    of_image: dict[int, list[Annotation]] = {}
+    of_image: dict[int, list[_Annotation]] = {}
     left_out: dict[str, list[int]] = {}
     for annotation in file.annotations:
         reason = _reason(annotation, images, categories)
@@ -252,11 +279,18 @@ def _presentable(name: str) -> bool:
 
 
 def unreadable(path: Path, error: OSError) -> ValueError:
-    """Return the error that says an annotation file cannot be read, and why."""
+    """Return the error that says an annotation file cannot be read, and why.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> unreadable(Path("a.json"), OSError(13, "Permission denied"))
+    ValueError("annotations must be a file that can be read, got 'a.json' (Permission denied)")
+    """
     return ValueError(f"annotations must be a file that can be read, got {str(path)!r} ({error.strerror})")
 
 
-def _reason(annotation: Annotation, images: dict[int, Image], categories: dict[int, Category]) -> str | None:
+def _reason(annotation: _Annotation, images: dict[int, _Image], categories: dict[int, _Category]) -> str | None:
     """Return why an annotation cannot be chosen, None if it can."""
     image = images.get(annotation.image_id)
     if annotation.iscrowd:
@@ -279,6 +313,14 @@ def select_scenes(annotations: Annotations, rule: Rule) -> SceneIndex:
     ------
     ValueError
         If no image has enough objects.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> from neuroattn.stimuli.synthetic_scenes import write_synthetic_scenes
+    >>> annotations = read_annotations(write_synthetic_scenes(mkdtemp(), 7, seed=0)[1])
+    >>> select_scenes(annotations, Rule(least_area=0.12, n_objects=1)).n_scenes
+    5
     """
     rows: list[dict[str, Any]] = []
     overlapping: list[int] = []
@@ -296,9 +338,8 @@ def select_scenes(annotations: Annotations, rule: Rule) -> SceneIndex:
     notes = tuple(_note(reason, ids) for reason, ids in left_out.items())
     if not rows:
         raise _no_scene(annotations.name, rule, notes, overlapping)
-    objects = pd.DataFrame(rows)
     return SceneIndex(
-        objects=objects,
+        objects=pd.DataFrame(rows),
         classes={labels: annotations.classes(labels) for labels in LABELS},
         category_ids={category.name: category.id for category in annotations.categories.values()},
         rule=rule,
@@ -324,8 +365,8 @@ def _no_scene(name: str, rule: Rule, notes: Sequence[str], overlapping: Sequence
 
 
 def _large(
-    image: Image, candidates: Sequence[Annotation], rule: Rule, left_out: dict[str, list[int]]
-) -> list[tuple[float, Annotation, Outline | None]]:
+    image: _Image, candidates: Sequence[_Annotation], rule: Rule, left_out: dict[str, list[int]]
+) -> list[tuple[float, _Annotation, Outline | None]]:
     """Return the objects that are large enough with their areas, the largest first, and outlines if already known."""
     sized = []
     for annotation in candidates:
@@ -342,15 +383,15 @@ def _large(
 
 
 def _accepted(
-    image: Image,
-    large: Sequence[tuple[float, Annotation, Outline | None]],
+    image: _Image,
+    large: Sequence[tuple[float, _Annotation, Outline | None]],
     rule: Rule,
     left_out: dict[str, list[int]],
     overlapping: list[int],
-) -> list[tuple[Annotation, Outline]]:
+) -> list[tuple[_Annotation, Outline]]:
     """Return the objects that the rule takes of the large ones with their outlines; note an image with too few."""
     covered = twice = None
-    accepted: list[tuple[Annotation, Outline]] = []
+    accepted: list[tuple[_Annotation, Outline]] = []
     for _, annotation, known in large:
         outline = known or _outline(annotation, image, left_out)
         if outline is None:
@@ -369,7 +410,7 @@ def _accepted(
     return accepted
 
 
-def _outline(annotation: Annotation, image: Image, left_out: dict[str, list[int]]) -> Outline | None:
+def _outline(annotation: _Annotation, image: _Image, left_out: dict[str, list[int]]) -> Outline | None:
     """Return an object's outline; without a usable one, note why and return None."""
     try:
         return decode_outline(annotation.segmentation, image.height, image.width)
@@ -379,7 +420,7 @@ def _outline(annotation: Annotation, image: Image, left_out: dict[str, list[int]
 
 
 def _row(
-    image: Image, annotation: Annotation, outline: Outline, categories: dict[int, Category], rank: int
+    image: _Image, annotation: _Annotation, outline: Outline, categories: dict[int, _Category], rank: int
 ) -> dict[str, Any]:
     counts, category = outline["counts"], categories[annotation.category_id]
     return {
@@ -402,11 +443,20 @@ def _note(reason: str, ids: Sequence[int]) -> str:
 
 
 def write_index(index: SceneIndex, path: Path) -> None:
-    """Write an index as one Parquet file, whole or not at all; its metadata say where it comes from."""
+    """Write an index as one Parquet file, whole or not at all; its metadata say where it comes from.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> from neuroattn.stimuli.synthetic_scenes import write_synthetic_scenes
+    >>> index = select_scenes(read_annotations(write_synthetic_scenes(mkdtemp(), 3, seed=0)[1]), Rule())
+    >>> write_index(index, Path(mkdtemp(), "index.parquet"))
+    """
     import pyarrow as pa
     from pyarrow import parquet
 
-    about = {
+    made_from = {
         "classes": index.classes,
         "category_ids": index.category_ids,
         "rule": asdict(index.rule),
@@ -415,7 +465,7 @@ def write_index(index: SceneIndex, path: Path) -> None:
         "notes": index.notes,
     }
     table = pa.Table.from_pandas(index.objects, preserve_index=False)
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), _ABOUT: json.dumps(about).encode()})
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), _MADE_FROM: json.dumps(made_from).encode()})
     with replacing(path) as file:
         parquet.write_table(table, file)
 
@@ -427,21 +477,31 @@ def read_index(path: Path) -> SceneIndex:
     ------
     ValueError
         If the file is something else.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> from neuroattn.stimuli.synthetic_scenes import write_synthetic_scenes
+    >>> index = select_scenes(read_annotations(write_synthetic_scenes(mkdtemp(), 3, seed=0)[1]), Rule())
+    >>> write_index(index, path := Path(mkdtemp(), "index.parquet"))
+    >>> read_index(path).objects.equals(index.objects)
+    True
     """
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
         table = parquet.read_table(path)
-        about = json.loads(table.schema.metadata[_ABOUT])
+        made_from = json.loads(table.schema.metadata[_MADE_FROM])
         return SceneIndex(
             objects=table.to_pandas(),
-            classes={labels: tuple(names) for labels, names in about["classes"].items()},
-            category_ids=dict(about["category_ids"]),
-            rule=Rule(**about["rule"]),
-            annotations=about["annotations"],
-            sha256=about["sha256"],
-            notes=tuple(about["notes"]),
+            classes={labels: tuple(names) for labels, names in made_from["classes"].items()},
+            category_ids=dict(made_from["category_ids"]),
+            rule=Rule(**made_from["rule"]),
+            annotations=made_from["annotations"],
+            sha256=made_from["sha256"],
+            notes=tuple(made_from["notes"]),
         )
     # Whatever is damaged or missing: the columns, what is said of them, or the text about the index.
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -51,6 +51,11 @@ def download(which: str, folder: Path, server: str = SERVER) -> tuple[Path, Path
         If there is no such set.
     ConnectionError
         If the server does not give a file; what has come is kept.
+
+    Examples
+    --------
+    >>> download("val2017", Path("coco"))  # doctest: +SKIP
+    (PosixPath('coco/val2017'), PosixPath('coco/annotations/instances_val2017.json'))
     """
     if which not in SETS:
         raise ValueError(f"set must be one of {', '.join(SETS)}, got {which!r}")

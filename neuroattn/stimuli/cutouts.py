@@ -25,7 +25,7 @@ from neuroattn.stimuli.labelled import Labelled
 from neuroattn.stimuli.outlines import dense_mask, stored_outline
 from neuroattn.stimuli.picture_cache import DONE, FORMAT, cached_pictures, files_digest
 from neuroattn.stimuli.scene_pictures import GREY, fitted
-from neuroattn.stimuli.scenes import cache_folder, image_folder, load_index, lost_images, no_images, photograph_of
+from neuroattn.stimuli.scenes import cache_folder, image_folder, load_index, lost_images, photograph_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,7 @@ EXTENT = (0.35, 0.75)
 DISTANCE = (0.18, 0.30)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Cutouts:
     """Segmented objects, and photographs to put them on.
 
@@ -63,6 +63,17 @@ class Cutouts:
         SHA-256 of what they were made from.
     notes
         What was left out, a line for each reason.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> from neuroattn.stimuli.synthetic_scenes import write_synthetic_scenes
+    >>> files = write_synthetic_scenes(mkdtemp(), 5, seed=0)
+    >>> cutouts = load_cutouts(*files, size=(60, 80), labels="supercategory", cache=mkdtemp())
+    >>> cutouts
+    <Cutouts: 10 of 64 × 64, 6 classes, 5 backgrounds of 60 × 80>
+    >>> cutouts.without([1, 2])
+    <Cutouts: 6 of 64 × 64, 6 classes, 3 backgrounds of 60 × 80>
     """
 
     patches: NDArray[np.uint8]
@@ -78,6 +89,12 @@ class Cutouts:
     def __len__(self) -> int:
         """Count the cutouts."""
         return len(self.rows)
+
+    def __repr__(self) -> str:
+        """Return a line with sizes and numbers."""
+        n_classes, (height, width) = np.unique(self.labels).size, self.backgrounds.shape[2:]
+        behind = f"{len(self.background_rows)} backgrounds of {height} × {width}"
+        return f"<Cutouts: {len(self)} of {SIDE} × {SIDE}, {n_classes} classes, {behind}>"
 
     def without(self, image_ids: NDArray[np.int64]) -> Cutouts:
         """Return what is not from these images.
@@ -129,6 +146,14 @@ def load_cutouts(
     ValueError
         If the file is no annotation file, nothing of it can be cut out, classes are to be supercategories and a
         category has none, or the cache cannot be written.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> from neuroattn.stimuli.synthetic_scenes import write_synthetic_scenes
+    >>> files = write_synthetic_scenes(mkdtemp(), 3, seed=0)
+    >>> len(load_cutouts(*files, size=(60, 80), labels="category", cache=mkdtemp()))
+    6
     """
     folder = image_folder(images)
     index = load_index(annotations, cache, Rule(least_area=least_area, most_overlap=1, n_objects=1))
@@ -160,10 +185,8 @@ def load_cutouts(
     backgrounds, state = cached_pictures(
         place / "backgrounds", {"backgrounds": (3, *size)}, len(photographs), background, "photograph"
     )
+    lost = lost_images(index, images, photographs["file_name"], state)
     rows, background_rows = np.flatnonzero(patch_state == DONE), np.flatnonzero(state == DONE)
-    lost = lost_images(photographs["file_name"], state)
-    if not len(rows):
-        raise no_images(index, images, len(photographs), lost)
     number = {name: k for k, name in enumerate(names)}
     return Cutouts(
         patches=patches["patches"],
@@ -179,9 +202,9 @@ def load_cutouts(
 
 
 def _identity(index: SceneIndex, folder: Path, names: pd.Series[str], size: tuple[int, int]) -> str:
-    about = {"sha256": index.sha256, "rule": dataclasses.asdict(index.rule), "size": size, "side": SIDE, "most": MOST}
-    about |= {"format": FORMAT, "pillow": PIL.__version__}
-    return hashlib.sha256(f"{json.dumps(about, sort_keys=True)}{files_digest(folder, names)}".encode()).hexdigest()
+    made_by = {"sha256": index.sha256, "rule": dataclasses.asdict(index.rule), "size": size, "side": SIDE, "most": MOST}
+    made_by |= {"format": FORMAT, "pillow": PIL.__version__}
+    return hashlib.sha256(f"{json.dumps(made_by, sort_keys=True)}{files_digest(folder, names)}".encode()).hexdigest()
 
 
 def _patch(photograph: NDArray[np.uint8], row: pd.Series[Any]) -> NDArray[np.uint8]:
@@ -220,6 +243,16 @@ def paste(
         On the CPU; all that is drawn is drawn there, so that every device shows the same.
     device
         Where the composites are wanted.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from tempfile import mkdtemp
+    >>> from neuroattn.stimuli.synthetic_scenes import write_synthetic_scenes
+    >>> files = write_synthetic_scenes(mkdtemp(), 3, seed=0)
+    >>> cutouts = load_cutouts(*files, size=(60, 80), labels="supercategory", cache=mkdtemp())
+    >>> paste(cutouts, 7, n_objects=3, generator=torch.Generator().manual_seed(0))
+    <Labelled: 7 pictures of 3 × 60 × 80, 3 objects each, 5 classes, on cpu>
     """
     import torch
     import torch.nn.functional as F

@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 
 from neuroattn.runs.local_path import local_path
-from neuroattn.stimuli.bounded_download import UnexpectedError, problem, save
+from neuroattn.stimuli.bounded_download import PIECE, UnexpectedError, problem, save
 
 MIRRORS: tuple[str, ...] = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -34,7 +34,6 @@ SIZES = {
     "t10k-labels-idx1-ubyte.gz": 8 + 10_000,
 }
 
-_PIECE = 1 << 20
 _SECONDS = 30.0  # without an answer
 
 
@@ -53,6 +52,11 @@ def download(folder: str | Path | None = None) -> Path:
     ------
     ConnectionError
         If no mirror gives a file; the text says what each of them answered.
+
+    Examples
+    --------
+    >>> download("mnist")  # doctest: +SKIP
+    PosixPath('mnist')
     """
     import pooch
 
@@ -85,7 +89,7 @@ def _problem_of(url: str, goal: Path, checksum: str) -> str | None:
     """Fetch `url` into `goal`; return what went wrong in a few words, or None."""
     import requests
 
-    most = SIZES[goal.name] + _PIECE  # packing makes no file longer by so much
+    most = SIZES[goal.name] + PIECE  # packing makes no file longer by so much
     try:
         with requests.get(url, stream=True, timeout=_SECONDS) as answer:
             answer.raise_for_status()
@@ -100,7 +104,7 @@ def _content_sha256(path: Path) -> str | None:
     digest, n_bytes = hashlib.sha256(), 0
     try:
         with gzip.open(path) as file:
-            while piece := file.read(_PIECE):
+            while piece := file.read(PIECE):
                 digest.update(piece)
                 n_bytes += len(piece)
                 if n_bytes > SIZES[path.name]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # for. It takes four bytes for each pixel, and ends the process where there are none.
 MOST_SIDE, MOST_PIXELS = 65_535, 1 << 26
 _MOST_RUNS = 1 << 20  # of an outline
-_MOST_LETTERS = 6  # of a run length of such an image
+MOST_LETTERS = 6  # of a run length of such an image
 _MOST_STEPS = 1 << 22  # of a fifth of a pixel along the polygons of an outline, and one for each corner
 _STEPS_PER_PIXEL = 5
 _FEWEST_COORDINATES = 6  # of a polygon: three corners
@@ -36,7 +36,16 @@ DAMAGED = "its run lengths are damaged"
 
 
 class OutlineError(ValueError):
-    """An outline cannot be used; the text says why."""
+    """An outline cannot be used; the text says why.
+
+    Examples
+    --------
+    >>> try:
+    ...     decode_outline(b"[]", 10, 20)
+    ... except OutlineError as error:
+    ...     print(error)
+    none is given
+    """
 
 
 class _Runs(msgspec.Struct):
@@ -48,7 +57,13 @@ _decode = msgspec.json.Decoder(list[list[float]] | _Runs).decode
 
 
 def usable_size(height: int, width: int) -> bool:
-    """Return whether an image of that size (px) can have outlines."""
+    """Return whether an image of that size (px) can have outlines.
+
+    Examples
+    --------
+    >>> usable_size(480, 640), usable_size(0, 640)
+    (True, False)
+    """
     return min(height, width) >= 1 and max(height, width) <= MOST_SIDE and height * width <= MOST_PIXELS
 
 
@@ -69,6 +84,13 @@ def decode_outline(segmentation: bytes | msgspec.Raw, height: int, width: int) -
     ------
     OutlineError
         If there is no outline, it is damaged or too large, or it covers no pixel.
+
+    Examples
+    --------
+    >>> dense_mask(decode_outline(b"[[1, 0, 3, 0, 3, 2, 1, 2]]", 3, 4))
+    array([[0, 1, 1, 0],
+           [0, 1, 1, 0],
+           [0, 0, 0, 0]], dtype=uint8)
     """
     try:
         given = _decode(segmentation)
@@ -148,7 +170,7 @@ def _outline_of_runs(given: _Runs, height: int, width: int) -> Outline:
         packed = given.counts
         if packed.startswith("b'") and packed.endswith("'"):  # bytes that were written as Python shows them
             packed = packed[2:-1].replace("\\\\", "\\")
-        if len(packed) > most * _MOST_LETTERS:
+        if len(packed) > most * MOST_LETTERS:
             raise OutlineError(DAMAGED)
         runs: NDArray[Any] = _run_lengths(packed)
     else:
@@ -176,6 +198,11 @@ def stored_outline(height: int, width: int, counts: str) -> Outline:
     ------
     OutlineError
         If it is none of such an image: the index is not what this package wrote.
+
+    Examples
+    --------
+    >>> stored_outline(10, 20, "0X6")
+    {'size': [10, 20], 'counts': b'0X6'}
     """
     try:
         if not usable_size(int(height), int(width)):
@@ -187,7 +214,14 @@ def stored_outline(height: int, width: int, counts: str) -> Outline:
 
 
 def dense_mask(outline: Outline) -> NDArray[np.uint8]:
-    """Return an outline as zeros and ones (y, x); that of pycocotools warns with NumPy 2."""
+    """Return an outline as zeros and ones (y, x); that of pycocotools warns with NumPy 2.
+
+    Examples
+    --------
+    >>> dense_mask(stored_outline(2, 3, "222"))
+    array([[0, 1, 0],
+           [0, 1, 0]], dtype=uint8)
+    """
     height, width = outline["size"]
     lengths = _run_lengths(outline["counts"].decode("ascii"))
     return np.repeat(np.arange(len(lengths)).astype(np.uint8) % 2, lengths).reshape(width, height).T
@@ -206,7 +240,7 @@ def _run_lengths(packed: str) -> NDArray[np.int64]:
     if bits.min() < 0 or bits.max() >= 64 or bits[-1] >= 32:
         raise OutlineError(DAMAGED)
     n_letters = np.diff(last, prepend=-1)
-    if n_letters.max() > _MOST_LETTERS:
+    if n_letters.max() > MOST_LETTERS:
         raise OutlineError(DAMAGED)
     first = last - n_letters + 1
     place = np.arange(len(bits)) - np.repeat(first, n_letters)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 DONE, MISSING, DAMAGED, OTHER_SIZE, OUTSIDE, IRREGULAR = 1, 2, 3, 4, 5, 6  # 0: still to be made
 FORMAT = 3  # of what is kept; another one where the way in which it is made has changed
 
-_BLOCK = 256  # pictures between two notes of how far they are
+BLOCK = 256  # pictures between two notes of how far they are
 _STATE = "state"
 # What NumPy raises of files that are no whole arrays.
 _NO_ARRAY = (FileNotFoundError, ValueError, TypeError, SyntaxError, tokenize.TokenError)
@@ -64,6 +64,16 @@ def cached_pictures(
     ------
     ValueError
         If there is no room for them, or the folder cannot be written.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> place = Path(mkdtemp(), "grey")
+    >>> make = lambda k: {"images": np.full((3, 2, 2), 10 * k, np.uint8)} if k else MISSING
+    >>> arrays, state = cached_pictures(place, {"images": (3, 2, 2)}, 3, make, "picture")
+    >>> (arrays["images"].shape, state.tolist() == [MISSING, DONE, DONE])
+    ((3, 3, 2, 2), True)
     """
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -115,8 +125,8 @@ def _complete(
 
         progress = tqdm(total=number, initial=number - len(todo), desc="decoding", unit=what, disable=None)
         with ThreadPoolExecutor() as pool, progress:  # Pillow decodes without the interpreter's lock
-            for first in range(0, len(todo), _BLOCK):
-                block = todo[first : first + _BLOCK]
+            for first in range(0, len(todo), BLOCK):
+                block = todo[first : first + BLOCK]
                 done = list(pool.map(fill, block))
                 for array in arrays.values():
                     array.flush()
@@ -143,6 +153,12 @@ def picture_path(folder: Path, name: str) -> Path | int:
 
     Names may have been written on Windows, and may begin with the folder's own name. Links that are in the folder are
     followed.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> picture_path(Path("images"), "../../secret.png") == OUTSIDE
+    True
     """
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if not parts or ".." in parts or parts[0].startswith("/") or parts[0][1:2] == ":":
@@ -160,7 +176,14 @@ def picture_path(folder: Path, name: str) -> Path | int:
 
 
 def files_digest(folder: Path, names: Iterable[str]) -> str:
-    """Return the SHA-256 of files' names, sizes and times: enough to see that one has changed, without reading it."""
+    """Return the SHA-256 of files' names, sizes and times: enough to see that one has changed, without reading it.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> files_digest(Path("images"), ["absent.png"])[:12]
+    '3e391256d4ec'
+    """
     digest = hashlib.sha256()
     for name in names:
         path = picture_path(folder, name)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 GREY, BLACK = 127, 0
 
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "TGA")  # none runs other programs
-_MOST_CANVAS = 1 << 26  # pixels; as many as an image may have
-_AT_ONCE = 1 << 22  # of them, where the canvas has more
+MOST_CANVAS = 1 << 26  # pixels; as many as an image may have
+AT_ONCE = 1 << 22  # of them, where the canvas has more
 _ORIENTATION, _TURNED = 0x112, (5, 6, 7, 8)  # EXIF; of these, width and height change places
 
 # What Pillow raises of files that are no whole images, whatever is wrong with them.
@@ -33,7 +33,13 @@ UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Im
 
 
 class OtherSizeError(ValueError):
-    """A photograph has not the size that its annotations are for."""
+    """A photograph has not the size that its annotations are for.
+
+    Examples
+    --------
+    >>> issubclass(OtherSizeError, ValueError)
+    True
+    """
 
 
 def read_photograph(path: Path, width: int, height: int) -> NDArray[np.uint8]:
@@ -48,6 +54,15 @@ def read_photograph(path: Path, width: int, height: int) -> NDArray[np.uint8]:
         If there is no such file, or it is not a whole image of values whose range is known.
     OtherSizeError
         If it has not the size (px) that its annotations are for.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> path = Path(mkdtemp(), "grey.png")
+    >>> Image.new("L", (4, 3), 200).save(path)
+    >>> read_photograph(path, width=4, height=3)[0, 0]
+    array([200, 200, 200], dtype=uint8)
     """
     with Image.open(path, formats=_FORMATS) as file:
         orientation = file.getexif().get(_ORIENTATION, 1)
@@ -85,15 +100,31 @@ def scene(
     -------
     image, objects : numpy.ndarray
         (3, y, x) and (object, 3, y, x), 8 bits.
+
+    Examples
+    --------
+    >>> photograph = np.full((2, 3, 3), 90, np.uint8)
+    >>> image, objects = scene(photograph, [{"size": [2, 3], "counts": b"222"}], size=(2, 3))
+    >>> objects[0, 0]
+    array([[ 0, 90,  0],
+           [ 0, 90,  0]], dtype=uint8)
     """
     alone = [fitted(photograph * dense_mask(outline)[..., None], size, BLACK) for outline in objects]
     return fitted(photograph, size, GREY), np.stack(alone)
 
 
 def fitted(picture: NDArray[np.uint8], size: tuple[int, int], padding: int) -> NDArray[np.uint8]:
-    """Return a picture (y, x, 3) padded to the proportions of `size` (y, x) and resized to it, (3, y, x)."""
+    """Return a picture (y, x, 3) padded to the proportions of `size` (y, x) and resized to it, (3, y, x).
+
+    Examples
+    --------
+    >>> fitted(np.full((1, 3, 3), 90, np.uint8), size=(3, 3), padding=GREY)[0]
+    array([[127, 127, 127],
+           [ 90,  90,  90],
+           [127, 127, 127]], dtype=uint8)
+    """
     top, left, height, width = canvas(picture.shape[:2], size)
-    if height * width > _MOST_CANVAS:
+    if height * width > MOST_CANVAS:
         return _fitted_by_rows(picture, size, padding)
     padded = np.full((height, width, 3), padding, dtype=np.uint8)
     padded[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
@@ -106,7 +137,7 @@ def _fitted_by_rows(picture: NDArray[np.uint8], size: tuple[int, int], padding: 
         return _fitted_by_rows(picture.swapaxes(0, 1), size[::-1], padding).swapaxes(1, 2)
     top, left, height, width = canvas(picture.shape[:2], size)
     narrowed = np.full((height, size[1], 3), padding, dtype=np.uint8)
-    step = max(1, _AT_ONCE // width)
+    step = max(1, AT_ONCE // width)
     for first in range(0, picture.shape[0], step):
         rows = picture[first : first + step]
         padded = np.full((len(rows), width, 3), padding, dtype=np.uint8)
@@ -126,6 +157,11 @@ def canvas(picture: tuple[int, ...], size: tuple[int, int]) -> tuple[int, int, i
     -------
     top, left, height, width : int
         Of the picture's corner on the canvas, and of the canvas, px.
+
+    Examples
+    --------
+    >>> canvas((480, 640), size=(100, 100))
+    (80, 0, 640, 640)
     """
     height = max(picture[0], round(picture[1] * size[0] / size[1]))
     width = max(picture[1], round(picture[0] * size[1] / size[0]))

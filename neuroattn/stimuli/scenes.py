@@ -65,16 +65,16 @@ _REASONS = {
 _SHOWN = 80  # letters of a file's name
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Scenes:
-    """Scenes of an annotation file.
+    """Scenes of an annotation file; their pictures are mapped from the cache, not in memory.
 
     Attributes
     ----------
     images
-        (picture, 3, y, x) 8 bits, mapped.
+        (picture, 3, y, x) 8 bits.
     objects
-        (picture, object, 3, y, x) 8 bits, mapped: each object alone on black, the largest first.
+        (picture, object, 3, y, x) 8 bits: each object alone on black, the largest first.
     rows
         (scene,) number of each scene's picture.
     labels
@@ -92,6 +92,16 @@ class Scenes:
         SHA-256 of what the scenes are: annotation file, rule, and every pixel.
     notes
         What was left out, a line for each reason.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> from neuroattn.stimuli.synthetic_scenes import write_synthetic_scenes
+    >>> scenes = load_scenes(*write_synthetic_scenes(mkdtemp(), 5, seed=0), size=(60, 80), cache=mkdtemp())
+    >>> scenes
+    <Scenes: 5 of 3 × 60 × 80, 2 objects each, 6 of 12 supercategories>
+    >>> scenes.batch([0, 3])
+    <Labelled: 2 pictures of 3 × 60 × 80, 2 objects each, 3 classes, on cpu>
     """
 
     images: NDArray[np.uint8]
@@ -108,6 +118,12 @@ class Scenes:
     def __len__(self) -> int:
         """Count the scenes."""
         return len(self.rows)
+
+    def __repr__(self) -> str:
+        """Return a line with sizes and numbers."""
+        size, kinds = " × ".join(map(str, self.images.shape[1:])), LABELS[self.labels_are]
+        shown = f"{np.unique(self.labels).size} of {len(self.classes)} {kinds}"
+        return f"<Scenes: {len(self)} of {size}, {self.n_objects} objects each, {shown}>"
 
     @property
     def n_objects(self) -> int:
@@ -129,27 +145,18 @@ class Scenes:
         )
 
     def batch(self, chosen: NDArray[np.int64] | torch.Tensor, device: str | torch.device = "cpu") -> Labelled:
-        """Return some of the scenes as what networks take.
-
-        Parameters
-        ----------
-        chosen
-            (picture,) numbers of scenes.
-        device
-            Where they are wanted.
-        """
+        """Return the scenes of these numbers as networks take them."""
         import torch
 
         number = np.asarray(chosen)
         rows = self.rows[number]
-        return Labelled(
-            images=_unit(torch.from_numpy(self.images[rows]).to(device)),
-            objects=_unit(torch.from_numpy(self.objects[rows]).to(device)),
-            labels=torch.from_numpy(self.labels[number]).to(device),
+        images, objects = (
+            torch.from_numpy(pictures[rows]).to(device) * (1 / 255) for pictures in (self.images, self.objects)
         )
+        return Labelled(images=images, objects=objects, labels=torch.from_numpy(self.labels[number]).to(device))
 
     def part(self, rows: slice) -> Labelled:
-        """Return some of the scenes as what networks take, on the CPU."""
+        """Return some of the scenes as networks take them, on the CPU."""
         return self.batch(np.arange(len(self))[rows])
 
     def stimulus_set(self) -> StimulusSet:
@@ -158,22 +165,14 @@ class Scenes:
 
         from neuroattn.stimuli.stimulus_set import StimulusSet
 
-        pictures = self.batch(np.arange(len(self)))
-        centres = []
-        for k in range(self.n_objects):
-            sizes = zip(self.table["image_height"], self.table["image_width"], self.table[f"counts_{k}"], strict=True)
-            boxes = [outlines.toBbox(stored_outline(*one)) for one in sizes]
+        pictures, centres, counts = self.part(slice(None)), [], [f"counts_{k}" for k in range(self.n_objects)]
+        for name in counts:
+            stored = zip(self.table["image_height"], self.table["image_width"], self.table[name], strict=True)
+            boxes = [outlines.toBbox(stored_outline(*outline)) for outline in stored]
             centres.append([box[0] + box[2] / 2 for box in boxes])
-        place = np.argsort(np.argsort(np.array(centres), axis=0, kind="stable"), axis=0)
-        table = self.table.drop(columns=[f"counts_{k}" for k in range(self.n_objects)])
-        columns = {f"label_{k}": self.labels[:, k] for k in range(self.n_objects)}
-        columns |= {f"location_{k}": place[k] for k in range(self.n_objects)}
-        return StimulusSet(pictures.images, pictures.objects, table.assign(**columns))
-
-
-def _unit(values: torch.Tensor) -> torch.Tensor:
-    """Return 8-bit values as fractions of 255."""
-    return values * (1 / 255)
+        place = np.argsort(np.argsort(np.array(centres).T, axis=1, kind="stable"), axis=1)
+        table = self.table.drop(columns=counts).assign(**pictures.table(place))
+        return StimulusSet(pictures.images, pictures.objects, table)
 
 
 def load_index(annotations: str | Path, cache: str | Path | None = None, rule: Rule | None = None) -> SceneIndex:
@@ -192,6 +191,14 @@ def load_index(annotations: str | Path, cache: str | Path | None = None, rule: R
     ------
     ValueError
         If the file is no annotation file or has no scene, or the cache cannot be written.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> from neuroattn.stimuli.synthetic_scenes import write_synthetic_scenes
+    >>> images, annotations = write_synthetic_scenes(mkdtemp(), 3, seed=0)
+    >>> load_index(annotations, cache=mkdtemp()).n_scenes
+    3
     """
     chosen, file = rule or Rule(), local_path("annotations", annotations)
     place = cache_folder(cache) / f"index-{_short(_sha256(file), dataclasses.asdict(chosen))}.parquet"
@@ -241,6 +248,14 @@ def load_scenes(
     ValueError
         If an argument is out of range, the folder or the file does not exist, no scene is left, classes are to be
         supercategories and a category has none, or there is no room for the pictures.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> from neuroattn.stimuli.synthetic_scenes import write_synthetic_scenes
+    >>> images, annotations = write_synthetic_scenes(mkdtemp(), 5, seed=0)
+    >>> load_scenes(images, annotations, labels="category", cache=mkdtemp())
+    <Scenes: 5 of 3 × 100 × 100, 2 objects each, 6 of 7 categories>
     """
     folder = image_folder(images)
     if labels not in LABELS:
@@ -250,12 +265,10 @@ def load_scenes(
     if n_objects < 2:
         raise ValueError(f"n_objects must be at least 2, got {n_objects}")
     index = load_index(annotations, cache, dataclasses.replace(rule or Rule(), n_objects=n_objects))
-    names = index.class_names(labels)
-    table = _by_scene(index, n_objects)
-    about = {"sha256": index.sha256, "rule": dataclasses.asdict(index.rule), "size": size, "n_objects": n_objects}
+    names, table = index.class_names(labels), _by_scene(index, n_objects)
+    made_by = {"sha256": index.sha256, "rule": dataclasses.asdict(index.rule), "size": size, "n_objects": n_objects}
     # Of the images in the folder, names, sizes and times; the pictures are another's if one changes.
-    files = files_digest(folder, table["file_name"])
-    place = cache_folder(cache) / f"pictures-{_short(files, about)}"
+    place = cache_folder(cache) / f"pictures-{_short(files_digest(folder, table['file_name']), made_by)}"
 
     def make(k: int) -> dict[str, NDArray[np.uint8]] | int:
         row = table.iloc[k]
@@ -269,33 +282,31 @@ def load_scenes(
 
     shapes = {"images": (3, *size), "objects": (n_objects, 3, *size)}
     arrays, state = cached_pictures(place, shapes, len(table), make, "scene")
-    kept = np.flatnonzero(state == DONE)
-    lost = lost_images(table["file_name"], state)
-    if not len(kept):
-        raise no_images(index, images, len(table), lost)
+    lost = lost_images(index, images, table["file_name"], state)
+    rows = np.flatnonzero(state == DONE)
     number = {name: k for k, name in enumerate(names)}
     classes = [table[f"{labels}_{k}"].map(number).to_numpy(np.int64) for k in range(n_objects)]
     return Scenes(
         images=arrays["images"],
         objects=arrays["objects"],
-        rows=kept,
-        labels=np.stack(classes, 1)[kept].astype(np.int64),
-        table=table.iloc[kept].reset_index(drop=True),
+        rows=rows,
+        labels=np.stack(classes, 1)[rows].astype(np.int64),
+        table=table.iloc[rows].reset_index(drop=True),
         classes=names,
         category_ids=index.category_ids,
         labels_are=labels,
-        identity=_identity(arrays, kept, about),
+        identity=_identity(arrays, rows, made_by),
         notes=(*index.notes, *lost),
     )
 
 
 def image_folder(images: str | Path) -> Path:
-    """Return the folder of images.
+    """Return the folder of images; raise ValueError if there is none.
 
-    Raises
-    ------
-    ValueError
-        If there is none.
+    Examples
+    --------
+    >>> image_folder(".")
+    PosixPath('.')
     """
     folder = local_path("images", images)
     if not folder.is_dir():
@@ -304,7 +315,14 @@ def image_folder(images: str | Path) -> Path:
 
 
 def photograph_of(row: pd.Series[Any], folder: Path) -> NDArray[np.uint8] | int:
-    """Return the photograph (y, x, 3) of a row of an index, or why there is none."""
+    """Return the photograph (y, x, 3) of a row of an index, or why there is none.
+
+    Examples
+    --------
+    >>> row = pd.Series({"file_name": "absent.png", "image_width": 40, "image_height": 30})
+    >>> photograph_of(row, Path(".")) == MISSING
+    True
+    """
     path = picture_path(folder, row["file_name"])
     if isinstance(path, int):
         return path
@@ -318,28 +336,39 @@ def photograph_of(row: pd.Series[Any], folder: Path) -> NDArray[np.uint8] | int:
         return DAMAGED
 
 
-def lost_images(file_names: pd.Series[str], state: NDArray[np.uint8]) -> list[str]:
-    """Return a line for each reason why images were left out, from what has become of each."""
+def lost_images(
+    index: SceneIndex, images: str | Path, file_names: pd.Series[str], state: NDArray[np.uint8]
+) -> list[str]:
+    """Return a line for each reason why images of an index were left out, from what has become of each.
+
+    Raises
+    ------
+    ValueError
+        If none could be read.
+
+    Examples
+    --------
+    >>> lost_images(None, "images", pd.Series(["a.png", "b.png"]), np.array([DONE, MISSING]))
+    ['1 image left out: missing (the first is b.png)']
+    """
     lost = {reason: file_names[state == code].tolist() for code, reason in _REASONS.items()}
-    return [
+    notes = [
         f"{len(names):,} {'image' if len(names) == 1 else 'images'} left out: {why} (the first is {_shown(names[0])})"
         for why, names in lost.items()
         if names
     ]
+    if not (state == DONE).any():
+        raise ValueError(
+            f"images must be a folder with the images of {index.annotations}, got {str(images)!r}, in which none of "
+            f"{len(state):,} can be read ({'; '.join(notes)}); check the folder"
+        )
+    return notes
 
 
 def _shown(name: str) -> str:
     """Return a file's name as a terminal may show it."""
     plain = name if name.isprintable() else ascii(name)
     return plain if len(plain) <= _SHOWN else f"{plain[:_SHOWN]} …"
-
-
-def no_images(index: SceneIndex, images: str | Path, number: int, lost: Sequence[str]) -> ValueError:
-    """Return the error that says that a folder has none of the images of an index, and why."""
-    return ValueError(
-        f"images must be a folder with the images of {index.annotations}, got {str(images)!r}, in which none of "
-        f"{number:,} can be read ({'; '.join(lost)}); check the folder"
-    )
 
 
 def _by_scene(index: SceneIndex, n_objects: int) -> pd.DataFrame:
@@ -351,9 +380,9 @@ def _by_scene(index: SceneIndex, n_objects: int) -> pd.DataFrame:
     return pd.concat([parts[0][of_image], *columns], axis=1)
 
 
-def _identity(arrays: dict[str, NDArray[np.uint8]], rows: NDArray[np.int64], about: dict[str, Any]) -> str:
+def _identity(arrays: dict[str, NDArray[np.uint8]], rows: NDArray[np.int64], made_by: dict[str, Any]) -> str:
     """Return the SHA-256 of scenes, the same wherever their files came from."""
-    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode())
     for row in rows:
         for name in sorted(arrays):
             digest.update(arrays[name][row].tobytes())
@@ -361,7 +390,13 @@ def _identity(arrays: dict[str, NDArray[np.uint8]], rows: NDArray[np.int64], abo
 
 
 def cache_folder(cache: str | Path | None) -> Path:
-    """Return the folder for what is kept: the given one, or this package's in the user's cache folder."""
+    """Return the folder for what is kept: the given one, or this package's in the user's cache folder.
+
+    Examples
+    --------
+    >>> cache_folder("kept")
+    PosixPath('kept')
+    """
     import pooch
 
     return local_path("cache", pooch.os_cache("neuroattn") / "scenes" if cache is None else cache)
@@ -375,14 +410,20 @@ def _sha256(file: Path) -> str:
         raise unreadable(file, error) from error
 
 
-def _short(sha256: str, about: dict[str, Any]) -> str:
-    """Return a name in the cache for what depends on a hash, on what is told about it, and on how it is made."""
-    about = about | {"format": FORMAT, "pillow": PIL.__version__}
-    return hashlib.sha256(f"{sha256}{json.dumps(about, sort_keys=True)}".encode()).hexdigest()[:16]
+def _short(sha256: str, made_by: dict[str, Any]) -> str:
+    """Return a name in the cache for what depends on a hash, on a rule, and on how it is made."""
+    made_by = made_by | {"format": FORMAT, "pillow": PIL.__version__}
+    return hashlib.sha256(f"{sha256}{json.dumps(made_by, sort_keys=True)}".encode()).hexdigest()[:16]
 
 
 def class_counts(labels: NDArray[np.int64], classes: Sequence[str]) -> pd.Series[int]:
-    """Return how many objects each class has, with the names of the classes as index."""
+    """Return how many objects each class has, with the names of the classes as index.
+
+    Examples
+    --------
+    >>> class_counts(np.array([[0, 2], [2, 2]]), ["car", "cat", "dog"]).to_dict()
+    {'car': 1, 'cat': 0, 'dog': 3}
+    """
     return pd.Series(np.bincount(labels.ravel(), minlength=len(classes)), index=list(classes))
 
 
@@ -401,6 +442,10 @@ def require_classes(
         How many it has outputs for.
     name, annotations
         Its name, and the file of the annotations, for the message.
+
+    Examples
+    --------
+    >>> require_classes(("cat", "dog"), "category", ("cat", "dog"), 2, "mine", "instances.json")
     """
     if tuple(classes) != tuple(known) or len(known) != n_classes:
         raise ValueError(
@@ -415,6 +460,13 @@ def _few(names: Sequence[str]) -> str:
 
 
 def tell_notes(scenes: Scenes | SceneIndex, tell: Callable[[str], None]) -> None:
-    """Tell what was left out of scenes, a line for each reason."""
+    """Tell what was left out of scenes, a line for each reason.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> tell_notes(SimpleNamespace(notes=("1 left out: crowd regions (the first has id 7)",)), print)
+    note: 1 left out: crowd regions (the first has id 7)
+    """
     for note in scenes.notes:
         tell(f"note: {note}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +16,6 @@ from PIL import Image, ImageDraw
 from pycocotools import mask as outlines
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 320, 240
@@ -24,71 +23,45 @@ NAME = "instances_synthetic.json"
 
 _TEXTURES = ("brick.png", "grass.png", "gravel.png")
 _SHARE = (0.11, 0.14)  # of the picture that an object covers: enough for a scene's rule
-# COCO's ids and names; the outlines of photographs are polygons or ellipses (x0, y0, x1, y1), px of their files.
-_PHOTOGRAPHS: dict[str, tuple[int, str, str, list[list[tuple[int, int]]], list[tuple[int, int, int, int]]]] = {
+# COCO's ids and names; the outlines of photographs are a polygon, as SVG writes its points, and ellipses
+# (x0, y0, x1, y1), px of their files.
+_PHOTOGRAPHS: dict[str, tuple[int, str, str, str, list[tuple[int, int, int, int]]]] = {
     "astronaut.png": (
         1,
         "person",
         "person",
-        [
-            [
-                *(
-                    (200, 18),
-                    (240, 15),
-                    (275, 30),
-                    (298, 65),
-                    (300, 105),
-                    (275, 130),
-                    (270, 165),
-                    (300, 200),
-                    (305, 240),
-                ),
-                *(
-                    (340, 260),
-                    (362, 320),
-                    (350, 360),
-                    (290, 390),
-                    (270, 511),
-                    (20, 511),
-                    (25, 420),
-                    (40, 330),
-                    (85, 235),
-                ),
-                *((115, 200), (120, 165), (160, 150), (185, 140), (155, 105), (155, 60), (170, 35)),
-            ]
-        ],
+        (
+            "200,18 240,15 275,30 298,65 300,105 275,130 270,165 300,200 305,240 340,260 362,320 350,360 290,390 "
+            "270,511 20,511 25,420 40,330 85,235 115,200 120,165 160,150 185,140 155,105 155,60 170,35"
+        ),
         [],
     ),
     "chelsea.png": (
         17,
         "cat",
         "animal",
-        [
-            [
-                *((40, 40), (60, 5), (130, 0), (330, 0), (375, 5), (390, 40), (365, 100), (360, 140), (345, 190)),
-                *((310, 240), (280, 285), (230, 295), (160, 285), (100, 250), (50, 180), (30, 100)),
-            ]
-        ],
+        (
+            "40,40 60,5 130,0 330,0 375,5 390,40 365,100 360,140 345,190 310,240 280,285 230,295 160,285 100,250 "
+            "50,180 30,100"
+        ),
         [],
     ),
-    "coffee.png": (47, "cup", "kitchen", [], [(75, 85, 477, 385), (176, 17, 410, 200)]),
+    "coffee.png": (47, "cup", "kitchen", "", [(75, 85, 477, 385), (176, 17, 410, 200)]),
     "motorcycle_left.png": (
         4,
         "motorcycle",
         "vehicle",
-        [
-            [
-                *((100, 205), (150, 165), (240, 170), (330, 195), (400, 165), (480, 165), (500, 130), (560, 130)),
-                *((570, 180), (640, 290), (640, 320), (520, 320), (460, 370), (330, 390), (270, 360), (150, 240)),
-            ]
-        ],
+        (
+            "100,205 150,165 240,170 330,195 400,165 480,165 500,130 560,130 570,180 640,290 640,320 520,320 460,370 "
+            "330,390 270,360 150,240"
+        ),
         [(120, 238, 280, 398), (513, 278, 685, 450)],
     ),
 }
 _DRAWN = {"ball": (37, "sports ball", "sports"), "screen": (72, "tv", "electronic"), "pizza": (59, "pizza", "food")}
 
 
-def write_synthetic_scenes(folder: Path, number: int, seed: int) -> tuple[Path, Path]:
+def write_synthetic_scenes(folder: str | Path, number: int, seed: int) -> tuple[Path, Path]:
     """Write synthetic scenes of two objects each.
 
     Parameters
@@ -104,10 +77,18 @@ def write_synthetic_scenes(folder: Path, number: int, seed: int) -> tuple[Path, 
     -------
     images, annotations : Path
         A folder of PNG files, and an annotation file in COCO's format.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> images, annotations = write_synthetic_scenes(mkdtemp(), 2, seed=0)
+    >>> sorted(path.name for path in images.iterdir())
+    ['synthetic-000000.png', 'synthetic-000001.png']
     """
     generator = np.random.default_rng(seed)
     objects = [*(_photographed(name) for name in _PHOTOGRAPHS), *(_drawn(name) for name in _DRAWN)]
     kinds = [entry[:3] for entry in (*_PHOTOGRAPHS.values(), *_DRAWN.values())]
+    folder = Path(folder)
     pictures = folder / "images"
     pictures.mkdir(parents=True, exist_ok=True)
     images: list[dict[str, Any]] = []
@@ -159,9 +140,9 @@ def _photographed(name: str) -> Image.Image:
     photograph = _read(name)
     inside = Image.new("L", photograph.size)
     draw = ImageDraw.Draw(inside)
-    *_, polygons, ellipses = _PHOTOGRAPHS[name]
-    for polygon in polygons:
-        draw.polygon(polygon, fill=255)
+    *_, polygon, ellipses = _PHOTOGRAPHS[name]
+    if polygon:
+        draw.polygon([int(coordinate) for coordinate in polygon.replace(",", " ").split()], fill=255)
     for ellipse in ellipses:
         draw.ellipse(ellipse, fill=255)
     photograph.putalpha(inside)

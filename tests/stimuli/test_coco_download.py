@@ -176,7 +176,7 @@ def test_a_file_that_was_cut_off_goes_on_where_it_stopped(tmp_path, serve, archi
 
 
 def test_what_has_come_before_the_connection_broke_is_kept(tmp_path, serve, archives, monkeypatch):
-    monkeypatch.setattr(bounded_download, "_PIECE", 100)  # whole pieces are kept
+    monkeypatch.setattr(bounded_download, "PIECE", 100)  # whole pieces are kept
     (_, broken), (server, url) = serve(CutShort), serve(Ranges)
     goal = tmp_path / "coco"
     with refused(f"{ANNOTATIONS} could not be fetched from {broken} (no connection; 0 MiB are kept); {ADVICE}"):

@@ -353,4 +353,4 @@ def test_a_poisoned_index_does_not_reach_native_code(size, counts, cause):
 def test_the_letters_of_a_run_are_bounded_by_the_size_of_images():
     # pycocotools leaves room for six letters a run; in the largest image, no four runs take all of it.
     assert outlines.MOST_PIXELS == 1 << 26
-    assert 2 ** (5 * outlines._MOST_LETTERS - 1) > outlines.MOST_PIXELS
+    assert 2 ** (5 * outlines.MOST_LETTERS - 1) > outlines.MOST_PIXELS

@@ -249,8 +249,8 @@ def test_pictures_whose_canvas_is_too_large_are_fitted_by_rows(shape, size, at_o
     photograph = noise(shape, seed)
     expected, _ = plain(photograph, [], size)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scene_pictures, "_AT_ONCE", at_once)
-        patch.setattr(scene_pictures, "_MOST_CANVAS", 0)
+        patch.setattr(scene_pictures, "AT_ONCE", at_once)
+        patch.setattr(scene_pictures, "MOST_CANVAS", 0)
         found = fitted(np.asarray(photograph), size, 127).transpose(1, 2, 0)
     assert_allclose(found.astype(int), expected.astype(int), rtol=0, atol=1)  # of two passes, either may come first
 
@@ -676,7 +676,7 @@ def contents(cache):
 
 @pytest.mark.parametrize("interrupted_at", [0, 1, 5, 10])
 def test_making_goes_on_after_an_interrupt(tmp_path, monkeypatch, interrupted_at):
-    monkeypatch.setattr(picture_cache, "_BLOCK", 3)
+    monkeypatch.setattr(picture_cache, "BLOCK", 3)
     world = World(tmp_path / "world", SHAPES * 3)
     (world.images / "004.png").unlink()
     world.load(cache=tmp_path / "uninterrupted")
