@@ -18,6 +18,7 @@ from numpy.testing import assert_array_equal
 from pandas.testing import assert_frame_equal
 from pyarrow import parquet
 from pycocotools import mask as pycoco
+from stimulus_files import CATEGORIES, compressed, refused, run_lengths
 
 from neuroattn.stimuli.coco import (
     SUPERCATEGORIES,
@@ -33,11 +34,6 @@ from neuroattn.stimuli.outlines import decode_outline, dense_mask
 # Of pycocotools' own decoding, with NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-CATEGORIES = [
-    {"id": 1, "name": "dog", "supercategory": "animal"},
-    {"id": 7, "name": "car", "supercategory": "vehicle"},
-    {"id": 3, "name": "cat", "supercategory": "animal"},
-]
 LEFT, RIGHT = [[0, 0, 8, 0, 8, 10, 0, 10]], [[12, 0, 20, 0, 20, 10, 12, 10]]  # of an image of 20 × 10
 UNUSABLE = "objects without a usable outline"
 
@@ -52,34 +48,14 @@ def listed(number=1, width=20, height=10):
 
 
 def written(folder, annotations, images=None, categories=None):
-    content = {
-        "info": {"year": 2017},
-        "images": [listed()] if images is None else images,
-        "annotations": annotations,
-        "categories": CATEGORIES if categories is None else categories,
-    }
     path = folder / "instances.json"
-    path.write_text(json.dumps(content))
+    content = {"images": images or [listed()], "annotations": annotations, "categories": categories or CATEGORIES}
+    path.write_text(json.dumps(content | {"info": {"year": 2017}}))
     return path
 
 
 def scenes_of(path, rule=None):
     return select_scenes(read_annotations(path), rule or Rule())
-
-
-def refused(text):
-    return pytest.raises(ValueError, match=f"^{re.escape(text)}$")
-
-
-def run_lengths(mask):
-    """Return a mask as COCO's uncompressed run lengths: down the columns, the background first."""
-    flat = np.concatenate([[0], mask.T.ravel(), [2]])
-    ends = np.flatnonzero(np.diff(flat))
-    return np.diff(np.concatenate([[0], ends])).tolist()
-
-
-def compressed(mask):
-    return pycoco.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode("ascii")
 
 
 def chosen_densely(shape, objects, rule):

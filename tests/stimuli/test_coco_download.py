@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import threading
 import zipfile
-from functools import partial
-from http.server import HTTPServer, SimpleHTTPRequestHandler
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from stimulus_files import refused
 
 from neuroattn.stimuli import bounded_download, coco_download
 from neuroattn.stimuli.coco_download import ANNOTATIONS, CHECKSUMS, download
@@ -27,18 +26,13 @@ MEMBERS = {
 }
 PATHS = {ANNOTATIONS: f"annotations/{ANNOTATIONS}", "val2017.zip": "zips/val2017.zip"}
 FILES = ["annotations/instances_val2017.json", "val2017.complete", "val2017/000000000139.jpg", "val2017/2.jpg"]
-ADVICE = "try again, or name a folder of your own with --images and --annotations"
 
 
-class Plain(SimpleHTTPRequestHandler):
-    """A server that always sends whole files."""
+class Ranges(SimpleHTTPRequestHandler):
+    """A server that sends files from the byte that is asked for."""
 
     def log_message(self, *_):
         self.server.asked.append((self.path, self.headers["Range"]))
-
-
-class Ranges(Plain):
-    """A server that sends files from the byte that is asked for."""
 
     def do_GET(self):
         content = (Path(self.directory) / self.path[1:]).read_bytes()
@@ -48,38 +42,6 @@ class Ranges(Plain):
         self.send_header("Content-Length", str(len(part)))
         self.end_headers()
         self.wfile.write(part)
-
-
-class CutShort(Ranges):
-    """A server that breaks off after 1009 bytes."""
-
-    def do_GET(self):
-        content = (Path(self.directory) / self.path[1:]).read_bytes()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content[:1009])
-        self.close_connection = True
-
-
-class Elsewhere(Ranges):
-    """A server that sends everyone to another address."""
-
-    def do_GET(self):
-        self.send_response(302)
-        self.send_header("Location", self.server.elsewhere + self.path)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-
-class LogIn(Ranges):
-    """A network that answers for everyone, with a page of its own."""
-
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.end_headers()
-        self.wfile.write(b"<html>")
 
 
 def zipped(members):
@@ -93,7 +55,6 @@ def zipped(members):
 @pytest.fixture
 def archives(tmp_path, monkeypatch):
     """The folder of the servers; its archives' checksums are those that are looked for."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     folder = tmp_path / "server"
     for name, members in MEMBERS.items():
         path = folder / PATHS.get(name, f"zips/{name}")
@@ -108,33 +69,29 @@ def md5(path):
 
 
 @pytest.fixture
-def serve(archives):
-    servers = []
-
-    def start(handler):
-        server = HTTPServer(("127.0.0.1", 0), partial(handler, directory=str(archives)))
-        server.asked = []
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        servers.append((server, thread))
-        return server, f"http://127.0.0.1:{server.server_port}/"
-
-    yield start
-    for server, thread in servers:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def serve(serve, archives):
+    return lambda handler: serve(archives, handler)
 
 
 def files_in(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def refused(text, error=ConnectionError):
-    return pytest.raises(error, match=f"^{re.escape(text)}$")
+def not_fetched(name, url, problem, kept="nothing was kept"):
+    return refused(
+        f"{name} could not be fetched from {url} ({problem}; {kept}); "
+        "try again, or name a folder of your own with --images and --annotations",
+        ConnectionError,
+    )
 
 
-@pytest.mark.parametrize("handler", [Plain, Ranges])
+@pytest.fixture
+def goal(tmp_path):
+    (tmp_path / "coco").mkdir()
+    return tmp_path / "coco"
+
+
+@pytest.mark.parametrize("handler", ["plain", Ranges])
 def test_a_set_is_fetched_and_unpacked(tmp_path, serve, handler):
     server, url = serve(handler)
     goal = tmp_path / "new" / "coco"
@@ -152,7 +109,7 @@ def test_a_set_is_fetched_and_unpacked(tmp_path, serve, handler):
 
 
 def test_what_is_missing_alone_is_fetched(tmp_path, serve):
-    server, url = serve(Plain)
+    server, url = serve("plain")
     download("val2017", tmp_path / "coco", url)
     (tmp_path / "coco" / "val2017.complete").unlink()  # as after an interrupt while unpacking
     (tmp_path / "coco" / "val2017" / "2.jpg").unlink()
@@ -162,11 +119,9 @@ def test_what_is_missing_alone_is_fetched(tmp_path, serve):
 
 
 @pytest.mark.parametrize("cut", [0, 1, 1000, -1, None])
-@pytest.mark.parametrize("handler", [Plain, Ranges])
-def test_a_file_that_was_cut_off_goes_on_where_it_stopped(tmp_path, serve, archives, handler, cut):
+@pytest.mark.parametrize("handler", ["plain", Ranges])
+def test_a_file_that_was_cut_off_goes_on_where_it_stopped(goal, serve, archives, handler, cut):
     server, url = serve(handler)
-    goal = tmp_path / "coco"
-    goal.mkdir()
     there = (archives / PATHS["val2017.zip"]).read_bytes()[:cut]
     (goal / "val2017.zip.part").write_bytes(there)
     download("val2017", goal, url)
@@ -175,11 +130,10 @@ def test_a_file_that_was_cut_off_goes_on_where_it_stopped(tmp_path, serve, archi
     assert (goal / "val2017" / "000000000139.jpg").read_bytes() == bytes(range(256)) * 997
 
 
-def test_what_has_come_before_the_connection_broke_is_kept(tmp_path, serve, archives, monkeypatch):
+def test_what_has_come_before_the_connection_broke_is_kept(goal, serve, archives, monkeypatch):
     monkeypatch.setattr(bounded_download, "PIECE", 100)  # whole pieces are kept
-    (_, broken), (server, url) = serve(CutShort), serve(Ranges)
-    goal = tmp_path / "coco"
-    with refused(f"{ANNOTATIONS} could not be fetched from {broken} (no connection; 0 MiB are kept); {ADVICE}"):
+    (_, broken), (server, url) = serve("cut short"), serve(Ranges)
+    with not_fetched(ANNOTATIONS, broken, "no connection", "0 MiB are kept"):
         download("val2017", goal, broken)
     whole = (archives / PATHS[ANNOTATIONS]).read_bytes()
     kept = (goal / f"{ANNOTATIONS}.part").read_bytes()
@@ -190,11 +144,9 @@ def test_what_has_come_before_the_connection_broke_is_kept(tmp_path, serve, arch
     assert files_in(goal) == FILES
 
 
-def test_a_redirection_is_followed_from_the_byte_where_it_stopped(tmp_path, serve, archives):
-    (server, url), (there, there_url) = serve(Elsewhere), serve(Ranges)
+def test_a_redirection_is_followed_from_the_byte_where_it_stopped(goal, serve, archives):
+    (server, url), (there, there_url) = serve("elsewhere"), serve(Ranges)
     server.elsewhere = there_url.rstrip("/")
-    goal = tmp_path / "coco"
-    goal.mkdir()
     (goal / "val2017.zip.part").write_bytes((archives / PATHS["val2017.zip"]).read_bytes()[:1009])
     download("val2017", goal, url)
     assert there.asked[1] == ("/zips/val2017.zip", "bytes=1009-")
@@ -204,49 +156,45 @@ def test_a_redirection_is_followed_from_the_byte_where_it_stopped(tmp_path, serv
 @pytest.mark.parametrize(
     ("handler", "elsewhere", "problem"),
     [
-        (Elsewhere, None, "redirected without end"),
-        (Elsewhere, "file:///etc/passwd#", "redirected to something else than the web"),
-        (LogIn, None, "a web page was sent"),
+        ("elsewhere", None, "redirected without end"),
+        ("elsewhere", "file:///etc/passwd#", "redirected to something else than the web"),
+        ("log-in", None, "a web page was sent"),
     ],
 )
-def test_what_has_come_is_kept_from_servers_that_send_something_else(tmp_path, serve, handler, elsewhere, problem):
+def test_what_has_come_is_kept_from_servers_that_send_something_else(goal, serve, handler, elsewhere, problem):
     server, url = serve(handler)
     server.elsewhere = url.rstrip("/") if elsewhere is None else elsewhere
-    goal = tmp_path / "coco"
-    goal.mkdir()
     (goal / f"{ANNOTATIONS}.part").write_bytes(bytes(3 << 20))
-    with refused(f"{ANNOTATIONS} could not be fetched from {url} ({problem}; 3 MiB are kept); {ADVICE}"):
+    with not_fetched(ANNOTATIONS, url, problem, "3 MiB are kept"):
         download("val2017", goal, url)
     assert (goal / f"{ANNOTATIONS}.part").read_bytes() == bytes(3 << 20)
 
 
-@pytest.mark.parametrize("handler", [Plain, Ranges])
+@pytest.mark.parametrize("handler", ["plain", Ranges])
 def test_more_than_the_archive_has_is_not_fetched(tmp_path, serve, monkeypatch, archives, handler):
     _, url = serve(handler)
     monkeypatch.setitem(coco_download.SIZES, ANNOTATIONS, (archives / PATHS[ANNOTATIONS]).stat().st_size - 1)
-    with refused(f"{ANNOTATIONS} could not be fetched from {url} (too long; nothing was kept); {ADVICE}"):
+    with not_fetched(ANNOTATIONS, url, "too long"):
         download("val2017", tmp_path / "coco", url)
 
 
-def test_a_file_with_a_wrong_checksum_is_not_kept(tmp_path, serve, archives):
+def test_a_file_with_a_wrong_checksum_is_not_kept(goal, serve, archives):
     _, url = serve(Ranges)
-    goal = tmp_path / "coco"
-    goal.mkdir()
     part = goal / f"{ANNOTATIONS}.part"
     part.write_bytes(b"something else")  # which the rest is put behind
     wrong = b"something else" + (archives / PATHS[ANNOTATIONS]).read_bytes()[14:]
     found = hashlib.md5(wrong, usedforsecurity=False).hexdigest()
-    with refused(f"{ANNOTATIONS} from {url} has the MD5 {found}, not {CHECKSUMS[ANNOTATIONS]}; try again"):
+    with refused(
+        f"{ANNOTATIONS} from {url} has the MD5 {found}, not {CHECKSUMS[ANNOTATIONS]}; try again", ConnectionError
+    ):
         download("val2017", goal, url)
     assert files_in(goal) == []
     download("val2017", goal, url)  # anew
     assert files_in(goal) == FILES
 
 
-def test_an_archive_that_is_there_is_taken_if_it_is_right(tmp_path, serve, archives):
+def test_an_archive_that_is_there_is_taken_if_it_is_right(goal, serve, archives):
     server, url = serve(Ranges)
-    goal = tmp_path / "coco"
-    goal.mkdir()
     (goal / ANNOTATIONS).write_bytes((archives / PATHS[ANNOTATIONS]).read_bytes())
     (goal / "val2017.zip").write_bytes((archives / PATHS["val2017.zip"]).read_bytes()[:-9])  # put there by hand
     download("val2017", goal, url)
@@ -254,15 +202,14 @@ def test_an_archive_that_is_there_is_taken_if_it_is_right(tmp_path, serve, archi
     assert files_in(goal) == FILES
 
 
-def test_a_server_without_the_file(tmp_path, serve, archives):
-    _, url = serve(Plain)
+def test_a_server_without_the_file(goal, serve, archives):
+    _, url = serve("plain")
     (archives / PATHS["val2017.zip"]).unlink()
-    goal = tmp_path / "coco"
-    with refused(f"val2017.zip could not be fetched from {url} (HTTP 404; nothing was kept); {ADVICE}"):
+    with not_fetched("val2017.zip", url, "HTTP 404"):
         download("val2017", goal, url)
     assert files_in(goal) == [FILES[0]]
     (goal / "val2017.zip.part").write_bytes(bytes(3 << 20))
-    with refused(f"val2017.zip could not be fetched from {url} (HTTP 404; 3 MiB are kept); {ADVICE}"):
+    with not_fetched("val2017.zip", url, "HTTP 404", "3 MiB are kept"):
         download("val2017", goal, url)
     assert (goal / "val2017.zip.part").stat().st_size == 3 << 20
 
@@ -270,17 +217,16 @@ def test_a_server_without_the_file(tmp_path, serve, archives):
 @pytest.mark.usefixtures("archives")
 def test_no_server(tmp_path):
     gone = "http://127.0.0.1:9/"
-    with refused(f"{ANNOTATIONS} could not be fetched from {gone} (no connection; nothing was kept); {ADVICE}"):
+    with not_fetched(ANNOTATIONS, gone, "no connection"):
         download("val2017", tmp_path / "coco", gone)
 
 
 @pytest.mark.parametrize("name", ["../away.jpg", "val2017/../../away.jpg", "/tmp/neuroattn-away.jpg"])  # noqa: S108
-def test_an_archive_keeps_to_its_folder(tmp_path, serve, archives, monkeypatch, name):
-    _, url = serve(Plain)
+def test_an_archive_keeps_to_its_folder(tmp_path, goal, serve, archives, monkeypatch, name):
+    _, url = serve("plain")
     archive = archives / PATHS["val2017.zip"]
     archive.write_bytes(zipped({"val2017/1.jpg": b"1", name: b"away"}))
     monkeypatch.setitem(CHECKSUMS, "val2017.zip", md5(archive))
-    goal = tmp_path / "coco"
     with refused(f"archive must keep to its folder, got {name!r} in val2017.zip", ValueError):
         download("val2017", goal, url)
     assert not (goal / "val2017.complete").exists()
@@ -295,9 +241,8 @@ def test_sets_that_are_refused(tmp_path, which):
     assert not (tmp_path / "coco").exists()
 
 
-def test_an_interrupt_while_unpacking_leaves_no_half_image(tmp_path, serve, monkeypatch):
+def test_an_interrupt_while_unpacking_leaves_no_half_image(goal, serve, monkeypatch):
     server, url = serve(Ranges)
-    goal = tmp_path / "coco"
     real = coco_download.shutil.copyfileobj
 
     def interrupted(source, target):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,26 +12,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_array_equal
+from stimulus_files import idx, refused
 
 from neuroattn.stimuli import mnist as mnist_module
 from neuroattn.stimuli.mnist import Digits, embedded, from_folder, load, without_embedded
 from neuroattn.stimuli.mnist_download import CHECKSUMS
 
-NAMES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
-
-
-def idx(array):
-    header = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
-    return header + array.astype(np.uint8).tobytes()
-
-
-def refused(text, error=ValueError):
-    return pytest.raises(error, match=f"^{re.escape(text)}$")
+NAMES = [name.removesuffix(".gz") for name in CHECKSUMS]
 
 
 @pytest.fixture
@@ -56,7 +42,6 @@ def folder(tmp_path, images, labels):
 
 def test_embedded_digits():
     digits = embedded()
-    assert len(digits) == 5000
     assert_array_equal(digits.class_counts, [500] * 10)
     assert_array_equal(digits.labels, np.repeat(np.arange(10), 500))
     assert (digits.images.min(), digits.images.max()) == (0, 255)
@@ -107,13 +92,19 @@ def test_names_and_packings_of_the_files(folder, images, labels, dot, packed):
     for name in NAMES:
         content = (folder / name).read_bytes()
         (folder / name).unlink()
-        renamed = (name.replace("-idx", ".idx") if dot else name) + (".gz" if packed else "")
-        (folder / renamed).write_bytes(gzip.compress(content) if packed else content)
+        write(folder, name.replace("-idx", ".idx") if dot else name, content, packed)
     for split, step in (("train", 1), ("test", -1)):
         digits = from_folder(folder, split)
         assert_array_equal(digits.images, images[::step])
         assert_array_equal(digits.labels, labels[::step])
         assert digits.source == f"{split} digits in {folder} (not MNIST's own)"
+
+
+def write(folder, name, content, packed):
+    """Write a file, packed or not; return its name."""
+    path = folder / (name + ".gz" * packed)
+    path.write_bytes(gzip.compress(content) if packed else content)
+    return path.name
 
 
 def known(folder, monkeypatch, *names):
@@ -151,29 +142,17 @@ def test_folders_that_are_refused(folder):
 @pytest.mark.parametrize(
     ("broken", "array", "text"),
     [
-        (0, np.ones(13), "must hold images, got one-dimensional data, as labels are; is the file misnamed?"),
-        (
-            0,
-            np.ones((13, 28, 29)),
-            "must hold images of shape (digit, 28, 28), got (13, 28, 29); fetch MNIST's own",
-        ),
-        (
-            1,
-            np.ones((13, 28, 28)),
-            "must hold labels, got three-dimensional data, as images are; is the file misnamed?",
-        ),
-        (1, np.ones((13, 1)), "must hold labels of shape (digit,), got (13, 1); fetch MNIST's own"),
-        (1, np.arange(13), "must hold labels in 0–9, got 12; fetch MNIST's own"),
-        (
-            1,
-            np.arange(7),
-            "must hold one label an image, got 7 labels for the 13 images of train-images-idx3-ubyte; fetch both again",
-        ),
+        (0, np.ones(13), "images, got one-dimensional data, as labels are; is the file misnamed?"),
+        (0, np.ones((13, 28, 29)), "images of shape (digit, 28, 28), got (13, 28, 29); fetch MNIST's own"),
+        (1, np.ones((13, 28, 28)), "labels, got three-dimensional data, as images are; is the file misnamed?"),
+        (1, np.ones((13, 1)), "labels of shape (digit,), got (13, 1); fetch MNIST's own"),
+        (1, np.arange(13), "labels in 0–9, got 12; fetch MNIST's own"),
+        (1, np.arange(7), f"one label an image, got 7 labels for the 13 images of {NAMES[0]}; fetch both again"),
     ],
 )
 def test_files_that_do_not_hold_what_their_name_says(folder, broken, array, text):
     (folder / NAMES[broken]).write_bytes(idx(array))
-    with refused(f"{folder / NAMES[broken]} {text}"):
+    with refused(f"{folder / NAMES[broken]} must hold {text}"):
         from_folder(folder, "train")
 
 
@@ -184,8 +163,7 @@ def test_files_under_the_name_of_another(folder, monkeypatch, packed, held, name
     from_folder(folder, "train")
     content = (folder / NAMES[held]).read_bytes()
     (folder / NAMES[name]).unlink()
-    renamed = NAMES[name].replace("-idx", ".idx") + (".gz" if packed else "")
-    (folder / renamed).write_bytes(gzip.compress(content) if packed else content)
+    renamed = write(folder, NAMES[name].replace("-idx", ".idx"), content, packed)
     with refused(f"{renamed} in {folder} holds {NAMES[held]} by its checksum; rename it"):
         from_folder(folder, "train" if name < 2 else "test")
 
@@ -213,39 +191,25 @@ def test_downloaded_digits_are_loaded_from_the_cache(folder, images, monkeypatch
     assert_array_equal(load("download", "test").images, images[::-1])
 
 
+GO_TOGETHER = "must be 'embedded' for the source 'embedded', and 'train' or 'test' for any other"
+SOURCES = (
+    "name a folder with the IDX files of MNIST, set NEUROATTN_DATA to one, use 'download', or ask for the split "
+    "'embedded'"
+)
+
+
 @pytest.mark.parametrize(
     ("source", "split", "text"),
     [
-        (None, "val", "split must be 'embedded', 'train' or 'test', got 'val'"),
-        (
-            None,
-            "test",
-            (
-                "split 'test' needs a source of digits, got none: name a folder with the IDX files of MNIST, set "
-                "NEUROATTN_DATA to one, use 'download', or ask for the split 'embedded'"
-            ),
-        ),
-        (
-            "embedded",
-            "train",
-            (
-                "split must be 'embedded' for the source 'embedded', and 'train' or 'test' for any other, "
-                "got split 'train' of 'embedded'"
-            ),
-        ),
-        (
-            "download",
-            "embedded",
-            (
-                "split must be 'embedded' for the source 'embedded', and 'train' or 'test' for any other, "
-                "got split 'embedded' of 'download'"
-            ),
-        ),
+        (None, "val", "must be 'embedded', 'train' or 'test', got 'val'"),
+        (None, "test", f"'test' needs a source of digits, got none: {SOURCES}"),
+        ("embedded", "train", f"{GO_TOGETHER}, got split 'train' of 'embedded'"),
+        ("download", "embedded", f"{GO_TOGETHER}, got split 'embedded' of 'download'"),
     ],
 )
 def test_sources_that_are_refused(monkeypatch, source, split, text):
     monkeypatch.setenv("NEUROATTN_DATA", "")
-    with refused(text):
+    with refused(f"split {text}"):
         load(source, split)
 
 

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from pycocotools import mask as pycoco
+from stimulus_files import compressed, run_lengths
 
 from neuroattn.stimuli import outlines
 from neuroattn.stimuli.outlines import OutlineError, decode_outline, dense_mask, stored_outline, usable_size
@@ -36,20 +37,6 @@ def decoded(segmentation, height=10, width=20):
 
 def unusable(text):
     return pytest.raises(OutlineError, match=f"^{text}$")
-
-
-def run_lengths(mask):
-    """Return a mask as COCO's uncompressed run lengths: down the columns, the background first."""
-    return runs_of(mask.T.ravel().tolist())
-
-
-def runs_of(pixels):
-    groups = [(value, len(list(members))) for value, members in itertools.groupby(pixels)]
-    return ([0] if groups[0][0] else []) + [length for _, length in groups]
-
-
-def compressed(mask):
-    return pycoco.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode("ascii")
 
 
 @pytest.fixture
@@ -101,7 +88,7 @@ def test_run_lengths_of_any_length(runs, object_first):
     pixels = np.repeat(np.arange(len(runs)) % 2, runs)
     height, width = len(pixels) // 60_000 + 1, 60_000  # sides are bounded
     pixels = np.concatenate([pixels, np.zeros(height * width - len(pixels), int)])
-    runs = runs_of(pixels.tolist())
+    runs = run_lengths(pixels[:, None])
     assert_array_equal(decoded({"size": [height, width], "counts": runs}, height, width).T.ravel(), pixels)
     packed = pycoco.frPyObjects({"size": [height, width], "counts": runs}, height, width)["counts"].decode("ascii")
     assert_array_equal(decoded({"size": [height, width], "counts": packed}, height, width).T.ravel(), pixels)
@@ -329,9 +316,8 @@ except OutlineError as error:
 )
 def test_the_process_lives(height, width, segmentation, cause):
     asked = json.dumps([height, width, segmentation])
-    answer = subprocess.run(
-        [sys.executable, "-c", NATIVE], input=asked, capture_output=True, text=True, timeout=60, check=False
-    )
+    program = [sys.executable, "-c", NATIVE]
+    answer = subprocess.run(program, input=asked, capture_output=True, text=True, timeout=60, check=False)
     assert (answer.returncode, answer.stderr, answer.stdout) == (0, "", f"{cause}\n")
 
 

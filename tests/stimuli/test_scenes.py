@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -21,6 +20,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 from pyarrow import parquet
+from stimulus_files import CATEGORIES, refused
 
 from neuroattn.stimuli import picture_cache, scene_pictures, scenes
 from neuroattn.stimuli.coco import SUPERCATEGORIES, Rule, write_index
@@ -29,11 +29,6 @@ from neuroattn.stimuli.scene_pictures import canvas, fitted, read_photograph
 from neuroattn.stimuli.scenes import class_counts, load_index, load_scenes, tell_notes
 
 ENVIRONMENT = dict(os.environ) | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-CATEGORIES = [
-    {"id": 1, "name": "dog", "supercategory": "animal"},
-    {"id": 7, "name": "car", "supercategory": "vehicle"},
-    {"id": 3, "name": "cat", "supercategory": "animal"},
-]
 SHAPES = [(20, 40), (40, 20), (30, 30), (21, 40)]  # (y, x) px
 DAMAGED, OTHER_SIZE = "damaged, or not readable", "of another size than annotated"
 
@@ -87,10 +82,6 @@ class World:
 @pytest.fixture
 def world(tmp_path):
     return World(tmp_path / "world")
-
-
-def refused(text):
-    return pytest.raises(ValueError, match=f"^{re.escape(text)}$")
 
 
 def plain(photograph, masks, size):

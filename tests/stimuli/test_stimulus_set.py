@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 
@@ -11,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from stimulus_files import refused
 
 from neuroattn.stimuli.stimulus_set import StimulusSet
 
@@ -30,10 +30,6 @@ def objects():
 @pytest.fixture
 def table():
     return pd.DataFrame({"label_0": [3, 1, 4, 1, 5], "width": [0.5, 1.5, 2.5, 3.5, 4.5], "name": list("abcde")})
-
-
-def refused(text):
-    return pytest.raises(ValueError, match=f"^{re.escape(text)}$")
 
 
 def test_keeps_what_it_is_given(images, objects, table):
