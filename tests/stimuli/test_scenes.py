@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -31,6 +32,7 @@ from neuroattn.stimuli.scenes import class_counts, load_index, load_scenes, tell
 ENVIRONMENT = dict(os.environ) | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
 SHAPES = [(20, 40), (40, 20), (30, 30), (21, 40)]  # (y, x) px
 DAMAGED, OTHER_SIZE = "damaged, or not readable", "of another size than annotated"
+IRREGULAR, OUTSIDE = "not regular files", "with names that lead out of the folder"
 
 
 def rectangles(shape):
@@ -74,6 +76,9 @@ class World:
         self.annotations = annotated(folder, shapes, n_objects)
         for k, shape in enumerate(shapes):
             noise(shape, k).save(self.images / f"{k:03}.png")
+
+    def rename(self, file_names):
+        annotated(self.images.parent, SHAPES, file_names=file_names)
 
     def load(self, **options):
         return load_scenes(self.images, self.annotations, **({"size": (24, 24), "cache": self.cache} | options))
@@ -153,15 +158,6 @@ def test_sixteen_bits_of_grey_become_eight(tmp_path, name, kind):
     # To the nearest: one step of eight bits is 257 of sixteen.
     Image.fromarray(np.array([[128, 129, 65535 - 129]]).astype(kind)).save(tmp_path / name)
     assert_array_equal(read_photograph(tmp_path / name, 3, 1)[0, :, 0], [0, 1, 254])
-
-
-@pytest.mark.parametrize(("kind", "value"), [(np.int32, -1), (np.int32, 1 << 16), (np.float32, 0.5)])
-def test_values_whose_range_is_unknown_are_no_photograph(world, kind, value):
-    annotated(world.images.parent, SHAPES, file_names=["000.png", "001.tif", "002.png", "003.png"])
-    Image.fromarray(np.full(SHAPES[1], value, kind)).save(world.images / "001.tif")
-    found = world.load()
-    assert found.table["file_name"].tolist() == ["000.png", "002.png", "003.png"]
-    assert found.notes == (f"1 image left out: {DAMAGED} (the first is 001.tif)",)
 
 
 # How a camera's sensor lay, for each number of EXIF: what undoes it.
@@ -278,35 +274,41 @@ def test_where_a_picture_is(tmp_path, name, stands_in):
     assert picture_path(tmp_path / "images", name) == path
 
 
+def tiff(value, kind):
+    return lambda path: Image.fromarray(np.full(SHAPES[2], value, kind)).save(path, "TIFF")
+
+
+def link_to_a_pipe(path):
+    os.mkfifo(path.parent / "pipe")
+    path.symlink_to(path.parent / "pipe")
+
+
+PAGE = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 30 30\n%%EndComments\nshowpage\n"  # another program would read it
+CONTENTS = [b"", b"no image", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", PAGE]
+
+
 @pytest.mark.parametrize(
-    "name",
+    ("make", "reason"),
     [
-        *("../a.png", "..", "sub/../../a.png", "sub\\..\\..\\a.png", "/etc/passwd", "\\\\server\\a.png", "//a.png"),
-        *("C:\\a.png", "c:a.png", "", ".", "images/../../a.png"),
+        *((functools.partial(Path.write_bytes, data=content), DAMAGED) for content in CONTENTS),
+        *((tiff(*unknown), DAMAGED) for unknown in ((-1, np.int32), (1 << 16, np.int32), (0.5, np.float32))),
+        *((make, IRREGULAR) for make in (os.mkfifo, Path.mkdir, link_to_a_pipe)),
+        (lambda path: path.symlink_to("/dev/zero"), IRREGULAR),
     ],
 )
-def test_names_that_lead_out_of_the_folder(world, name):
-    (world.images.parent / "a.png").touch()
-    annotated(world.images.parent, SHAPES, file_names=["000.png", "001.png", name, "003.png"])
-    found = world.load()
-    assert found.table["file_name"].tolist() == ["000.png", "001.png", "003.png"]
-    assert found.notes == (f"1 image left out: with names that lead out of the folder (the first is {name})",)
-
-
-@pytest.mark.parametrize("kind", ["pipe", "folder", "link to a pipe", "device"])
-def test_what_is_no_regular_file_is_not_opened(world, kind):
+def test_what_is_no_photograph_is_left_out(world, make, reason):
     path = world.images / "002.png"
     path.unlink()
-    if kind == "folder":
-        path.mkdir()
-    elif kind == "device":
-        path.symlink_to("/dev/zero")
-    else:
-        pipe = path if kind == "pipe" else world.images / "pipe"
-        os.mkfifo(pipe)
-        if kind != "pipe":
-            path.symlink_to(pipe)
-    assert world.load().notes == ("1 image left out: not regular files (the first is 002.png)",)
+    make(path)
+    found = world.load()
+    assert found.table["file_name"].tolist() == ["000.png", "001.png", "003.png"]
+    assert found.notes == (f"1 image left out: {reason} (the first is 002.png)",)
+
+
+def test_pillow_takes_the_page_for_an_image(tmp_path):
+    (tmp_path / "a.png").write_bytes(PAGE)
+    with Image.open(tmp_path / "a.png") as file:
+        assert file.format == "EPS"
 
 
 def test_links_in_the_folder_are_followed(world, tmp_path):
@@ -317,40 +319,49 @@ def test_links_in_the_folder_are_followed(world, tmp_path):
 
 
 def test_a_changed_image_with_a_name_of_windows(world):
-    annotated(world.images.parent, SHAPES, file_names=[f"images\\00{k}.png" for k in range(4)])
+    world.rename([f"images\\00{k}.png" for k in range(4)])
     before = world.load()
     assert before.notes == ()
     noise(SHAPES[2], 99).save(world.images / "002.png")
     assert world.load().identity != before.identity
 
 
+OUT = [
+    *("../a.png", "..", "sub/../../a.png", "sub\\..\\..\\a.png", "/etc/passwd", "\\\\server\\a.png", "//a.png"),
+    *("C:\\a.png", "c:a.png", "", ".", "images/../../a.png"),
+]
+ODD = {"\x1b[2J.png": r"'\x1b[2J.png'", "a\n.png": r"'a\n.png'", "a" * 300: "a" * 80 + " …", "\x00": r"'\x00'"}
+
+
 @pytest.mark.parametrize(
-    ("name", "shown"),
-    [("\x1b[2J.png", r"'\x1b[2J.png'"), ("a\n.png", r"'a\n.png'"), ("a" * 300, "a" * 80 + " …"), ("\x00", r"'\x00'")],
+    ("name", "reason", "shown"),
+    [*((name, OUTSIDE, name) for name in OUT), *((name, "missing", shown) for name, shown in ODD.items())],
 )
-def test_names_are_shown_as_a_terminal_may_show_them(world, name, shown):
-    annotated(world.images.parent, SHAPES, file_names=["000.png", "001.png", name, "003.png"])
-    assert world.load().notes == (f"1 image left out: missing (the first is {shown})",)
+def test_names_that_lead_out_of_the_folder_or_that_a_terminal_would_obey(world, name, reason, shown):
+    (world.images.parent / "a.png").touch()
+    world.rename(["000.png", "001.png", name, "003.png"])
+    found = world.load()
+    assert found.table["file_name"].tolist() == ["000.png", "001.png", "003.png"]
+    assert found.notes == (f"1 image left out: {reason} (the first is {shown})",)
 
 
-def test_why_no_image_can_be_read(tmp_path):
+@pytest.mark.parametrize("empty", [True, False])
+def test_why_no_image_can_be_read(tmp_path, empty):
     world = World(tmp_path / "world", SHAPES[:2])
     (world.images / "001.png").unlink()
-    noise((21, 41)).save(world.images / "000.png")
+    if empty:
+        (world.images / "000.png").unlink()
+        because = "2 images left out: missing (the first is 000.png)"
+    else:
+        noise((21, 41)).save(world.images / "000.png")
+        because = (
+            f"1 image left out: missing (the first is 001.png); 1 image left out: {OTHER_SIZE} (the first is 000.png)"
+        )
     with refused(
         f"images must be a folder with the images of instances.json, got {str(world.images)!r}, in which none of 2 can "
-        f"be read (1 image left out: missing (the first is 001.png); 1 image left out: {OTHER_SIZE} (the first is "
-        "000.png)); check the folder"
+        f"be read ({because}); check the folder"
     ):
         world.load()
-
-
-def test_a_file_that_another_program_would_read_is_no_photograph(world):
-    page = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 30 30\n%%EndComments\nshowpage\n"
-    (world.images / "002.png").write_bytes(page)
-    with Image.open(world.images / "002.png") as file:
-        assert file.format == "EPS"
-    assert world.load().notes == (f"1 image left out: {DAMAGED} (the first is 002.png)",)
 
 
 @pytest.mark.parametrize("most", [900, 1000])
@@ -512,20 +523,24 @@ def test_locations_of_two_objects_are_those_of_their_boxes(world):
     assert table[["location_0", "location_1"]].to_numpy().tolist() == [[1, 0], [0, 1], [1, 0], [1, 0]]
 
 
-def damage(world):
-    """Lose an image, cut another, and make a third of another size."""
-    (world.images / "001.png").unlink()
+@pytest.fixture
+def damaged_world(tmp_path):
+    """Three images are missing, another is cut, a fifth is of another size."""
+    world = World(tmp_path / "world", SHAPES * 2)
+    for k in (1, 5, 6):
+        (world.images / f"00{k}.png").unlink()
     whole = (world.images / "002.png").read_bytes()
     (world.images / "002.png").write_bytes(whole[: len(whole) // 2])
     noise((21, 41)).save(world.images / "003.png")
+    return world
 
 
-def test_images_that_cannot_be_used_are_left_out_with_a_note_for_each_reason(world):
-    damage(world)
+def test_images_that_cannot_be_used_are_left_out_with_a_note_for_each_reason(damaged_world):
+    world = damaged_world
     found = world.load()
-    assert found.table["file_name"].tolist() == ["000.png"]
+    assert found.table["file_name"].tolist() == ["000.png", "004.png", "007.png"]
     notes = (
-        "1 image left out: missing (the first is 001.png)",
+        "3 images left out: missing (the first is 001.png)",
         f"1 image left out: {DAMAGED} (the first is 002.png)",
         f"1 image left out: {OTHER_SIZE} (the first is 003.png)",
     )
@@ -539,21 +554,6 @@ def test_images_that_cannot_be_used_are_left_out_with_a_note_for_each_reason(wor
     assert_array_equal(again.rows, found.rows)
 
 
-def test_images_left_out_are_counted_by_reason(tmp_path):
-    world = World(tmp_path / "world", SHAPES * 2)
-    damage(world)
-    for k in (6, 5):
-        (world.images / f"00{k}.png").unlink()
-    assert world.load().notes[0] == "3 images left out: missing (the first is 001.png)"
-    assert len(world.load().notes) == 3
-
-
-@pytest.mark.parametrize("content", [b"", b"no image", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM"])
-def test_files_that_are_no_images(world, content):
-    (world.images / "002.png").write_bytes(content)
-    assert world.load().notes == (f"1 image left out: {DAMAGED} (the first is 002.png)",)
-
-
 def test_scenes_after_one_that_is_left_out_keep_their_pictures(world):
     (world.images / "000.png").unlink()
     found = world.load()
@@ -562,16 +562,6 @@ def test_scenes_after_one_that_is_left_out_keep_their_pictures(world):
     expected = plain(noise(SHAPES[1], 1), masks_of(SHAPES[1]), (24, 24))[0]
     batch = found.batch(np.array([0]))
     assert_allclose(batch.images[0].numpy().transpose(1, 2, 0), expected / np.float32(255), rtol=1.2e-7)
-
-
-def test_no_image_at_all(world, tmp_path):
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    with refused(
-        f"images must be a folder with the images of instances.json, got {str(empty)!r}, in which none of 4 can be "
-        "read (4 images left out: missing (the first is 000.png)); check the folder"
-    ):
-        load_scenes(empty, world.annotations, size=(24, 24), cache=world.cache)
 
 
 def test_notes_of_the_annotations_come_first(world):
@@ -592,8 +582,8 @@ def never(*_, **__):
     raise AssertionError("made again")
 
 
-def test_everything_is_made_once(world, monkeypatch):
-    damage(world)
+def test_everything_is_made_once(damaged_world, monkeypatch):
+    world = damaged_world
     first = world.load()
     for name in ("scene", "read_annotations", "select_scenes"):
         monkeypatch.setattr(scenes, name, never)
@@ -696,20 +686,24 @@ def test_making_goes_on_after_an_interrupt(tmp_path, monkeypatch, interrupted_at
     assert sorted(read) == [f"{k:03}.png" for k in again if k != 4]
 
 
-def test_making_goes_on_after_an_interrupt_before_the_first_picture(world, tmp_path, monkeypatch):
+@pytest.mark.parametrize("anew", [False, True])
+def test_making_goes_on_after_an_interrupt_before_the_first_picture(world, tmp_path, monkeypatch, anew):
     world.load(cache=tmp_path / "uninterrupted")
+    if anew:
+        world.load()
+        spoil(next(world.cache.glob("pictures-*/images.npy")), "cut")
     real = np.lib.format.open_memmap
 
-    def interrupted(path, *args, **options):
-        if "objects" in Path(path).name:
+    def interrupted(path, mode, **options):  # the images are whole by then, and black
+        if mode == "w+" and "objects" in Path(path).name:
             Path(path).write_bytes(b"half")
             raise KeyboardInterrupt
-        return real(path, *args, **options)
+        return real(path, mode, **options)
 
     monkeypatch.setattr("numpy.lib.format.open_memmap", interrupted)
     with pytest.raises(KeyboardInterrupt):
         world.load()
-    monkeypatch.setattr("numpy.lib.format.open_memmap", real)
+    monkeypatch.undo()
     world.load()
     assert contents(world.cache) == contents(tmp_path / "uninterrupted")
 
@@ -824,26 +818,6 @@ def test_a_killed_process_leaves_the_cache_to_another(tmp_path):
     assert contents(world.cache) == contents(tmp_path / "alone")
 
 
-def test_making_anew_goes_on_after_an_interrupt(world, monkeypatch):
-    world.load()
-    whole = contents(world.cache)
-    (path,) = world.cache.glob("pictures-*/images.npy")
-    spoil(path, "cut")
-    real = np.lib.format.open_memmap
-
-    def interrupted(path, mode, **options):  # the images are whole by then, and black
-        if mode == "w+" and "objects" in Path(path).name:
-            raise KeyboardInterrupt
-        return real(path, mode, **options)
-
-    monkeypatch.setattr("numpy.lib.format.open_memmap", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        world.load()
-    monkeypatch.undo()
-    world.load()
-    assert contents(world.cache) == whole
-
-
 TWO = """
 import hashlib, sys, time
 from pathlib import Path
@@ -910,23 +884,19 @@ def read_slowly(monkeypatch):
     return read
 
 
-def test_two_at_once_do_not_make_the_same_pictures(world, monkeypatch):
+@pytest.mark.parametrize("damaged", [False, True])
+def test_two_at_once_make_the_pictures_once(world, monkeypatch, damaged):
     load_index(world.annotations, world.cache)
-    read = read_slowly(monkeypatch)
-    first, second = at_once(world.load)
-    assert sorted(read) == ["000.png", "001.png", "002.png", "003.png"]
-    assert_array_equal(first.objects, second.objects)
-
-
-def test_two_at_once_make_damaged_pictures_anew_once(world, monkeypatch):
-    world.load()
-    whole = contents(world.cache)
-    spoil(next(world.cache.glob("pictures-*/images.npy")), "cut")
+    if damaged:
+        world.load()
+        spoil(next(world.cache.glob("pictures-*/images.npy")), "cut")
     read = read_slowly(monkeypatch)
     first, second = at_once(world.load)
     assert sorted(read) == ["000.png", "001.png", "002.png", "003.png"]
     assert_array_equal(first.images, second.images)
-    assert contents(world.cache) == whole
+    assert_array_equal(first.objects, second.objects)
+    for k, shape in enumerate(SHAPES):
+        assert_plain(first, k, noise(shape, k), masks_of(shape))
 
 
 def test_two_at_once_do_not_write_the_index_into_one_another(world, monkeypatch):
