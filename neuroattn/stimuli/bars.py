@@ -99,8 +99,6 @@ def bars(
 def bars_of(grid: pd.DataFrame, **size: Any) -> NDArray[np.float32]:
     """Draw the bars of a grid as `bars` does, and nothing in rows whose width is 0.
 
-    Examples
-    --------
     >>> grid = tuning_grid(2, 1, 1, 1).assign(width=[1.0, 0.0])
     >>> bars_of(grid).any(axis=(1, 2, 3))
     array([ True, False])

@@ -68,8 +68,6 @@ def shared_out(grid: pd.DataFrame, n_distractors: int, *, noise: bool = False) -
 def in_one(parts: Sequence[StimulusSet], notes: tuple[str, ...] = ()) -> StimulusSet:
     """Return the pictures beside all distractors as one set, those without a bar last.
 
-    Examples
-    --------
     >>> from neuroattn.stimuli.bars import bar_and_digit, tuning_grid
     >>> from neuroattn.stimuli.mnist import embedded
     >>> digits = embedded()

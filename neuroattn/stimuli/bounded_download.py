@@ -15,8 +15,6 @@ PIECE = 1 << 20
 class UnexpectedError(ConnectionError):
     """A server sends something else; the text says what, in a few words.
 
-    Examples
-    --------
     >>> problem(UnexpectedError("too long"))
     'too long'
     """
@@ -75,8 +73,6 @@ def save(answer: requests.Response, path: Path, *, most: int, there: int = 0) ->
 def problem(error: requests.RequestException | UnexpectedError) -> str:
     """Return what went wrong in a few words.
 
-    Examples
-    --------
     >>> import requests
     >>> problem(requests.Timeout())
     'no answer in time'

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -76,17 +76,13 @@ class Annotations:
 
     Attributes
     ----------
-    images
+    images, categories
         By id.
     of_image
         The objects that can be chosen of each image, by the image's id, in the order of the file.
-    categories
-        By id.
     left_out
         Reason → ids of annotations that cannot be chosen.
-    sha256
-        Of the file.
-    name
+    sha256, name
         Of the file, without its folder.
 
     Examples
@@ -165,10 +161,8 @@ class SceneIndex:
         Name → id of every category of the file.
     rule
         That chose them.
-    annotations
-        Name of the file.
-    sha256
-        Of the file.
+    annotations, sha256
+        Name and hash of the file.
     notes
         A line for each reason why annotations or images were left out, with counts.
 
@@ -281,8 +275,6 @@ def _presentable(name: str) -> bool:
 def unreadable(path: Path, error: OSError) -> ValueError:
     """Return the error that says an annotation file cannot be read, and why.
 
-    Examples
-    --------
     >>> from pathlib import Path
     >>> unreadable(Path("a.json"), OSError(13, "Permission denied"))
     ValueError("annotations must be a file that can be read, got 'a.json' (Permission denied)")
@@ -322,22 +314,11 @@ def select_scenes(annotations: Annotations, rule: Rule) -> SceneIndex:
     >>> select_scenes(annotations, Rule(least_area=0.12, n_objects=1)).n_scenes
     5
     """
-    rows: list[dict[str, Any]] = []
-    overlapping: list[int] = []
-    left_out = {reason: list(ids) for reason, ids in annotations.left_out.items()}
+    choice = _Choice(annotations, rule)
     progress = tqdm(annotations.of_image.items(), desc="choosing scenes", unit="image", leave=False, disable=None)
-    for image_id, candidates in progress:
-        image = annotations.images[image_id]
-        large = _large(image, candidates, rule, left_out)
-        chosen = _accepted(image, large, rule, left_out, overlapping) if len(large) >= rule.n_objects else []
-        if len(chosen) >= rule.n_objects:
-            rows += [
-                _row(image, annotation, outline, annotations.categories, rank)
-                for rank, (annotation, outline) in enumerate(chosen)
-            ]
-    notes = tuple(_note(reason, ids) for reason, ids in left_out.items())
+    rows = [row for image_id, objects in progress for row in choice.scene(annotations.images[image_id], objects)]
     if not rows:
-        raise _no_scene(annotations.name, rule, notes, overlapping)
+        raise choice.no_scene()
     return SceneIndex(
         objects=pd.DataFrame(rows),
         classes={labels: annotations.classes(labels) for labels in LABELS},
@@ -345,108 +326,118 @@ def select_scenes(annotations: Annotations, rule: Rule) -> SceneIndex:
         rule=rule,
         annotations=annotations.name,
         sha256=annotations.sha256,
-        notes=notes,
+        notes=choice.notes(),
     )
 
 
-def _no_scene(name: str, rule: Rule, notes: Sequence[str], overlapping: Sequence[int]) -> ValueError:
-    """Return the error that says that a file has no scene, and why."""
-    reasons = list(notes)
-    if overlapping:
-        reasons.append(
-            f"{len(overlapping):,} {'image' if len(overlapping) == 1 else 'images'} left out: more than "
-            f"{rule.most_overlap:.0%} covered twice (the first has id {overlapping[0]})"
+class _Choice:
+    """The rule at work: rows of the objects that it takes, and what is left out on the way."""
+
+    def __init__(self, annotations: Annotations, rule: Rule) -> None:
+        self._annotations, self._rule = annotations, rule
+        self._left_out = {reason: list(ids) for reason, ids in annotations.left_out.items()}
+        self._overlapping: list[int] = []  # ids of images with too few objects because of their overlap
+
+    def scene(self, image: _Image, candidates: Sequence[_Annotation]) -> list[dict[str, Any]]:
+        """Return the rows of an image's objects, none if there are too few."""
+        large = self._large(image, candidates)
+        if len(large) < self._rule.n_objects:
+            return []
+        accepted = self._accepted(image, large)
+        if len(accepted) < self._rule.n_objects:
+            return []
+        return [self._row(image, rank, *chosen) for rank, chosen in enumerate(accepted)]
+
+    def notes(self) -> tuple[str, ...]:
+        """Return a line for each reason why annotations were left out."""
+        return tuple(
+            f"{len(ids):,} left out: {reason} (the first has id {ids[0]})" for reason, ids in self._left_out.items()
         )
-    because = f" ({'; '.join(reasons)})" if reasons else ""
-    return ValueError(
-        f"annotations must have an image with {rule.n_objects} objects, each larger than {rule.least_area:.0%} of "
-        f"it, got none in {name}{because}; take fewer or smaller objects{', or mend the file' if notes else ''}"
-    )
 
+    def no_scene(self) -> ValueError:
+        """Return the error that says that the file has no scene, and why."""
+        rule, notes, overlapping = self._rule, self.notes(), self._overlapping
+        reasons = list(notes)
+        if overlapping:
+            reasons.append(
+                f"{len(overlapping):,} {'image' if len(overlapping) == 1 else 'images'} left out: more than "
+                f"{rule.most_overlap:.0%} covered twice (the first has id {overlapping[0]})"
+            )
+        because = f" ({'; '.join(reasons)})" if reasons else ""
+        return ValueError(
+            f"annotations must have an image with {rule.n_objects} objects, each larger than {rule.least_area:.0%} of "
+            f"it, got none in {self._annotations.name}{because}; take fewer or smaller objects"
+            f"{', or mend the file' if notes else ''}"
+        )
 
-def _large(
-    image: _Image, candidates: Sequence[_Annotation], rule: Rule, left_out: dict[str, list[int]]
-) -> list[tuple[float, _Annotation, Outline | None]]:
-    """Return the objects that are large enough with their areas, the largest first, and outlines if already known."""
-    sized = []
-    for annotation in candidates:
-        outline = None
-        area = annotation.area
-        if area is None or area <= 1:  # only the outline tells, of the latter whether all are fractions of the image
-            outline = _outline(annotation, image, left_out)
+    def _large(
+        self, image: _Image, candidates: Sequence[_Annotation]
+    ) -> list[tuple[float, _Annotation, Outline | None]]:
+        """Return large enough objects with their areas, the largest first, and outlines if already known."""
+        sized = []
+        for annotation in candidates:
+            outline, area = None, annotation.area
+            if area is None or area <= 1:  # only the outline tells; of the latter, whether all are fractions
+                outline = self._outline(annotation, image)
+                if outline is None:
+                    continue
+                area = float(outlines.area(outline)) if area is None else area
+            if area > self._rule.least_area * image.width * image.height:
+                sized.append((area, annotation, outline))
+        return sorted(sized, key=lambda entry: -entry[0])
+
+    def _accepted(
+        self, image: _Image, large: Sequence[tuple[float, _Annotation, Outline | None]]
+    ) -> list[tuple[_Annotation, Outline]]:
+        """Return the objects that the rule takes of the large ones with their outlines."""
+        covered = twice = None
+        accepted: list[tuple[_Annotation, Outline]] = []
+        for _, annotation, known in large:
+            outline = known or self._outline(annotation, image)
             if outline is None:
                 continue
-            area = float(outlines.area(outline)) if area is None else area
-        if area > rule.least_area * image.width * image.height:
-            sized.append((area, annotation, outline))
-    return sorted(sized, key=lambda entry: -entry[0])
+            if covered is not None and self._rule.most_overlap < 1:
+                both = outlines.merge([covered, outline], intersect=True)
+                twice = both if twice is None else outlines.merge([twice, both])
+                if outlines.area(twice) > self._rule.most_overlap * image.width * image.height:
+                    if len(accepted) < self._rule.n_objects:
+                        self._overlapping.append(image.id)
+                    break
+                covered = outlines.merge([covered, outline])
+            else:
+                covered = outline
+            accepted.append((annotation, outline))
+        return accepted
 
+    def _outline(self, annotation: _Annotation, image: _Image) -> Outline | None:
+        """Return an object's outline; without a usable one, note why and return None."""
+        try:
+            return decode_outline(annotation.segmentation, image.height, image.width)
+        except OutlineError as error:
+            reason = f"objects without a usable outline, as {error}"
+            self._left_out.setdefault(reason, []).append(annotation.id)
+            return None
 
-def _accepted(
-    image: _Image,
-    large: Sequence[tuple[float, _Annotation, Outline | None]],
-    rule: Rule,
-    left_out: dict[str, list[int]],
-    overlapping: list[int],
-) -> list[tuple[_Annotation, Outline]]:
-    """Return the objects that the rule takes of the large ones with their outlines; note an image with too few."""
-    covered = twice = None
-    accepted: list[tuple[_Annotation, Outline]] = []
-    for _, annotation, known in large:
-        outline = known or _outline(annotation, image, left_out)
-        if outline is None:
-            continue
-        if covered is not None and rule.most_overlap < 1:
-            both = outlines.merge([covered, outline], intersect=True)
-            twice = both if twice is None else outlines.merge([twice, both])
-            if outlines.area(twice) > rule.most_overlap * image.width * image.height:
-                if len(accepted) < rule.n_objects:
-                    overlapping.append(image.id)
-                break
-            covered = outlines.merge([covered, outline])
-        else:
-            covered = outline
-        accepted.append((annotation, outline))
-    return accepted
-
-
-def _outline(annotation: _Annotation, image: _Image, left_out: dict[str, list[int]]) -> Outline | None:
-    """Return an object's outline; without a usable one, note why and return None."""
-    try:
-        return decode_outline(annotation.segmentation, image.height, image.width)
-    except OutlineError as error:
-        left_out.setdefault(f"objects without a usable outline, as {error}", []).append(annotation.id)
-        return None
-
-
-def _row(
-    image: _Image, annotation: _Annotation, outline: Outline, categories: dict[int, _Category], rank: int
-) -> dict[str, Any]:
-    counts, category = outline["counts"], categories[annotation.category_id]
-    return {
-        "image_id": image.id,
-        "file_name": image.file_name,
-        "image_width": image.width,
-        "image_height": image.height,
-        "rank": rank,
-        "annotation_id": annotation.id,
-        "category_id": category.id,
-        "category": category.name,
-        "supercategory": category.supercategory or "",
-        "area": annotation.area if annotation.area is not None else float(outlines.area(outline)),
-        "counts": counts.decode("ascii") if isinstance(counts, bytes) else counts,
-    }
-
-
-def _note(reason: str, ids: Sequence[int]) -> str:
-    return f"{len(ids):,} left out: {reason} (the first has id {ids[0]})"
+    def _row(self, image: _Image, rank: int, annotation: _Annotation, outline: Outline) -> dict[str, Any]:
+        counts, category = outline["counts"], self._annotations.categories[annotation.category_id]
+        return {
+            "image_id": image.id,
+            "file_name": image.file_name,
+            "image_width": image.width,
+            "image_height": image.height,
+            "rank": rank,
+            "annotation_id": annotation.id,
+            "category_id": category.id,
+            "category": category.name,
+            "supercategory": category.supercategory or "",
+            "area": annotation.area if annotation.area is not None else float(outlines.area(outline)),
+            "counts": counts.decode("ascii") if isinstance(counts, bytes) else counts,
+        }
 
 
 def write_index(index: SceneIndex, path: Path) -> None:
     """Write an index as one Parquet file, whole or not at all; its metadata say where it comes from.
 
-    Examples
-    --------
     >>> from pathlib import Path
     >>> from tempfile import mkdtemp
     >>> from neuroattn.stimuli.synthetic_scenes import write_synthetic_scenes
@@ -456,14 +447,8 @@ def write_index(index: SceneIndex, path: Path) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
-    made_from = {
-        "classes": index.classes,
-        "category_ids": index.category_ids,
-        "rule": asdict(index.rule),
-        "annotations": index.annotations,
-        "sha256": index.sha256,
-        "notes": index.notes,
-    }
+    made_from = {field.name: getattr(index, field.name) for field in fields(index) if field.name != "objects"}
+    made_from["rule"] = asdict(index.rule)
     table = pa.Table.from_pandas(index.objects, preserve_index=False)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), _MADE_FROM: json.dumps(made_from).encode()})
     with replacing(path) as file:
@@ -494,15 +479,10 @@ def read_index(path: Path) -> SceneIndex:
     try:
         table = parquet.read_table(path)
         made_from = json.loads(table.schema.metadata[_MADE_FROM])
-        return SceneIndex(
-            objects=table.to_pandas(),
-            classes={labels: tuple(names) for labels, names in made_from["classes"].items()},
-            category_ids=dict(made_from["category_ids"]),
-            rule=Rule(**made_from["rule"]),
-            annotations=made_from["annotations"],
-            sha256=made_from["sha256"],
-            notes=tuple(made_from["notes"]),
-        )
+        classes = {labels: tuple(names) for labels, names in made_from.pop("classes").items()}
+        made_from["category_ids"] = dict(made_from["category_ids"])
+        made_from |= {"rule": Rule(**made_from["rule"]), "notes": tuple(made_from["notes"])}
+        return SceneIndex(objects=table.to_pandas(), classes=classes, **made_from)
     # Whatever is damaged or missing: the columns, what is said of them, or the text about the index.
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"index must be a file of this package, got {str(path)!r}; remove it") from error

@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import PIL
-from PIL import Image
 
 from neuroattn.stimuli.coco import Rule
 from neuroattn.stimuli.labelled import Labelled
 from neuroattn.stimuli.outlines import dense_mask, stored_outline
 from neuroattn.stimuli.picture_cache import DONE, FORMAT, cached_pictures, files_digest
-from neuroattn.stimuli.scene_pictures import GREY, fitted
+from neuroattn.stimuli.scene_pictures import GREY, cut_out, fitted
 from neuroattn.stimuli.scenes import cache_folder, image_folder, load_index, lost_images, photograph_of
 
 if TYPE_CHECKING:
@@ -53,12 +52,10 @@ class Cutouts:
         (patch, 4, side, side) 8 bits, mapped: red, green, blue, and where the object is; the object fills the patch.
     backgrounds
         (background, 3, y, x) 8 bits, mapped: photographs at the size of the canvas.
-    rows, background_rows
-        Numbers of the patches and of the backgrounds that are used.
+    rows, background_rows, image_ids, background_ids
+        Numbers of the patches and of the backgrounds that are used, and which image each is from.
     labels
         (cutout,) int64, numbers of classes.
-    image_ids, background_ids
-        Which image each is from.
     identity
         SHA-256 of what they were made from.
     notes
@@ -209,18 +206,8 @@ def _identity(index: SceneIndex, folder: Path, names: pd.Series[str], size: tupl
 
 def _patch(photograph: NDArray[np.uint8], row: pd.Series[Any]) -> NDArray[np.uint8]:
     """Return an object on its own (4, side, side), its longer side as long as the patch."""
-    inside = dense_mask(stored_outline(row["image_height"], row["image_width"], row["counts"]))
-    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-    part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    cut = np.dstack([photograph[part], inside[part] * np.uint8(255)])
-    height, width = cut.shape[:2]
-    scale = SIDE / max(height, width)
-    shape = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = np.asarray(Image.fromarray(cut).resize(shape, Image.Resampling.BILINEAR))
-    whole = np.zeros((SIDE, SIDE, 4), dtype=np.uint8)
-    top, left = (SIDE - small.shape[0]) // 2, (SIDE - small.shape[1]) // 2
-    whole[top : top + small.shape[0], left : left + small.shape[1]] = small
-    return whole.transpose(2, 0, 1)
+    inside = dense_mask(stored_outline(row["image_height"], row["image_width"], row["counts"])) > 0
+    return cut_out(photograph, inside, (SIDE, SIDE), (0, SIDE, 0, SIDE))
 
 
 def paste(

@@ -170,8 +170,6 @@ def sample_composites(
 def require_room_for(number: int, n_objects: int) -> None:
     """Raise unless memory holds so many composites, with their objects and their background.
 
-    Examples
-    --------
     >>> require_room_for(1000, n_objects=2)
     """
     n_bytes = number * (n_objects + 2) * SIDE * (SIDE + SHIFT * (n_objects - 1)) * 4
@@ -184,8 +182,6 @@ def stimulus_set(composites: Composites) -> StimulusSet:
     The table has ``label_k``, ``location_k`` and ``digit_k`` for every object k; ``digit_k`` is the index into the set
     that the composites were made from.
 
-    Examples
-    --------
     >>> import torch
     >>> from neuroattn.stimuli.mnist import embedded
     >>> made = sample_composites(embedded(), 3, n_objects=2, noise=0, generator=torch.Generator().manual_seed(0))

@@ -138,8 +138,6 @@ def embedded() -> Digits:
 
     They need neither a network nor a folder. They are ordered by class.
 
-    Examples
-    --------
     >>> embedded().class_counts
     array([500, 500, 500, 500, 500, 500, 500, 500, 500, 500])
     """

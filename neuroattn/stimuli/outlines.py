@@ -38,8 +38,6 @@ DAMAGED = "its run lengths are damaged"
 class OutlineError(ValueError):
     """An outline cannot be used; the text says why.
 
-    Examples
-    --------
     >>> try:
     ...     decode_outline(b"[]", 10, 20)
     ... except OutlineError as error:
@@ -59,8 +57,6 @@ _decode = msgspec.json.Decoder(list[list[float]] | _Runs).decode
 def usable_size(height: int, width: int) -> bool:
     """Return whether an image of that size (px) can have outlines.
 
-    Examples
-    --------
     >>> usable_size(480, 640), usable_size(0, 640)
     (True, False)
     """
@@ -216,8 +212,6 @@ def stored_outline(height: int, width: int, counts: str) -> Outline:
 def dense_mask(outline: Outline) -> NDArray[np.uint8]:
     """Return an outline as zeros and ones (y, x); that of pycocotools warns with NumPy 2.
 
-    Examples
-    --------
     >>> dense_mask(stored_outline(2, 3, "222"))
     array([[0, 1, 0],
            [0, 1, 0]], dtype=uint8)

@@ -154,8 +154,6 @@ def picture_path(folder: Path, name: str) -> Path | int:
     Names may have been written on Windows, and may begin with the folder's own name. Links that are in the folder are
     followed.
 
-    Examples
-    --------
     >>> from pathlib import Path
     >>> picture_path(Path("images"), "../../secret.png") == OUTSIDE
     True
@@ -178,8 +176,6 @@ def picture_path(folder: Path, name: str) -> Path | int:
 def files_digest(folder: Path, names: Iterable[str]) -> str:
     """Return the SHA-256 of files' names, sizes and times: enough to see that one has changed, without reading it.
 
-    Examples
-    --------
     >>> from pathlib import Path
     >>> files_digest(Path("images"), ["absent.png"])[:12]
     '3e391256d4ec'

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from neuroattn.stimuli.bars import bars_of, tuning_grid
-from neuroattn.stimuli.scene_pictures import GREY
+from neuroattn.stimuli.scene_pictures import GREY, cut_out
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,8 +31,6 @@ def scene_tuning_grid(
     As `neuroattn.stimuli.bars.tuning_grid`, with σ from 1 to 4 % of the shorter side, centres from 20 to 30 % of the
     width and from 25 to 75 % of the height.
 
-    Examples
-    --------
     >>> scene_tuning_grid((100, 100), n_orientations=1, n_widths=2, n_x=1, n_y=1)
        orientation  width     x     y  half
     0          0.0    1.0  20.0  25.0     0
@@ -75,18 +72,8 @@ def on_the_right(alone: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if not inside.any():
         raise ValueError("alone must show an object on black, got a black picture")
     height, width = inside.shape
-    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-    part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    cut = np.dstack([alone.transpose(1, 2, 0)[part], inside[part] * np.uint8(255)])
-    top, bottom = round(PLACE_Y[0] * height), round(PLACE_Y[1] * height)
-    left, right = round(PLACE_X[0] * width), round(PLACE_X[1] * width)
-    scale = min((bottom - top) / cut.shape[0], (right - left) / cut.shape[1])
-    shape = (max(1, round(cut.shape[1] * scale)), max(1, round(cut.shape[0] * scale)))
-    resized = np.asarray(Image.fromarray(cut).resize(shape, Image.Resampling.BILINEAR))
-    placed = np.zeros((4, height, width), np.uint8)
-    y, x = (top + bottom - shape[1]) // 2, (left + right - shape[0]) // 2
-    placed[:, y : y + shape[1], x : x + shape[0]] = resized.transpose(2, 0, 1)
-    return placed
+    box = (*(round(y * height) for y in PLACE_Y), *(round(x * width) for x in PLACE_X))
+    return cut_out(alone.transpose(1, 2, 0), inside, (height, width), box)
 
 
 def bar_and_object(grid: pd.DataFrame, distractor: NDArray[np.uint8]) -> StimulusSet:

@@ -35,8 +35,6 @@ UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Im
 class OtherSizeError(ValueError):
     """A photograph has not the size that its annotations are for.
 
-    Examples
-    --------
     >>> issubclass(OtherSizeError, ValueError)
     True
     """
@@ -116,8 +114,6 @@ def scene(
 def fitted(picture: NDArray[np.uint8], size: tuple[int, int], padding: int) -> NDArray[np.uint8]:
     """Return a picture (y, x, 3) padded to the proportions of `size` (y, x) and resized to it, (3, y, x).
 
-    Examples
-    --------
     >>> fitted(np.full((1, 3, 3), 90, np.uint8), size=(3, 3), padding=GREY)[0]
     array([[127, 127, 127],
            [ 90,  90,  90],
@@ -129,6 +125,46 @@ def fitted(picture: NDArray[np.uint8], size: tuple[int, int], padding: int) -> N
     padded = np.full((height, width, 3), padding, dtype=np.uint8)
     padded[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
     return _resized(padded, size).transpose(2, 0, 1)
+
+
+def cut_out(
+    picture: NDArray[np.uint8], inside: NDArray[np.bool_], size: tuple[int, int], box: tuple[int, int, int, int]
+) -> NDArray[np.uint8]:
+    """Return the object of a picture on its own, as large as a box lets it be, and in its middle.
+
+    Parameters
+    ----------
+    picture, inside
+        (y, x, 3), and where in it the object is (y, x).
+    size
+        (y, x) px of what is returned.
+    box
+        (top, bottom, left, right) px in that.
+
+    Returns
+    -------
+    numpy.ndarray
+        (4, y, x) 8 bits: red, green, blue, and where the object is.
+
+    Examples
+    --------
+    >>> picture = np.full((4, 4, 3), 90, np.uint8)
+    >>> cut_out(picture, np.eye(4, dtype=bool), size=(4, 6), box=(1, 3, 2, 6))[0]
+    array([[ 0,  0,  0,  0,  0,  0],
+           [ 0,  0,  0, 90, 90,  0],
+           [ 0,  0,  0, 90, 90,  0],
+           [ 0,  0,  0,  0,  0,  0]], dtype=uint8)
+    """
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    cut = np.dstack([picture[part], inside[part] * np.uint8(255)])
+    top, bottom, left, right = box
+    scale = min((bottom - top) / cut.shape[0], (right - left) / cut.shape[1])
+    height, width = (max(1, round(side * scale)) for side in cut.shape[:2])
+    placed = np.zeros((*size, 4), np.uint8)
+    y, x = (top + bottom - height) // 2, (left + right - width) // 2
+    placed[y : y + height, x : x + width] = _resized(cut, (height, width))
+    return placed.transpose(2, 0, 1)
 
 
 def _fitted_by_rows(picture: NDArray[np.uint8], size: tuple[int, int], padding: int) -> NDArray[np.uint8]:

@@ -77,17 +77,13 @@ class Scenes:
         (picture, object, 3, y, x) 8 bits: each object alone on black, the largest first.
     rows
         (scene,) number of each scene's picture.
-    labels
-        (scene, object) int64, numbers of classes.
+    labels, labels_are
+        (scene, object) int64, numbers of classes, which are ``supercategory`` or ``category``.
     table
         One row a scene: ``image_id, file_name, image_width, image_height``, and ``annotation_id_k, category_k,
         supercategory_k, area_k, counts_k`` of object k.
-    classes
-        Their names, in the order of their numbers.
-    category_ids
-        Name → id of every category of the annotation file.
-    labels_are
-        Whether classes are ``supercategory`` or ``category``.
+    classes, category_ids
+        Names of the classes, in the order of their numbers; name → id of every category of the annotation file.
     identity
         SHA-256 of what the scenes are: annotation file, rule, and every pixel.
     notes
@@ -230,10 +226,8 @@ def load_scenes(
 
     Parameters
     ----------
-    images
-        Folder of the images.
-    annotations
-        COCO's instance annotations for them.
+    images, annotations
+        Folder of the images, and COCO's instance annotations for them.
     size
         (y, x) px of the pictures.
     n_objects
@@ -303,8 +297,6 @@ def load_scenes(
 def image_folder(images: str | Path) -> Path:
     """Return the folder of images; raise ValueError if there is none.
 
-    Examples
-    --------
     >>> image_folder(".")
     PosixPath('.')
     """
@@ -317,8 +309,6 @@ def image_folder(images: str | Path) -> Path:
 def photograph_of(row: pd.Series[Any], folder: Path) -> NDArray[np.uint8] | int:
     """Return the photograph (y, x, 3) of a row of an index, or why there is none.
 
-    Examples
-    --------
     >>> row = pd.Series({"file_name": "absent.png", "image_width": 40, "image_height": 30})
     >>> photograph_of(row, Path(".")) == MISSING
     True
@@ -392,8 +382,6 @@ def _identity(arrays: dict[str, NDArray[np.uint8]], rows: NDArray[np.int64], mad
 def cache_folder(cache: str | Path | None) -> Path:
     """Return the folder for what is kept: the given one, or this package's in the user's cache folder.
 
-    Examples
-    --------
     >>> cache_folder("kept")
     PosixPath('kept')
     """
@@ -419,8 +407,6 @@ def _short(sha256: str, made_by: dict[str, Any]) -> str:
 def class_counts(labels: NDArray[np.int64], classes: Sequence[str]) -> pd.Series[int]:
     """Return how many objects each class has, with the names of the classes as index.
 
-    Examples
-    --------
     >>> class_counts(np.array([[0, 2], [2, 2]]), ["car", "cat", "dog"]).to_dict()
     {'car': 1, 'cat': 0, 'dog': 3}
     """
@@ -436,10 +422,8 @@ def require_classes(
     ----------
     classes, labels
         Those of the scenes, in their order, and whether they are ``supercategory`` or ``category``.
-    known
-        The network's classes, in their order.
-    n_classes
-        How many it has outputs for.
+    known, n_classes
+        The network's classes, in their order, and how many it has outputs for.
     name, annotations
         Its name, and the file of the annotations, for the message.
 
@@ -448,22 +432,17 @@ def require_classes(
     >>> require_classes(("cat", "dog"), "category", ("cat", "dog"), 2, "mine", "instances.json")
     """
     if tuple(classes) != tuple(known) or len(known) != n_classes:
+        few, few_known = (", ".join(names[:3]) + " …" * (len(names) > 3) for names in (classes, known))
         raise ValueError(
-            f"labels must be the {n_classes} classes of model {name!r} ({_few(known)}), got the {len(classes)} "
-            f"of {labels} in {Path(annotations).name} ({_few(classes)}); take the annotations or the "
+            f"labels must be the {n_classes} classes of model {name!r} ({few_known}), got the {len(classes)} "
+            f"of {labels} in {Path(annotations).name} ({few}); take the annotations or the "
             "labels that it was trained with"
         )
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
 
 
 def tell_notes(scenes: Scenes | SceneIndex, tell: Callable[[str], None]) -> None:
     """Tell what was left out of scenes, a line for each reason.
 
-    Examples
-    --------
     >>> from types import SimpleNamespace
     >>> tell_notes(SimpleNamespace(notes=("1 left out: crowd regions (the first has id 7)",)), print)
     note: 1 left out: crowd regions (the first has id 7)

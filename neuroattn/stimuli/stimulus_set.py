@@ -191,11 +191,12 @@ def _as_array(given: NDArray[Any] | Tensor) -> NDArray[Any]:
 
 def _objects(given: NDArray[Any] | Tensor, images: NDArray[np.float32]) -> NDArray[np.float32]:
     objects = _pictures("objects", given)
-    needed = (images.shape[0], *images.shape[1:])
-    if (objects.shape[0], *objects.shape[2:]) != needed:
+    n, *picture = images.shape
+    if (n, *picture) != (objects.shape[0], *objects.shape[2:]):
+        needed = ", ".join(map(str, (n, "object", *picture)))
         raise ValueError(
-            f"objects must have the shape {(needed[0], 'object', *needed[1:])} to match the images, "
-            f"got {objects.shape}; draw objects and images on the same canvas".replace("'", "")
+            f"objects must have the shape ({needed}) to match the images, got {objects.shape}; draw objects and images "
+            "on the same canvas"
         )
     return objects
 
