@@ -176,64 +176,55 @@ def test_a_damaged_letter_of_compressed_run_lengths(place, letter):
         decoded(SIZE | {"counts": whole[:place]})
 
 
-NO_FORM = "it is in none of COCO's forms"
-SHORT = "its polygons have fewer than three points"
 NOT_FILLING = "its run lengths do not fill the image"
 DAMAGED = "its run lengths are damaged"
-FAR = "it lies far outside the image"
-NOTHING = "it covers no pixel"
-OTHER_SIZE = "its run lengths are of an image of another size"
-UNUSABLE = [
-    (None, "none is given"),
-    ([], "none is given"),
-    ([[]], "none is given"),
-    ("text", NO_FORM),
-    (5, NO_FORM),
-    ({}, NO_FORM),
-    (SIZE, NO_FORM),
-    ([[0, 0, 9, 0, 9, None]], NO_FORM),
-    ([["a", "b", "c", "d", "e", "f"]], NO_FORM),
-    ([[True, 0, 9, 0, 9, 9]], NO_FORM),
-    ([{"size": [10, 20], "counts": [0, 200]}], NO_FORM),
-    ([[[3, 2, 1], [9, 2, 1], [9, 7, 1]]], NO_FORM),
-    ([[0, 0, 9, 9]], SHORT),
-    ([[0, 0], [9, 9]], SHORT),
-    ([0, 0, 9, 9], SHORT),
-    ([[0, 0, 9, 0, 9, 9, 0]], "a polygon ends within a point"),
-    ([[0.1, 0.1, 0.9, 0.1, 0.5, 1]], "its coordinates are fractions of the image, not px"),
-    ([[3, 3, 3, 3, 3, 3]], NOTHING),
-    ([[-9, -9, -5, -9, -5, -5]], NOTHING),  # outside
-    ([[0, 0, 1e5, 0, 5, 5]], FAR),
-    ([[0, 0, -1e5, 0, 5, 5]], FAR),
-    (SIZE | {"counts": [200]}, NOTHING),
-    ({"counts": [0, 200]}, NO_FORM),
-    ({"size": [20, 10], "counts": [0, 200]}, OTHER_SIZE),
-    ({"size": [10, 20, 1], "counts": [0, 200]}, NO_FORM),
-    ({"size": 200, "counts": [0, 200]}, NO_FORM),
-    (SIZE | {"counts": [[0], [200]]}, NO_FORM),
-    (SIZE | {"counts": None}, NO_FORM),
-    (SIZE | {"counts": [0, 100]}, NOT_FILLING),
-    (SIZE | {"counts": [0, 300]}, NOT_FILLING),
-    (SIZE | {"counts": []}, NOT_FILLING),
-    (SIZE | {"counts": [0, -100, 300]}, NOT_FILLING),
-    (SIZE | {"counts": [0.5, 199.5]}, NOT_FILLING),
-    (SIZE | {"counts": [0, 10**30]}, NOT_FILLING),
-    (SIZE | {"counts": [0, 10**400]}, NO_FORM),
-    (SIZE | {"counts": [0, 0, 200]}, "it has runs of length zero"),
-    (SIZE | {"counts": [0, 200, 0]}, "it has runs of length zero"),
-    (SIZE | {"counts": [0] * 201 + [200]}, "it has more runs than pixels"),
-    (SIZE | {"counts": ""}, DAMAGED),
-    (SIZE | {"counts": "ä"}, DAMAGED),
-    (SIZE | {"counts": "0 "}, DAMAGED),
-    (SIZE | {"counts": "0X6o"}, DAMAGED),  # ends within a number
-    (SIZE | {"counts": "o" * 6 + "0"}, DAMAGED),  # a number of seven letters
-    (SIZE | {"counts": "pX6"}, DAMAGED),  # a letter that there is not
-    (SIZE | {"counts": "00X6"}, "it has runs of length zero"),
-    (SIZE | {"counts": "0X61"}, NOT_FILLING),  # all of the image, and a pixel of background beyond it
-]
+ZERO = "it has runs of length zero"
 
 
-@pytest.mark.parametrize(("segmentation", "cause"), UNUSABLE, ids=lambda value: str(value)[:40])
+def counts(*given, **size):
+    return [SIZE | size | {"counts": one} for one in given]
+
+
+UNUSABLE = {
+    "none is given": [None, [], [[]]],
+    "it is in none of COCO's forms": [
+        *("text", 5, {}, SIZE),
+        [[0, 0, 9, 0, 9, None]],
+        [["a", "b", "c", "d", "e", "f"]],
+        [[True, 0, 9, 0, 9, 9]],
+        [{"size": [10, 20], "counts": [0, 200]}],
+        [[[3, 2, 1], [9, 2, 1], [9, 7, 1]]],
+        {"counts": [0, 200]},
+        *counts([0, 200], size=[10, 20, 1]),
+        *counts([0, 200], size=200),
+        *counts([[0], [200]], None, [0, 10**400]),
+    ],
+    "its polygons have fewer than three points": [[[0, 0, 9, 9]], [[0, 0], [9, 9]], [0, 0, 9, 9]],
+    "a polygon ends within a point": [[[0, 0, 9, 0, 9, 9, 0]]],
+    "its coordinates are fractions of the image, not px": [[[0.1, 0.1, 0.9, 0.1, 0.5, 1]]],
+    "it covers no pixel": [[[3, 3, 3, 3, 3, 3]], [[-9, -9, -5, -9, -5, -5]], *counts([200])],  # the second is outside
+    "it lies far outside the image": [[[0, 0, 1e5, 0, 5, 5]], [[0, 0, -1e5, 0, 5, 5]]],
+    "its run lengths are of an image of another size": counts([0, 200], size=[20, 10]),
+    NOT_FILLING: [
+        *counts([0, 100], [0, 300], [], [0, -100, 300], [0.5, 199.5], [0, 10**30]),
+        *counts("0X61"),  # all of the image, and a pixel of background beyond it
+    ],
+    ZERO: counts([0, 0, 200], [0, 200, 0], "00X6"),
+    "it has more runs than pixels": counts([0] * 201 + [200]),
+    DAMAGED: [
+        *counts("", "ä", "0 "),
+        *counts("0X6o"),  # ends within a number
+        *counts("o" * 6 + "0"),  # a number of seven letters
+        *counts("pX6"),  # a letter that there is not
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "cause"),
+    [(segmentation, cause) for cause, cases in UNUSABLE.items() for segmentation in cases],
+    ids=lambda value: str(value)[:40],
+)
 def test_outlines_that_cannot_be_used(segmentation, cause):
     with unusable(cause):
         decode_outline(json.dumps(segmentation).encode(), 10, 20)
@@ -309,7 +300,7 @@ except OutlineError as error:
     ("height", "width", "segmentation", "cause"),
     [
         (10, 10, {"size": [10, 10], "counts": [0] * 200 + [45, 45, 10]}, "it has more runs than pixels"),
-        (10, 10, {"size": [10, 10], "counts": [0] * 90 + [45, 45, 10]}, "it has runs of length zero"),
+        (10, 10, {"size": [10, 10], "counts": [0] * 90 + [45, 45, 10]}, ZERO),
         (8192, 8192, zigzag(20_000, 8191), "its polygons are too long"),
         (10, 10, SIZE | {"size": [10, 10], "counts": "0" * 700}, "its run lengths are damaged"),
     ],
@@ -325,7 +316,7 @@ def test_the_process_lives(height, width, segmentation, cause):
     ("size", "counts", "cause"),
     [
         ((10, 20), "0", NOT_FILLING),
-        ((10, 20), "00X6", "it has runs of length zero"),
+        ((10, 20), "00X6", ZERO),
         ((10, 20), "0X6o", DAMAGED),
         ((20, 11), "0X6", NOT_FILLING),
         ((1 << 20, 1 << 20), "0X6", "it is of no image"),
