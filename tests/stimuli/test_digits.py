@@ -170,6 +170,13 @@ def test_as_stimuli(digits):
     assert table.shape == (7, 10)
 
 
+def test_a_part_of_composites_is_of_the_same_kind(digits):
+    made = composites(digits, torch.arange(7), generator=seeded())
+    for part in (made.part(slice(2, 5)), made.part(slice(2, 5)).to("cpu")):
+        for name in ("images", "objects", "labels", "digit"):
+            assert_array_equal(getattr(part, name), getattr(made, name)[2:5])
+
+
 def test_published_composites_are_of_the_same_kind(reference, mnist):
     golden = np.load(reference / "reference" / "golden_digits.npz")
     test, s = from_folder(mnist, "test"), 0.2

@@ -43,6 +43,15 @@ def test_keeps_what_it_is_given(images, objects, table):
     assert "stimulus_id" not in table
 
 
+def test_a_line_says_what_there_is_and_nothing_to_a_terminal(images, objects, table):
+    stimuli = StimulusSet(images, objects, table.assign(label_1=[3, 1, 4, 1, 9]).rename(columns={"name": "\x1b[2J"}))
+    line = (
+        "<StimulusSet: 5 stimuli of 3 × 7 × 11, 2 objects each, 5 classes; stimulus_id label_0 width \\x1b[2J label_1>"
+    )
+    assert repr(stimuli) == line
+    assert repr(StimulusSet(images)) == "<StimulusSet: 5 stimuli of 3 × 7 × 11; stimulus_id>"
+
+
 def test_images_alone_are_enough(images):
     stimuli = StimulusSet(images)
     assert stimuli.objects is None
