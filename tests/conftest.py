@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 settings.register_profile("tests", deadline=None)  # other tests share the cores: how long one takes says nothing
@@ -16,6 +17,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # every core has a process of its own, 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 REFERENCE = Path(os.environ.get("NEUROATTN_REFERENCE", Path(__file__).resolve().parents[2] / "shared"))
+
+OPTIONS_OF_TWO = {"n_stimuli": 20, "n_control_stimuli": 20, "n_resamples": 100, "controls": ["shuffled_gates"]}
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +33,36 @@ def reference() -> Path:
 def mnist(reference: Path) -> Path:
     """The folder with the four IDX files of MNIST."""
     return reference / "data" / "mnist"
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str):
+    """Return a function that gives the folder `name`, filled by the first worker that asks; no test may change it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+
+    def folder(name: str, make):
+        place = shared / name
+        with FileLock(shared / f"{name}.lock"):
+            if not (shared / f"{name}.made").exists():
+                shutil.rmtree(place, ignore_errors=True)  # a worker may have died on the way
+                make(place)
+                (shared / f"{name}.made").touch()
+        return place
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run_of_two(made_once):
+    """Return the folder of a finished run of inhibition of return on two networks."""
+
+    def make(folder: Path):
+        import neuroattn
+
+        neuroattn.run("inhibition_of_return", models=["digits-0", "digits-1"], out=folder, **OPTIONS_OF_TWO)
+
+    return made_once("run-of-two", make)
 
 
 @pytest.fixture

@@ -22,20 +22,19 @@ from neuroattn.experiments.run import protocols
 from neuroattn.recording.interventions import Silence
 
 mpl.use("agg")
+# Those of the fixture `run_of_two`.
 OPTIONS = {"n_stimuli": 20, "n_control_stimuli": 20, "n_resamples": 100, "controls": ["shuffled_gates"]}
 LINE = ["--n_stimuli", "20", "--n_control_stimuli", "20", "--n_resamples", "100", "--controls", "shuffled_gates"]
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return neuroattn.run(
-        "inhibition_of_return", models=["digits-0", "digits-1"], out=tmp_path_factory.mktemp("runs") / "run", **OPTIONS
-    )
+@pytest.fixture
+def run(run_of_two):
+    return neuroattn.open_run(run_of_two)
 
 
 @pytest.fixture
-def copy(run, tmp_path):
-    shutil.copytree(run.path, tmp_path / "copy")
+def copy(run_of_two, tmp_path):
+    shutil.copytree(run_of_two, tmp_path / "copy")
     return neuroattn.open_run(tmp_path / "copy")
 
 
@@ -73,6 +72,7 @@ def test_networks_come_in_the_order_of_the_options_whatever_the_store_lists(tmp_
     assert list(run.recording["digits-0/trials"].dims) == list(run.recording["digits-1/trials"].dims)
 
 
+@pytest.mark.slow
 def test_the_figure_of_an_opened_run_is_that_of_its_analysis(run, tmp_path):
     run.figure().savefig(tmp_path / "again.png", dpi=300)
     assert (tmp_path / "again.png").read_bytes() == (run.path / "figure.png").read_bytes()
@@ -137,6 +137,7 @@ def test_a_line_without_the_option_records(arguments, monkeypatch, capsys):
     assert capsys.readouterr().err == "error: it would record\n"
 
 
+@pytest.mark.slow
 def test_a_run_of_another_protocol(run, capsys):
     from neuroattn.experiments.tuning.protocol import PROTOCOL as TUNING
 
@@ -162,6 +163,7 @@ def test_another_code_of_the_analysis_does_not_record_again(copy, monkeypatch):
         neuroattn.run("inhibition_of_return", **options)
 
 
+@pytest.mark.slow
 def test_a_network_of_the_same_weights_that_does_something_else_is_another_one(tmp_path):
     options = {"out": tmp_path / "run", **OPTIONS}
     network = neuroattn.load_model("digits-0")
@@ -175,6 +177,7 @@ def test_a_network_of_the_same_weights_that_does_something_else_is_another_one(t
         neuroattn.run("inhibition_of_return", models=[network], out=tmp_path / "other", **OPTIONS)
 
 
+@pytest.mark.slow
 def test_an_interrupted_analysis_is_told_and_made_again(copy, tmp_path, monkeypatch):
     written, own = analysis.to_json, tmp_path / "own"
 
@@ -196,6 +199,7 @@ def test_an_interrupted_analysis_is_told_and_made_again(copy, tmp_path, monkeypa
         assert neuroattn.open_run(folder).config.bound == 0.3
 
 
+@pytest.mark.slow
 def test_a_run_that_was_analysed_again_goes_on_with_its_command(copy):
     copy.analyse(n_resamples=200)
     assert copy.config.n_resamples == 200  # the run is what its files are
@@ -205,6 +209,7 @@ def test_a_run_that_was_analysed_again_goes_on_with_its_command(copy):
     assert neuroattn.open_run(copy.path).config.n_resamples == 100
 
 
+@pytest.mark.slow
 def test_a_run_and_its_analyses_may_be_moved_together(copy, tmp_path):
     copy.analyse(out=tmp_path / "own")
     (tmp_path / "elsewhere").mkdir()
@@ -219,6 +224,7 @@ def test_a_run_and_its_analyses_may_be_moved_together(copy, tmp_path):
         neuroattn.run("inhibition_of_return", models=["digits-0", "digits-1"], out=own.path, **OPTIONS)
 
 
+@pytest.mark.slow
 def test_a_recipe_does_not_turn_an_analysis_into_a_recording(copy, tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("analyse: null\nn_resamples: 200\n")
@@ -226,12 +232,14 @@ def test_a_recipe_does_not_turn_an_analysis_into_a_recording(copy, tmp_path):
     assert neuroattn.open_run(copy.path).config.n_resamples == 200
 
 
+@pytest.mark.slow
 def test_numbers_of_numpy_and_paths_are_options(tmp_path):
     options = {**OPTIONS, "n_stimuli": np.int64(20), "noise": np.float64(0.25), "controls": np.array(["none"])}
     run = neuroattn.run("inhibition_of_return", models=[Path("digits-0")], out=str(tmp_path / "run"), **options)
     assert (run.config.n_stimuli, run.config.noise, run.config.controls) == (20, 0.25, ("none",))
 
 
+@pytest.mark.slow
 def test_what_a_strangers_run_says_does_not_reach_the_terminal_raw(copy):
     file = json.loads((copy.path / "run.json").read_text())
     hashes = {"\x1b]0;x\x07": "f" * 64}

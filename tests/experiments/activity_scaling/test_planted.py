@@ -26,7 +26,7 @@ def planted(seed=0, **effect):
 def run(*subjects, shuffled="", **options):
     """Run the protocol; the recording of another control stands in for that of shuffled gates, which nobody has."""
     config = activity_scaling.Config(
-        **{"controls": ("none",), "strengths": (0.2,), "n_resamples": 200, "noise": 0.3} | options
+        **{"controls": ("none",), "strengths": (0.2,), "n_resamples": 100, "n_units": 700, "noise": 0.3} | options
     )
     shown = pairs.pair_stimuli(config, ())
     trees = {one.name: activity_scaling.recording(config, one.facing(shown.size), shown) for one in subjects}
