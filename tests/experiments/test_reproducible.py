@@ -44,7 +44,7 @@ def test_the_order_in_which_a_store_lists_its_groups_does_not_matter():
     shown = pairs.pair_stimuli(config, ())
     trees = {model.name: activity_scaling.recording(config, model, shown) for model in load_models(names)}
     tables = set()
-    for repeat in range(20):
+    for repeat in range(8):
         random = np.random.default_rng(repeat)
         found = xr.DataTree(children={name: relisted(tree, random) for name, tree in trees.items()})
         analysed = activity_scaling.analysis(config, found)

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-
-from neuroattn.models.config import GatedConfig
-from neuroattn.models.gated import GatedNetwork
-from neuroattn.stimuli.stimulus_set import StimulusSet
-
-N = 4
+from recording.small import small_network, small_stimuli
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -74,42 +67,24 @@ def by_hand():
 
 @pytest.fixture
 def network():
-    config = GatedConfig(size=(1, 11, 13), channels=(3, 5), classes=7, kernel=2, strength=0.7)
-    made = GatedNetwork(config, torch.Generator().manual_seed(0), name="small", seed=17).eval()
-    # Gates on both sides of the threshold, so that either phase inhibits some places and leaves others.
-    with torch.no_grad():
-        for stage in made.stages:
-            stage.top_down.deconv.weight *= 4
-            stage.top_down.deconv.bias.fill_(0.3)
-    return made
+    return small_network()
 
 
 @pytest.fixture
-def images():
-    return np.random.default_rng(0).random((N, 1, 11, 13), dtype=np.float32)
+def stimuli():
+    return small_stimuli()
 
 
 @pytest.fixture
-def objects():
-    return np.random.default_rng(1).random((N, 2, 1, 11, 13), dtype=np.float32)
+def images(stimuli):
+    return stimuli.images
 
 
 @pytest.fixture
-def table():
-    return pd.DataFrame(
-        {
-            "stimulus_id": [31, 29, 23, 19],
-            "label_0": [1, 2, 5, 4],
-            "label_1": [6, 0, 3, 2],
-            "location_0": [1, 0, 1, 0],
-            "location_1": [0, 1, 0, 1],
-            "width": [0.5, 1.1, 1.7, 2.3],
-            "name": ["bar", "naïve", "", "a much longer name than the others"],
-            "odd": [True, False, True, True],
-        }
-    )
+def objects(stimuli):
+    return stimuli.objects
 
 
 @pytest.fixture
-def stimuli(images, objects, table):
-    return StimulusSet(images, objects, table)
+def table(stimuli):
+    return stimuli.table

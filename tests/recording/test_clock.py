@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
+from refused import refused
 
 from neuroattn.subjects.clock import Calls, Clock
 
 quick = settings(deadline=None, max_examples=60)
 FIVE = np.arange(5)
 times = st.tuples(st.integers(0, 2), st.integers(0, 3))
-
-
-def refused(text):
-    return pytest.raises(ValueError, match=f"^{re.escape(text)}$")
 
 
 @quick

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 from numpy.testing import assert_array_equal
+from refused import refused
 
 from neuroattn.recording.columns import RESERVED, plain_table
 from neuroattn.recording.record import record
 from neuroattn.stimuli.stimulus_set import StimulusSet
 
 nan = np.nan
-
-
-def refused(text):
-    return pytest.raises(ValueError, match=f"^{re.escape(text)}$")
 
 
 KINDS = {

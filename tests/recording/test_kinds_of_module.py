@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from refused import refused
 from torch import nn
 
 from neuroattn.recording.record import record
@@ -19,10 +18,6 @@ N = 5
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*deprecated.*:DeprecationWarning", "ignore:.*deprecated.*:UserWarning", "ignore:Sparse:UserWarning"
 )
-
-
-def refused(text):
-    return pytest.raises(ValueError, match=f"^{re.escape(text)}$")
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 import torch
 import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
+from refused import refused
 
 from neuroattn.models.config import GatedConfig
 from neuroattn.models.gated import GatedNetwork
@@ -20,10 +21,6 @@ from neuroattn.stimuli.stimulus_set import StimulusSet
 def flat(values):
     """Return (stimulus, phase, step, …) as (presentation, step, neuroid)."""
     return values.reshape(values.shape[0] * values.shape[1], values.shape[2], -1)
-
-
-def refused(text):
-    return pytest.raises(ValueError, match=f"^{re.escape(text)}$")
 
 
 def test_every_variable_of_a_free_trial(network, stimuli, by_hand):

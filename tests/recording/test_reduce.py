@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from itertools import pairwise
 
 import numpy as np
@@ -12,16 +11,13 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from refused import refused
 
 from neuroattn.recording.record import record
 from neuroattn.recording.reduce import Reduction
 from neuroattn.recording.run import Batch
 
 quick = settings(deadline=None, max_examples=40)
-
-
-def refused(text):
-    return pytest.raises(ValueError, match=f"^{re.escape(text)}$")
 
 
 def batch(values, **columns):

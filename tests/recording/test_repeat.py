@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-import re
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from refused import refused
 from torch import nn
 
 from neuroattn.recording.intervene import intervene
@@ -18,10 +18,6 @@ from neuroattn.stimuli.stimulus_set import StimulusSet
 from neuroattn.subjects.timed_module import TimedModule
 
 N = 7
-
-
-def refused(text):
-    return pytest.raises(ValueError, match=f"^{re.escape(text)}$")
 
 
 def by_batch(culprit, others=3):

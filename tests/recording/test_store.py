@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 import torch
 import xarray as xr
 from numpy.testing import assert_array_equal
+from refused import refused
 
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.models.probe import probes
@@ -37,10 +37,6 @@ def store(tmp_path):
 
 def without_seal(attributes):
     return {name: value for name, value in attributes.items() if name not in {"zarr_json_sha256", "root_sha256"}}
-
-
-def refused(text):
-    return pytest.raises(ValueError, match=f"^{re.escape(text)}$")
 
 
 @pytest.mark.slow

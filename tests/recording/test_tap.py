@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from refused import refused
 
 from neuroattn.models.probe import probes
 from neuroattn.models.trial import free_trial, phase_steps
@@ -152,5 +152,5 @@ def test_an_element_has_the_name_that_its_module_gives_it():
     ],
 )
 def test_an_output_without_a_tensor_in_its_place(output, number, text):
-    with pytest.raises(ValueError, match=f"^{re.escape(f'block must be {text}')}$"):
+    with refused(f"block must be {text}"):
         element(output, "block", number)

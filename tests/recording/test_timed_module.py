@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
+from refused import refused
 from torch import nn
 
 from neuroattn.recording import layout as layout_module
@@ -29,10 +30,6 @@ N = 5
 TIMES = {"V1": 1, "V2": 2, "V4": 4, "IT": 2}
 CHANNELS = {"V1": 5, "V2": 7, "V4": 2, "IT": 11}
 BELOW = {"V1": None, "V2": "V1", "V4": "V2", "IT": "V4"}
-
-
-def refused(text):
-    return pytest.raises(ValueError, match=f"^{re.escape(text)}$")
 
 
 def random(module):

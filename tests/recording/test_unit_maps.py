@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 import torch
 import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
+from refused import refused
 
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.recording.record import record
@@ -23,10 +22,6 @@ def responses(network, stimuli):
 
 def joined(*arrays):
     return xr.concat(arrays, "neuroid", coords="minimal", compat="override", join="exact")
-
-
-def refused(text):
-    return pytest.raises(ValueError, match=f"^{re.escape(text)}$")
 
 
 def test_maps_of_a_variable(responses, stimuli, by_hand, network):

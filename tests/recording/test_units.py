@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
+from refused import refused
 from torch import nn
 
 from neuroattn.models.state_hash import array_hash
@@ -24,10 +24,6 @@ from neuroattn.subjects.timed_module import TimedModule
 quick = settings(deadline=None, max_examples=80)
 NAMES = ["stage1/response", "stage2/gate"]
 SHAPES = {"stage1/response": (3, 10, 12), "stage2/gate": (3, 5, 6)}
-
-
-def refused(text):
-    return pytest.raises(ValueError, match=f"^{re.escape(text)}$")
 
 
 def not_asked(variable, mask):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -12,13 +11,10 @@ import time
 import numpy as np
 import pytest
 import xarray as xr
+from refused import refused
 
 from neuroattn.recording.export import netcdf
 from neuroattn.recording.export.netcdf import to_netcdf
-
-
-def refused(text):
-    return pytest.raises(ValueError, match=f"^{re.escape(text)}$")
 
 
 def test_nothing_is_overwritten(monkeypatch, tree, tmp_path):

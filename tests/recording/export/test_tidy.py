@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import tracemalloc
 
 import numpy as np
 import pandas as pd
-import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
+from refused import refused
 
 from neuroattn.recording.export import tidy
 from neuroattn.recording.export.tidy import to_dataframe
@@ -19,10 +18,6 @@ from neuroattn.recording.record import record
 from neuroattn.recording.reduce import Reduction
 
 MOMENTS = ["mean", "variance", "maximum", "count", "presented"]
-
-
-def refused(text):
-    return pytest.raises(ValueError, match=f"^{re.escape(text)}$")
 
 
 def assert_holds(table, group, array="activation", first="stimulus_id"):
