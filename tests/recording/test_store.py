@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 import xarray as xr
 from numpy.testing import assert_array_equal
+from recording.small import small_network, small_stimuli
 from refused import refused
 
 from neuroattn.models.gated import GatedNetwork
@@ -156,6 +158,24 @@ def test_a_name_that_cannot_be_a_group(tree, store, name, text):
     assert list(store.parent.iterdir()) == []
 
 
+@pytest.fixture(scope="session")
+def streamed_once(made_once):
+    return made_once(
+        "streamed.zarr", lambda folder: record(small_network(), small_stimuli(), ["stage1/gate"], store=folder).close()
+    )
+
+
+@pytest.fixture
+def streamed(streamed_once, store):
+    return shutil.copytree(streamed_once, store)
+
+
+def change_attributes(store, change):
+    described = json.loads((store / "zarr.json").read_text())
+    change(described["attributes"])
+    (store / "zarr.json").write_text(json.dumps(described))
+
+
 DAMAGED = [
     *((name, value) for name in ("schema_version", "block_size") for value in ("x", None, [], {}, 1.5, True, 0)),
     *(("identity_of", value) for value in ("x", "[]", "{}", '{"variables": 3}', '{"variables": [1]}', 7, None, [])),
@@ -163,29 +183,23 @@ DAMAGED = [
 
 
 @pytest.mark.parametrize(("name", "value"), DAMAGED)
-def test_damaged_attributes_are_one_line_that_names_the_store(network, stimuli, store, name, value):
-    record(network, stimuli, ["stage1/gate"], store=store)
-    described = json.loads((store / "zarr.json").read_text())
-    described["attributes"][name] = value
-    (store / "zarr.json").write_text(json.dumps(described))
+def test_damaged_attributes_are_one_line_that_names_the_store(network, stimuli, streamed, name, value):
+    change_attributes(streamed, lambda attributes: attributes.update({name: value}))
     text = (
-        f"store {str(store)!r} is damaged, its attribute {name} is missing or of another kind; make the recording anew "
-        "at another path"
+        f"store {str(streamed)!r} is damaged, its attribute {name} is missing or of another kind; make the recording "
+        "anew at another path"
     )
     with refused(text):
-        summary(store)
+        summary(streamed)
     if (name, value) != ("schema_version", None):
         with refused(text):
-            record(network, stimuli, ["stage1/gate"], store=store)
+            record(network, stimuli, ["stage1/gate"], store=streamed)
 
 
-def test_a_store_without_its_trials_is_one_line(network, stimuli, store):
-    record(network, stimuli, ["stage1/gate"], store=store)
-    described = json.loads((store / "zarr.json").read_text())
-    del described["attributes"]["complete"]
-    (store / "zarr.json").write_text(json.dumps(described))
+def test_a_store_without_its_trials_is_one_line(network, stimuli, streamed):
+    change_attributes(streamed, lambda attributes: attributes.pop("complete"))
     with refused("trials must be an array of the store, got nothing; the store is damaged"):
-        record(network, stimuli, ["stage1/gate"], store=store)
+        record(network, stimuli, ["stage1/gate"], store=streamed)
 
 
 def test_a_damaged_store_of_a_protocol_is_one_line(tree, store):
