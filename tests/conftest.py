@@ -1,7 +1,8 @@
-"""Fixtures that several test modules share."""
+"""Fixtures that several test modules share, and the order of tests."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -16,9 +17,34 @@ settings.load_profile("tests")
 if "PYTEST_XDIST_WORKER" in os.environ:  # every core has a process of its own, and torch must not take it another's
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+DURATIONS = Path(__file__).resolve().parents[1] / ".test_durations"
+LONG = 5.0  # seconds
 REFERENCE = Path(os.environ.get("NEUROATTN_REFERENCE", Path(__file__).resolve().parents[2] / "shared"))
 
 OPTIONS_OF_TWO = {"n_stimuli": 20, "n_control_stimuli": 20, "n_resamples": 100, "controls": ["shuffled_gates"]}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--store-durations", action="store_true", help=f"write how long tests took to {DURATIONS.name}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests: one that came last would leave the other cores without work."""
+    known = json.loads(DURATIONS.read_text())
+    seconds = {item: known.get(item.nodeid, 0.0) for item in items}
+    items.sort(key=lambda item: -seconds[item] if seconds[item] > LONG else 0.0)
+
+
+def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
+    """Write the seconds, set-up included, of tests that take one or more; those that did not run keep theirs."""
+    if not config.getoption("--store-durations"):
+        return
+    took: dict[str, float] = {}
+    for report in (one for outcome in ("passed", "", "failed") for one in terminalreporter.stats.get(outcome, [])):
+        took[report.nodeid] = took.get(report.nodeid, 0.0) + report.duration
+    known = json.loads(DURATIONS.read_text()) | {name: round(seconds, 1) for name, seconds in took.items()}
+    kept = {name: known[name] for name in sorted(known) if known[name] >= 1}
+    DURATIONS.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
 
 
 @pytest.fixture(scope="session")
