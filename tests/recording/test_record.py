@@ -84,6 +84,11 @@ def test_arrays_that_torch_does_not_take_are_copied(network, images, given):
     expected = record(network, StimulusSet(np.array(given(images), order="C")), ["stage1/response"])
     found = record(network, StimulusSet(given(images), given(images)[:, None]), ["stage1/response"], phases=1)
     assert_array_equal(found["stage1/response"]["activation"], expected["stage1/response"]["activation"][::2])
+    module = torch.nn.Sequential(torch.nn.Identity()).eval()
+    assert_array_equal(
+        record(module, StimulusSet(given(images)), ["0"])["0"]["activation"][:, 0],
+        given(images).reshape(len(images), -1),
+    )
 
 
 @pytest.mark.parametrize("steps", [[0], [1, 3], (4,), range(2, 5), np.array([0, 4])])

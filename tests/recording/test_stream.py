@@ -360,10 +360,14 @@ def test_a_sink_and_a_store_exclude_each_other(network, stimuli, tmp_path):
         record(network, stimuli, NAMES, store=tmp_path / "a.zarr", sink=Reduction(["phase"]))
 
 
-def test_info_prints_what_is_there_and_verifies_it(recorded, capsys):
+def info(store, *options):
     with pytest.raises(SystemExit) as left:
-        main(["info", str(recorded), "--verify"])
-    assert left.value.code == 0
+        main(["info", str(store), *options])
+    return left.value.code
+
+
+def test_info_prints_what_is_there_and_verifies_it(recorded, capsys):
+    assert info(recorded, "--verify") == 0
     printed = capsys.readouterr().out
     assert "8 of 8 presentations recorded (100.0%)" in printed
     assert "  readout/logits: 8 × 5 × 7 (presentation × time step × neuroid), float32" in printed
@@ -382,9 +386,7 @@ def test_a_damaged_chunk_is_found(recorded, capsys, damage):
         flipped = bytearray(whole)
         flipped[len(whole) // 2] ^= 1
         chunk.write_bytes(bytes(flipped) if damage == "flipped" else whole[: len(whole) // 2])
-    with pytest.raises(SystemExit) as left:
-        main(["info", str(recorded), "--verify"])
-    assert left.value.code == 1
+    assert info(recorded, "--verify") == 1
     assert "damaged:\n  stage1/response: presentation" in capsys.readouterr().out
 
 
@@ -395,9 +397,7 @@ def test_info_on_something_else_is_one_line(tmp_path, capsys, made):
         path.write_text("no store")
     elif made == "group":
         zarr.create_group(path)
-    with pytest.raises(SystemExit) as left:
-        main(["info", str(path)])
-    assert left.value.code == 2
+    assert info(path) == 2
     assert capsys.readouterr().err.startswith("error: store must be ")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from typing import NamedTuple
 
@@ -83,16 +84,13 @@ def test_a_pause_is_nobodys_business(network, image):
         list(free_trial(network, image, 1))
 
 
-def test_hooks_go_with_the_block(network):
-    with tap(tapped(network, "stage1/gate", "readout/logits"), Clock(), lambda *_: None):
+@pytest.mark.parametrize("error", [None, KeyError("lost")])
+def test_hooks_go_with_the_block(network, error):
+    expected = contextlib.nullcontext() if error is None else pytest.raises(KeyError, match="lost")
+    with expected, tap(tapped(network, "stage1/gate", "readout/logits"), Clock(), lambda *_: None):
         assert len(hooks(network)) == 2
-    assert hooks(network) == []
-
-
-def test_hooks_go_when_an_exception_leaves_the_block(network):
-    block = tap(tapped(network, "stage1/gate"), Clock(), lambda *_: None)
-    with pytest.raises(KeyError, match="lost"), block:
-        raise KeyError("lost")
+        if error:
+            raise error
     assert hooks(network) == []
 
 

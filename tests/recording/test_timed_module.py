@@ -311,15 +311,13 @@ def test_phases_are_presentations(plain, stimuli, images):
     xr.testing.assert_identical(part, recorded.isel(time_step=[1]))
 
 
-def test_images_are_normalised(plain, stimuli, images):
-    mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.25]
-    shown = (torch.from_numpy(images) - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
-    subject = TimedModule(plain, mean=mean, std=std)
-    tree = record(subject, stimuli, ["conv1"])
-    assert_allclose(tree["conv1"]["activation"], flat([plain_by_hand(plain, shown)["conv1"]]), atol=1e-5)
-    alone = record(TimedModule(plain, mean=mean), stimuli, ["conv1"])
+@pytest.mark.parametrize("std", [None, [0.229, 0.224, 0.25]])
+def test_images_are_normalised(plain, stimuli, images, std):
+    mean = [0.485, 0.456, 0.406]
     shown = torch.from_numpy(images) - torch.tensor(mean)[:, None, None]
-    assert_allclose(alone["conv1"]["activation"], flat([plain_by_hand(plain, shown)["conv1"]]), atol=1e-5)
+    shown = shown / (1 if std is None else torch.tensor(std)[:, None, None])
+    tree = record(TimedModule(plain, mean=mean, std=std), stimuli, ["conv1"])
+    assert_allclose(tree["conv1"]["activation"], flat([plain_by_hand(plain, shown)["conv1"]]), atol=1e-5)
 
 
 @pytest.mark.parametrize("given", ["mean", "std"])
@@ -433,14 +431,10 @@ def test_a_module_that_trains(stimuli, layer):
         TimedModule(module)
     with refused(text):
         record(module, stimuli, ["layer"])
-    assert record(module.eval(), stimuli, ["layer"])["layer"].sizes["neuroid"] == 5 * 9 * 11
-
-
-@pytest.mark.parametrize("layer", RESTLESS)
-def test_a_module_that_trains_again(stimuli, layer):
-    subject = TimedModule(Restless(layer()).eval())
-    subject.module.train()
-    with refused("module must be in evaluation mode, got 'layer' in training; call .eval() first"):
+    subject = TimedModule(module.eval())
+    assert record(module, stimuli, ["layer"])["layer"].sizes["neuroid"] == 5 * 9 * 11
+    module.train()
+    with refused(text):
         record(subject, stimuli, ["layer"])
 
 
@@ -701,23 +695,6 @@ def test_a_module_in_double_precision(plain, stimuli, images):
     recorded = record(plain.double(), stimuli, ["readout"])["readout"]["activation"]
     assert recorded.dtype == np.float32
     assert_allclose(recorded[:, 0], expected, atol=1e-5)
-
-
-def readonly(images):
-    images = images.copy()
-    images.flags.writeable = False
-    return images
-
-
-@pytest.mark.parametrize(
-    "given",
-    [lambda images: images[..., ::-1], np.asfortranarray, readonly],
-    ids=["flipped", "fortran", "read-only"],
-)
-def test_arrays_that_torch_does_not_take_are_copied(plain, images, given):
-    expected = record(plain, StimulusSet(np.array(given(images), order="C")), ["conv1"])
-    found = record(plain, StimulusSet(given(images)), ["conv1"])
-    assert_array_equal(found["conv1"]["activation"], expected["conv1"]["activation"])
 
 
 def test_values_that_float16_does_not_hold(plain, stimuli):

@@ -127,36 +127,6 @@ def test_a_duration_without_a_step_or_with_a_coordinate_in_the_way(gate):
         to_assembly(gate.rename(width="time_bin_end"), ms_per_step=1)
 
 
-def test_what_is_not_one_variable(gate, tree, reduced):
-    text = "data must be the group of one variable or an array of it, got {}; pass recording[variable]"
-    with refused(text.format("a tree of stage1, readout")):
-        to_assembly(tree)
-    with refused(text.format("ndarray")):
-        to_assembly(gate["activation"].values)
-    with refused(
-        "data must have an array activation, got mean, maximum, count; pass one variable of a recording that was not "
-        "reduced"
-    ):
-        to_assembly(reduced)
-    with refused("data must have an array activation, got none; pass one variable of a recording that was not reduced"):
-        to_assembly(gate.drop_vars("activation"))
-    with refused(
-        "dims must include presentation, got (condition, time_step, neuroid); pass a recording, not a part of it"
-    ):
-        to_assembly(reduced["mean"])
-    with refused("dims must be among presentation, neuroid, time_step, got fold too; pass a recording as it is"):
-        to_assembly(gate.expand_dims("fold"))
-
-
-def test_what_is_not_complete(tree):
-    whole = tree.assign(done=xr.Variable("presentation", [True, True, True, False, True]))
-    with refused(
-        "recording must be complete, got one without 1 of 5 presentations; make the same call of record again to "
-        "complete it"
-    ):
-        to_assembly(whole["stage1/gate"], ms_per_step=1)
-
-
 def test_what_record_returns(network, stimuli):
     variable = record(network, stimuli, ["stage1/gate"], [1, 4])["stage1/gate"]
     assembly = to_assembly(variable, ms_per_step=25)

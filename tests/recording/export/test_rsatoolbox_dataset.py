@@ -114,14 +114,6 @@ def test_with_a_broken_rsatoolbox(rsatoolbox, monkeypatch, gate):
         to_rsatoolbox(gate)
 
 
-def test_what_is_not_one_variable(rsatoolbox, tree):
-    with refused(
-        "data must be the group of one variable or an array of it, got a tree of stage1, readout; pass "
-        "recording[variable]"
-    ):
-        to_rsatoolbox(tree)
-
-
 def test_what_record_returns(rsatoolbox, network, stimuli):
     variable = record(network, stimuli, ["readout/logits"], [1, 4])["readout/logits"]
     dataset = to_rsatoolbox(variable)

@@ -167,23 +167,6 @@ def test_memory_is_what_was_estimated(monkeypatch, made):
     assert peak < len(table) * (a_row + 4) * 1.1
 
 
-def test_what_is_not_one_variable(tree):
-    with refused(
-        "data must be the group of one variable or an array of it, got a tree of stage1, readout; pass "
-        "recording[variable]"
-    ):
-        to_dataframe(tree)
-
-
-def test_what_is_not_complete(tree):
-    whole = tree.assign(done=xr.Variable("presentation", [True, False, True, False, True]))
-    with refused(
-        "recording must be complete, got one without 2 of 5 presentations; make the same call of record again to "
-        "complete it"
-    ):
-        to_dataframe(whole["readout/logits"])
-
-
 def test_what_record_returns(network, stimuli):
     whole = record(network, stimuli, ["readout/logits"], [1, 4])["readout/logits"].to_dataset()
     table = to_dataframe(whole)
