@@ -333,37 +333,38 @@ def linear(bias):
     return module
 
 
-def test_dynamic_quantization(stimuli):
-    """It scales by the range of the batch, so that stimuli must go one at a time."""
+def dynamically(module, images):
+    return torch.ao.quantization.quantize_dynamic(module, {nn.Linear}, torch.qint8)
 
-    def quantized(bias):
-        return torch.ao.quantization.quantize_dynamic(linear(bias), {nn.Linear}, torch.qint8)
 
+def statically(module, images):
+    module = nn.Sequential(torch.ao.quantization.QuantStub(), *module, torch.ao.quantization.DeQuantStub()).eval()
+    engines = torch.backends.quantized.supported_engines
+    torch.backends.quantized.engine = "x86" if "x86" in engines else engines[-1]
+    module.qconfig = torch.ao.quantization.get_default_qconfig(torch.backends.quantized.engine)
+    torch.ao.quantization.prepare(module, inplace=True)(torch.from_numpy(images))
+    return torch.ao.quantization.convert(module)
+
+
+@pytest.mark.parametrize(
+    ("quantized", "names", "options", "atol"),
+    [(dynamically, ["1", "2"], {"batch_size": 1}, 0.02), (statically, ["2", "4"], {"batch_size": 2}, 0.05)],
+)
+def test_quantization(stimuli, images, quantized, names, options, atol):
+    trees = [record(quantized(linear(bias), images), stimuli, names, **options) for bias in (0, 0.25, 0.25)]
+    values, rectified = (trees[0][name]["activation"] for name in names)
+    assert_allclose(values, values_of(linear(0), stimuli, "1"), atol=atol)
+    assert_array_equal(rectified, np.maximum(values, 0))
+    hashes = [tree.attrs["weights_sha256"] for tree in trees]
+    assert hashes[0] != hashes[1] == hashes[2]
+
+
+def test_dynamic_quantization_takes_one_stimulus_at_a_time(stimuli, images):
+    """It scales by the range of the batch."""
     text = (
         "module must give a stimulus the same values in any batch, got others from '1' (Linear) alone than with 3 "
         "others; make it look at one stimulus at a time (BatchNorm: with running statistics), or record with "
         "batch_size=1"
     )
     with refused(text):
-        record(quantized(0), stimuli, ["1"], batch_size=5)
-    trees = [record(quantized(bias), stimuli, ["1"], batch_size=1) for bias in (0, 0.25, 0.25)]
-    assert_allclose(trees[0]["1"]["activation"], values_of(linear(0), stimuli, "1"), atol=0.02)
-    hashes = [tree.attrs["weights_sha256"] for tree in trees]
-    assert hashes[0] != hashes[1] == hashes[2]
-
-
-def test_static_quantization(stimuli, images):
-    def quantized(bias):
-        stubs = torch.ao.quantization.QuantStub(), torch.ao.quantization.DeQuantStub()
-        module = nn.Sequential(stubs[0], *linear(bias), stubs[1]).eval()
-        engines = torch.backends.quantized.supported_engines
-        torch.backends.quantized.engine = "x86" if "x86" in engines else engines[-1]
-        module.qconfig = torch.ao.quantization.get_default_qconfig(torch.backends.quantized.engine)
-        torch.ao.quantization.prepare(module, inplace=True)(torch.from_numpy(images))
-        return torch.ao.quantization.convert(module)
-
-    trees = [record(quantized(bias), stimuli, ["2", "4"], batch_size=2) for bias in (0, 0.25, 0.25)]
-    assert_allclose(trees[0]["2"]["activation"], values_of(linear(0), stimuli, "1"), atol=0.05)
-    assert_array_equal(trees[0]["4"]["activation"], np.maximum(trees[0]["2"]["activation"], 0))
-    hashes = [tree.attrs["weights_sha256"] for tree in trees]
-    assert hashes[0] != hashes[1] == hashes[2]
+        record(dynamically(linear(0), images), stimuli, ["1"], batch_size=5)

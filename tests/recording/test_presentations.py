@@ -160,7 +160,3 @@ def test_cued_trials(network, stimuli, table, by_hand):
     assert_array_equal(of["attended_unconstrained"], attended)
     assert_array_equal(of["confirmed"], (attended == order).reshape(4, 2).all(1).repeat(2))
     assert_array_equal(of["attended_label"], pick(table, ["label_0", "label_1"], attended))
-
-
-def test_a_free_trial_has_no_cue(network, stimuli):
-    assert "cued" not in coordinates(record(network, stimuli, ["readout/logits"]))

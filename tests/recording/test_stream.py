@@ -315,41 +315,36 @@ def test_a_disk_that_fills_up_keeps_what_was_written(monkeypatch, network, stimu
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.geteuid() != 0 or not hasattr(os, "geteuid"), reason="only root may mount a small disk")
-def test_a_full_disk_and_a_read_only_one(network, tmp_path):
+def test_a_full_disk_and_a_read_only_one(network, disk, tmp_path):
     """A real one: a tmpfs that is large enough for the layout and a few blocks."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=800k", "tmpfs", disk], check=False).returncode:  # noqa: S607
-        pytest.skip("this machine lets nobody mount a tmpfs")
-    try:
-        images = np.random.default_rng(0).random((101, 1, 11, 13), dtype=np.float32)
-        options = {"variables": NAMES, "store": disk / "a.zarr", "batch_size": 3}
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(stream_module, "require_disk", lambda *_: None)  # others fill the disk while we record
-            with pytest.raises(
-                OSError, match=r"could not be written \(No space left on device\); what was written stays"
-            ):
-                record(network, StimulusSet(images), **options)
-        before = contents(disk / "a.zarr")
-        assert 0 < before.done < before.presentations
-        assert problems(disk / "a.zarr") == []
-        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)  # noqa: S607
-        with pytest.raises(OSError, match=r"could not be written \(Read-only file system\); what was written stays"):
-            record(network, StimulusSet(images), **options)  # half of it is there
-        subprocess.run(["mount", "-o", "remount,rw", disk], check=True)  # noqa: S607
-        subprocess.run(["mount", "-o", "remount,size=20m", disk], check=True)  # noqa: S607
-        record(network, StimulusSet(images), **options).close()
-        record(network, StimulusSet(images), **{**options, "store": tmp_path / "whole.zarr"}).close()
-        assert files(disk / "a.zarr") == files(tmp_path / "whole.zarr")
-        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)  # noqa: S607
-        record(network, StimulusSet(images), **options).close()  # nothing is left to be written
-        assert problems(disk / "a.zarr") == []
-        open_recording(disk / "a.zarr").close()
-        with pytest.raises(OSError, match=r"could not be written \(Read-only file system\); what was written stays"):
-            record(network, StimulusSet(images), **{**options, "store": disk / "b.zarr"})
-    finally:
-        subprocess.run(["umount", "--lazy", disk], check=True)  # noqa: S607
+
+    def remount(how):
+        subprocess.run(["mount", "-o", f"remount,{how}", small], check=True)  # noqa: S607
+
+    small = disk("800k")
+    stimuli = StimulusSet(np.random.default_rng(0).random((101, 1, 11, 13), dtype=np.float32))
+    options = {"variables": NAMES, "store": small / "a.zarr", "batch_size": 3}
+    refusal = r"could not be written \({}\); what was written stays"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream_module, "require_disk", lambda *_: None)  # others fill the disk while we record
+        with pytest.raises(OSError, match=refusal.format("No space left on device")):
+            record(network, stimuli, **options)
+    before = contents(small / "a.zarr")
+    assert 0 < before.done < before.presentations
+    assert problems(small / "a.zarr") == []
+    remount("ro")
+    with pytest.raises(OSError, match=refusal.format("Read-only file system")):
+        record(network, stimuli, **options)  # half of it is there
+    remount("rw,size=20m")
+    record(network, stimuli, **options).close()
+    record(network, stimuli, **{**options, "store": tmp_path / "whole.zarr"}).close()
+    assert files(small / "a.zarr") == files(tmp_path / "whole.zarr")
+    remount("ro")
+    record(network, stimuli, **options).close()  # nothing is left to be written
+    assert problems(small / "a.zarr") == []
+    open_recording(small / "a.zarr").close()
+    with pytest.raises(OSError, match=refusal.format("Read-only file system")):
+        record(network, stimuli, **{**options, "store": small / "b.zarr"})
 
 
 def test_a_sink_and_a_store_exclude_each_other(network, stimuli, tmp_path):
