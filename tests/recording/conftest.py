@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pytest
 import torch
 import torch.nn.functional as F
 from recording.small import small_network, small_stimuli
+
+from neuroattn.recording import stream
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -63,6 +67,26 @@ def trial_by_hand(network, image, phases=2, masks=None):
 def by_hand():
     """`trial_by_hand`, for tests to call."""
     return trial_by_hand
+
+
+@pytest.fixture
+def stopped():
+    """Return a context in which `record` writes so many blocks, and then raises."""
+
+    @contextmanager
+    def stopping(after, error):
+        real, written = stream.write_block, []
+
+        def write_block(*what):
+            if len(written) == after:
+                raise error
+            written.append(real(*what))
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(stream, "write_block", write_block)
+            yield
+
+    return stopping
 
 
 @pytest.fixture

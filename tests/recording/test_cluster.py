@@ -261,13 +261,13 @@ def test_workers_that_keep_dying_end_the_recording(network, many, tmp_path, clie
         record(network, many, NAMES, batch_size=3, store=tmp_path / "a.zarr", client=client)
 
 
-def test_a_cluster_waits_for_blocks_that_another_process_has_begun(network, many, tmp_path, client, monkeypatch):
+def test_a_cluster_waits_for_blocks_that_another_process_has_begun(
+    network, many, tmp_path, client, monkeypatch, stopped
+):
     store, waits = tmp_path / "a.zarr", []
     record(network, many, NAMES, batch_size=3, store=tmp_path / "alone.zarr").close()
-    with monkeypatch.context() as patch:  # lays the store out, and stops at the first block
-        patch.setattr(stream_module, "write_block", None)
-        with pytest.raises(TypeError):
-            record(network, many, NAMES, batch_size=3, store=store)
+    with stopped(0, TypeError), pytest.raises(TypeError):  # lays the store out
+        record(network, many, NAMES, batch_size=3, store=store)
     held = stream_module.claim(store, 5)
     assert held is not None
 

@@ -273,22 +273,11 @@ def test_a_lost_description_of_a_coordinate_is_told_without_a_warning(store, cap
 
 
 @pytest.mark.slow
-def test_an_unfinished_store_may_lack_what_is_not_done_yet(monkeypatch, network, stimuli, tmp_path, capsys):
-    from neuroattn.recording import stream as stream_module
-
+def test_an_unfinished_store_may_lack_what_is_not_done_yet(monkeypatch, stopped, network, stimuli, tmp_path, capsys):
     monkeypatch.setattr(layout_module, "BLOCK_BYTES", 1)
     monkeypatch.setattr(layout_module, "CHUNK_PRESENTATIONS", 4)
-    real, count = stream_module.write_block, []
-
-    def stops(*what):
-        count.append(real(*what))
-        if len(count) == 2:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(stream_module, "write_block", stops)
-        with pytest.raises(KeyboardInterrupt):
-            record(network, stimuli, NAMES, [2], store=tmp_path / "a.zarr", batch_size=1)
+    with stopped(2, KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        record(network, stimuli, NAMES, [2], store=tmp_path / "a.zarr", batch_size=1)
     store = tmp_path / "a.zarr"
     assert problems(store) == []
     status, printed = verified(store, capsys)

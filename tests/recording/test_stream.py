@@ -227,12 +227,10 @@ def test_a_kill_while_the_notes_of_the_blocks_are_removed(network, stimuli, reco
     assert not (recorded / "trials").exists()
 
 
-def test_the_same_call_goes_on_while_the_error_is_still_looked_at(monkeypatch, network, stimuli, tmp_path):
+def test_the_same_call_goes_on_while_the_error_is_still_looked_at(stopped, network, stimuli, tmp_path):
     """A notebook keeps the last exception, and with it everything that its frames hold."""
-    with monkeypatch.context() as patch:
-        patch.setattr(stream_module, "write_block", None)
-        with pytest.raises(TypeError) as kept:
-            record(network, stimuli, NAMES, store=tmp_path / "a.zarr", batch_size=1)
+    with stopped(0, TypeError), pytest.raises(TypeError) as kept:
+        record(network, stimuli, NAMES, store=tmp_path / "a.zarr", batch_size=1)
     record(network, stimuli, NAMES, store=tmp_path / "a.zarr", batch_size=1).close()
     assert kept.value.__traceback__ is not None
     assert contents(tmp_path / "a.zarr").done == 8
@@ -291,23 +289,15 @@ def test_a_disk_without_room_is_refused_with_numbers(monkeypatch, network, stimu
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_disk_that_fills_up_keeps_what_was_written(monkeypatch, network, stimuli, tmp_path):
-    store, real, count = tmp_path / "a.zarr", stream_module.write_block, []
-
-    def fills_up(*what):
-        if count:
-            raise OSError(28, "No space left on device")
-        count.append(what)
-        real(*what)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(stream_module, "write_block", fills_up)
-        text = (
-            f"store {str(store)!r} could not be written (No space left on device); what was written stays valid, and "
-            "the same call goes on from there"
-        )
-        with pytest.raises(OSError, match=re.escape(text)):
-            record(network, stimuli, NAMES, store=store, batch_size=1)
+def test_a_disk_that_fills_up_keeps_what_was_written(stopped, network, stimuli, tmp_path):
+    store = tmp_path / "a.zarr"
+    text = (
+        f"store {str(store)!r} could not be written (No space left on device); what was written stays valid, and "
+        "the same call goes on from there"
+    )
+    full = OSError(28, "No space left on device")
+    with stopped(1, full), pytest.raises(OSError, match=re.escape(text)):
+        record(network, stimuli, NAMES, store=store, batch_size=1)
     assert contents(store).done == 2
     assert problems(store) == []
     record(network, stimuli, NAMES, store=store, batch_size=1).close()
