@@ -23,7 +23,7 @@ import torch
 import xarray as xr
 from scipy.optimize import curve_fit
 
-from neuroattn.evaluation.digits import evaluate
+from neuroattn.evaluation.trials import evaluate
 from neuroattn.experiments.tuning import protocol as tuning
 from neuroattn.models.checkpoint import load_model
 from neuroattn.models.trial import free_trial

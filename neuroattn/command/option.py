@@ -58,6 +58,13 @@ def option(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def varied(config: type[Any], name: str, **changes: Any) -> Any:
+    """Declare a field that another configuration has, with another default or other metadata."""
+    field = next(field for field in dataclasses.fields(config) if field.name == name)
+    default = changes.pop("default", field.default)
+    return dataclasses.field(default=default, metadata={**field.metadata, **changes})
+
+
 def allowed(field: dataclasses.Field[Any]) -> str:
     """Return in words what a field may hold, "" where anything goes."""
     low, high, choices = (field.metadata.get(key) for key in ("low", "high", "choices"))

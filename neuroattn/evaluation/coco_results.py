@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from pycocotools import mask as outlines
 
+from neuroattn.evaluation.trials import row
 from neuroattn.models.trial import GATE_THRESHOLD
 from neuroattn.stimuli.outlines import stored_outline
 from neuroattn.stimuli.scene_pictures import canvas
@@ -45,7 +46,7 @@ class SceneResults:
     def __init__(self, scenes: Scenes) -> None:
         self._scenes = scenes
         self._ids = scenes.category_ids if scenes.labels_are == "category" else {}
-        self._overlaps: list[float] = []
+        self.overlaps: list[float] = []
         self.detections: list[dict[str, Any]] = []
 
     def add(self, chosen: NDArray[np.int64], phase: Phase, attended: torch.Tensor) -> None:
@@ -54,19 +55,19 @@ class SceneResults:
         scores = phase.logits.float().softmax(1).amax(1).cpu().numpy()
         decided = phase.logits.argmax(1).cpu().numpy()
         for place, (number, k) in enumerate(zip(chosen, attended.tolist(), strict=True)):
-            row = table.iloc[number]
+            scene = table.iloc[number]
             name = self._scenes.classes[int(decided[place])]
-            height, width = int(row["image_height"]), int(row["image_width"])
+            height, width = int(scene["image_height"]), int(scene["image_width"])
             top, left, whole_y, whole_x = canvas((height, width), size)
             gate = F.interpolate(phase.gates[0][place : place + 1, :1].float(), (whole_y, whole_x), mode="bilinear")
             open_ = (gate[0, 0, top : top + height, left : left + width] < GATE_THRESHOLD).cpu().numpy()
             outline = outlines.encode(np.asfortranarray(open_.astype(np.uint8)))
-            of_object = stored_outline(height, width, row[f"counts_{k}"])
-            self._overlaps.append(float(outlines.iou([outline], [of_object], [0])[0, 0]) if open_.any() else 0.0)
+            of_object = stored_outline(height, width, scene[f"counts_{k}"])
+            self.overlaps.append(float(outlines.iou([outline], [of_object], [0])[0, 0]) if open_.any() else 0.0)
             self.detections.append(
                 {
-                    "image_id": int(row["image_id"]),
-                    "category_id": self._ids.get(name, int(row[f"category_id_{k}"])),
+                    "image_id": int(scene["image_id"]),
+                    "category_id": self._ids.get(name, int(scene[f"category_id_{k}"])),
                     "segmentation": {"size": [height, width], "counts": outline["counts"].decode("ascii")},
                     "score": float(scores[place]),
                 }
@@ -74,21 +75,11 @@ class SceneResults:
 
     def table(self) -> pd.DataFrame:
         """Return rows of COCO's average precision, without regard to category, and of the mean overlap."""
-        overlaps = np.array(self._overlaps)
-        about = {"n": len(overlaps)}
-        rows: list[dict[str, Any]] = [
-            {
-                "what": "gate_overlap",
-                "estimate": overlaps.mean(),
-                "sd": overlaps.std(ddof=1),
-                "note": "intersection over union of the open gate and the attended object",
-                **about,
-            }
-        ]
-        scored = self._scored()
+        overlaps, scored = np.array(self.overlaps), self._scored()
+        n, note = len(overlaps), "intersection over union of the open gate and the attended object"
+        overlap = row("gate_overlap", overlaps.mean(), sd=overlaps.std(ddof=1), n=n, note=note)
         note = "COCOeval on the scenes' objects, categories ignored"
-        rows += [{"what": what, "estimate": scored[number], "note": note, **about} for what, number in _SCORES.items()]
-        return pd.DataFrame(rows)
+        return pd.DataFrame([overlap, *(row(what, scored[k], n=n, note=note) for what, k in _SCORES.items())])
 
     def _scored(self) -> NDArray[np.float64]:
         from pycocotools.coco import COCO
@@ -110,19 +101,21 @@ class SceneResults:
         images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
         categories: dict[int, str] = {}
-        for row in self._scenes.table.to_dict("records"):
-            size = [row["image_height"], row["image_width"]]
-            images.append({"id": row["image_id"], "height": size[0], "width": size[1], "file_name": row["file_name"]})
+        for scene in self._scenes.table.to_dict("records"):
+            size = [scene["image_height"], scene["image_width"]]
+            images.append(
+                {"id": scene["image_id"], "height": size[0], "width": size[1], "file_name": scene["file_name"]}
+            )
             for k in range(self._scenes.n_objects):
-                outline = stored_outline(size[0], size[1], row[f"counts_{k}"])
-                categories[row[f"category_id_{k}"]] = row[f"category_{k}"]
+                outline = stored_outline(size[0], size[1], scene[f"counts_{k}"])
+                categories[scene[f"category_id_{k}"]] = scene[f"category_{k}"]
                 annotations.append(
                     {
                         "id": len(annotations) + 1,  # COCOeval takes an id of 0 for no match
-                        "image_id": row["image_id"],
-                        "category_id": row[f"category_id_{k}"],
+                        "image_id": scene["image_id"],
+                        "category_id": scene[f"category_id_{k}"],
                         "segmentation": outline,
-                        "area": row[f"area_{k}"],
+                        "area": scene[f"area_{k}"],
                         "bbox": outlines.toBbox(outline).tolist(),
                         "iscrowd": 0,
                     }

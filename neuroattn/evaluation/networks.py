@@ -31,7 +31,7 @@ def over_networks(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table
-        `neuroattn.evaluation.digits.evaluate` of networks that take the same number of digits.
+        `neuroattn.evaluation.trials.evaluate` of networks that take the same number of digits.
 
     Returns
     -------

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
+from statsmodels.stats.proportion import proportion_confint
 
 from neuroattn.evaluation.coco_results import SceneResults
-from neuroattn.evaluation.trials import RESAMPLES, fraction, run_trials, summary
+from neuroattn.evaluation.trials import RESAMPLES, fraction, row, run_trials, summary
 
 if TYPE_CHECKING:
-    import torch
     from numpy.typing import NDArray
 
     from neuroattn.evaluation.trials import Outcomes
     from neuroattn.models.gated import GatedNetwork
-    from neuroattn.models.trial import Phase
     from neuroattn.stimuli.scenes import Scenes
 
 _SHUFFLES = 1000
@@ -69,23 +67,13 @@ def evaluate_scenes(model: GatedNetwork, scenes: Scenes, batch_size: int = 64) -
     for some classes gives when it looks at other pictures. ``majority_accuracy`` is that of naming the most common
     class always.
     """
-    starts = range(0, len(scenes), batch_size)
-    numbers = [np.arange(start, min(start + batch_size, len(scenes))) for start in starts]
-    results, place = SceneResults(scenes), iter(numbers)
-    batches = (scenes.batch(chosen, model.device) for chosen in numbers)
-    shown = np.zeros(0, dtype=np.int64)
-
-    def see(number: int, phase: Phase, attended: torch.Tensor) -> None:
-        nonlocal shown
-        shown = next(place) if number == 0 else shown
-        results.add(shown, phase, attended)
-
-    outcomes = run_trials(model, batches, math.ceil(len(scenes) / batch_size), see)
+    results = SceneResults(scenes)
+    outcomes = run_trials(model, scenes, batch_size, results.add)
     sizes = ["the largest object", *(f"the object of size rank {k + 1}" for k in range(1, scenes.n_objects))]
     table = pd.concat(
         [
             summary(outcomes, sizes, "scenes"),
-            pd.DataFrame(_classification(outcomes.label, outcomes.decided, len(scenes.classes))),
+            classification(outcomes.label, outcomes.decided, len(scenes.classes)),
             results.table(),
         ],
         ignore_index=True,
@@ -146,8 +134,8 @@ def class_scores(confusion: NDArray[np.float64] | NDArray[np.int64]) -> tuple[fl
     return np.nanmean(recall, -1), np.nanmean(f1, -1)
 
 
-def _classification(label: NDArray[np.int64], decided: NDArray[np.int64], n_classes: int) -> list[dict[str, object]]:
-    """Return rows of the accuracies that classes weigh the same in, and of what chance gives."""
+def classification(label: NDArray[np.int64], decided: NDArray[np.int64], n_classes: int) -> pd.DataFrame:
+    """Return the accuracies that classes weigh the same in, and what chance gives, of (scene, phase) classes."""
     generator, n = np.random.default_rng(0), len(label)
     pair = label * n_classes + decided
     resampled = np.empty((RESAMPLES, 2))
@@ -159,41 +147,27 @@ def _classification(label: NDArray[np.int64], decided: NDArray[np.int64], n_clas
     for number in range(_SHUFFLES):
         other = generator.permutation(decided.ravel()).reshape(decided.shape)
         shuffled[number] = ((label == other).mean(), *class_scores(_confusion(label, other, n_classes)))
-    names = ("accuracy", "mean_over_classes", "macro_f1")
     found = class_scores(_confusion(label, decided, n_classes))
-    n_shown = len(np.unique(label))
+    note = f"{len(np.unique(label))} classes; interval: bootstrap of scenes"
     rows = [
-        _row(name, found[k], resampled[:, k], n, f"{n_shown} classes; interval: bootstrap of scenes")
-        for k, name in enumerate(names[1:])
+        _middle(what, found[k], resampled[:, k], n=n, note=note)
+        for k, what in enumerate(("mean_over_classes", "macro_f1"))
     ]
     rows += [
-        _row(f"chance_{name}", shuffled[:, k].mean(), shuffled[:, k], label.size, "decisions shuffled over phases")
-        for k, name in enumerate(names)
+        _middle(f"chance_{what}", values.mean(), values, n=label.size, note="decisions shuffled over phases")
+        for what, values in zip(("accuracy", "mean_over_classes", "macro_f1"), shuffled.T, strict=True)
     ]
     common = np.bincount(label.ravel(), minlength=n_classes)
-    note = "the most common class, always"
-    return [
-        *rows,
-        {"what": "majority_accuracy", "estimate": common.max() / common.sum(), "n": label.size, "note": note},
-    ]
+    majority = row("majority_accuracy", common.max() / common.sum(), n=label.size, note="the most common class, always")
+    return pd.DataFrame([*rows, majority])
 
 
-def _row(what: str, estimate: float, values: NDArray[np.float64], n: int, note: str) -> dict[str, object]:
-    low, high = np.quantile(values, [0.025, 0.975])
-    return {
-        "what": what,
-        "estimate": estimate,
-        "interval_low": low,
-        "interval_high": high,
-        "sd": values.std(ddof=1),
-        "n": n,
-        "note": note,
-    }
+def _middle(what: str, estimate: float, values: NDArray[np.float64], *, n: int, note: str) -> dict[str, object]:
+    """Return a row whose interval is the middle 95 % of values."""
+    return row(what, estimate, np.quantile(values, [0.025, 0.975]).tolist(), sd=values.std(ddof=1), n=n, note=note)
 
 
 def _of_classes(confusion: NDArray[np.int64], classes: tuple[str, ...]) -> pd.DataFrame:
-    from statsmodels.stats.proportion import proportion_confint
-
     right, of_class, decided = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
     low, high = proportion_confint(right, np.maximum(of_class, 1), method="wilson")
     with np.errstate(invalid="ignore"):
@@ -217,7 +191,7 @@ def _of_supercategories(outcomes: Outcomes, scenes: Scenes) -> pd.DataFrame:
     attended = np.take_along_axis(above, outcomes.attended, 1)
     # Files need not have supercategories.
     names = np.unique(attended[attended != ""]) if scenes.labels_are == "category" else ()
-    rows = [fraction(name, outcomes.correct[attended == name], "") for name in names]
+    rows = [fraction(name, outcomes.correct[attended == name]) for name in names]
     columns = {"what": "supercategory", "n": "n", "estimate": "recall"}
     columns |= {"interval_low": "recall_low", "interval_high": "recall_high"}
     return pd.DataFrame(rows, columns=list(columns)).rename(columns=columns)

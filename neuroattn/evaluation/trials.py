@@ -14,13 +14,14 @@ from tqdm import tqdm
 from neuroattn.models.trial import attend, gate_contrast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from neuroattn.models.gated import GatedNetwork
     from neuroattn.models.trial import Phase
-    from neuroattn.stimuli.labelled import Labelled
+    from neuroattn.stimuli.digits import Composites
+    from neuroattn.stimuli.shown import Pictures
 
 RESAMPLES = 2000
 
@@ -53,29 +54,29 @@ class Outcomes(NamedTuple):
 @torch.no_grad()
 def run_trials(
     model: GatedNetwork,
-    batches: Iterable[Labelled],
-    n_batches: int,
-    see: Callable[[int, Phase, torch.Tensor], None] | None = None,
+    pictures: Pictures,
+    batch_size: int,
+    see: Callable[[NDArray[np.int64], Phase, torch.Tensor], None] | None = None,
 ) -> Outcomes:
     """Show pictures to a network, one free trial each.
 
     Parameters
     ----------
     model
-        The network, on the device of the pictures.
-    batches
-        The pictures, each of as many objects.
-    n_batches
-        How many there are, for the progress bar.
+        The network.
+    pictures
+        Each of as many objects.
+    batch_size
+        Pictures at once.
     see
-        Told the number of the phase, the phase, and the attended objects (picture,) of every batch.
+        Told the numbers of the pictures, the phase and the attended objects (picture,) of every phase of every batch.
     """
     rows: dict[str, list[torch.Tensor]] = {name: [] for name in Outcomes._fields}
-    for batch in tqdm(
-        batches, total=n_batches, desc=f"evaluating {model.name}", unit="batch", leave=False, disable=None
-    ):
+    starts = range(0, len(pictures), batch_size)
+    for start in tqdm(starts, desc=f"evaluating {model.name}", unit="batch", leave=False, disable=None):
+        batch = pictures.part(slice(start, start + batch_size)).to(model.device)
         parts: dict[str, list[torch.Tensor]] = {name: [] for name in Outcomes._fields}
-        for number, (phase, choice) in enumerate(attend(model, batch.images, batch.objects)):
+        for phase, choice in attend(model, batch.images, batch.objects):
             parts["label"].append(batch.labels.gather(1, choice.attended[:, None])[:, 0])
             parts["decided"].append(phase.logits.argmax(1))
             parts["attended"].append(choice.attended)
@@ -84,11 +85,20 @@ def run_trials(
                 gate_contrast(phase.gates[0], batch.images, batch.objects, choice.attended, model.config.strength)
             )
             if see is not None:
-                see(number, phase, choice.attended)
+                see(np.arange(start, start + len(batch)), phase, choice.attended)
         for name, values in parts.items():
             rows[name].append(torch.stack(values).mean(0) if name == "gates" else torch.stack(values, 1))
-    joined = {name: torch.cat(values).cpu().numpy() for name, values in rows.items()}
-    return Outcomes(**joined)
+    return Outcomes(**{name: torch.cat(values).cpu().numpy() for name, values in rows.items()})
+
+
+def evaluate(model: GatedNetwork, composites: Composites, batch_size: int = 256) -> pd.DataFrame:
+    """Return what a network does with two composites of digits or more: ``model``, and the columns of `summary`."""
+    outcomes = run_trials(model, composites, batch_size)
+    n_objects = composites.labels.shape[1]
+    places = ["left", "right"] if n_objects == 2 else [f"place {k + 1} from the left" for k in range(n_objects)]
+    table = summary(outcomes, places, "composites")
+    table.insert(0, "model", model.name)
+    return table
 
 
 def summary(outcomes: Outcomes, places: Sequence[str], pictures: str) -> pd.DataFrame:
@@ -121,8 +131,8 @@ def _choices(outcomes: Outcomes, places: Sequence[str], pictures: str) -> list[d
     every = [(unconstrained == k).any(1) for k in range(n_objects)]
     covered: NDArray[np.bool_] = np.all(every, 0)
     right: NDArray[np.bool_] = np.all(correct, 1)
-    rows = [_mean("accuracy", correct.mean(1), f"mean over {pictures} of the fraction of correct phases")]
-    rows += [fraction(f"accuracy_phase_{p + 1}", correct[:, p], "") for p in range(n_objects)]
+    rows = [mean("accuracy", correct.mean(1), f"mean over {pictures} of the fraction of correct phases")]
+    rows += [fraction(f"accuracy_phase_{p + 1}", correct[:, p]) for p in range(n_objects)]
     rows += [
         fraction("all_objects_right", right, "every phase of the trial is correct"),
         fraction("all_objects_covered", covered, "by the unconstrained choice"),
@@ -131,17 +141,32 @@ def _choices(outcomes: Outcomes, places: Sequence[str], pictures: str) -> list[d
     return rows + [fraction(f"attended_first_{k}", first == k, name) for k, name in enumerate(places)]
 
 
-def fraction(what: str, hits: NDArray[np.bool_], note: str) -> dict[str, object]:
-    """Return a row with the fraction of hits and its Wilson interval."""
-    low, high = proportion_confint(hits.sum(), hits.size, method="wilson")
+def row(
+    what: str,
+    estimate: float,
+    interval: Sequence[float] = (np.nan, np.nan),
+    *,
+    n: int,
+    sd: float = np.nan,
+    note: str = "",
+) -> dict[str, object]:
+    """Return an estimate with its interval and spread, where it has these."""
+    low, high = interval
     return {
         "what": what,
-        "estimate": hits.mean(),
+        "estimate": estimate,
         "interval_low": low,
         "interval_high": high,
-        "n": hits.size,
+        "sd": sd,
+        "n": n,
         "note": note,
     }
+
+
+def fraction(what: str, hits: NDArray[np.bool_], note: str = "") -> dict[str, object]:
+    """Return a row with the fraction of hits and its Wilson interval."""
+    interval = proportion_confint(hits.sum(), hits.size, method="wilson")
+    return row(what, hits.mean(), interval, n=hits.size, note=note)
 
 
 def _contrast(gates: NDArray[np.float64], pictures: str) -> list[dict[str, object]]:
@@ -150,30 +175,26 @@ def _contrast(gates: NDArray[np.float64], pictures: str) -> list[dict[str, objec
     if len(whole) < 2:
         return []
     rows = [
-        _mean(f"gate_{name}", whole[:, i], "mean gate of the image after step T - 1; averaged over phases")
+        mean(f"gate_{name}", whole[:, i], "mean gate of the image after step T - 1; averaged over phases")
         for i, name in enumerate(("attended", "unattended"))
     ]
     difference = whole[:, 1] - whole[:, 0]
-    rows.append(_mean("gate_difference", difference, "unattended - attended"))
     spread = difference.std(ddof=1)
     dz = difference.mean() / spread if spread > 0 else np.nan
-    note = f"{pictures} of one network: no population claim"
-    rows.append({"what": "gate_difference_dz", "estimate": dz, "n": len(whole), "note": note})
-    rows.append({"what": "gate_difference_t", "estimate": dz * np.sqrt(len(whole)), "n": len(whole), "note": note})
-    return rows
+    n, note = len(whole), f"{pictures} of one network: no population claim"
+    return [
+        *rows,
+        mean("gate_difference", difference, "unattended - attended"),
+        row("gate_difference_dz", dz, n=n, note=note),
+        row("gate_difference_t", dz * np.sqrt(n), n=n, note=note),
+    ]
 
 
-def _mean(what: str, values: NDArray[np.float64], note: str) -> dict[str, object]:
+def mean(what: str, values: NDArray[np.float64], note: str) -> dict[str, object]:
+    """Return a row with the mean of values and its interval by a bootstrap, always of the same resamples."""
     # In parts, so that all resamples of many pictures are never in memory at once.
     resampled = stats.bootstrap(
         (values,), np.mean, n_resamples=RESAMPLES, batch=100, method="percentile", rng=np.random.default_rng(0)
     )
-    return {
-        "what": what,
-        "estimate": values.mean(),
-        "interval_low": resampled.confidence_interval.low,
-        "interval_high": resampled.confidence_interval.high,
-        "sd": values.std(ddof=1),
-        "n": len(values),
-        "note": note,
-    }
+    interval = resampled.confidence_interval
+    return row(what, values.mean(), (interval.low, interval.high), sd=values.std(ddof=1), n=len(values), note=note)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neuroattn.command.option import MOST_PIXELS, option
+from neuroattn.command.groups import Labels, Photographs, Size, require_both
+from neuroattn.command.option import option, varied
 from neuroattn.experiments.protocol import ProtocolConfig
 
 if TYPE_CHECKING:
@@ -28,20 +29,12 @@ SYNTHETIC = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class SceneOptions(ProtocolConfig):
+class SceneOptions(Labels, Size, Photographs, ProtocolConfig):
     """Options of protocols that show composites of digits or scenes."""
 
     stimuli: str = option(DIGITS, "composites of embedded digits, or scenes of COCO", choices=(DIGITS, SCENES))
-    images: str | None = option(
-        None, "scenes: folder of COCO images (default: synthetic scenes made for the run)", path=True
-    )
-    annotations: str | None = option(None, "scenes: COCO's instance annotations for them, a JSON file", path=True)
-    labels: str = option("supercategory", "scenes: what an object's class is", choices=("supercategory", "category"))
-    size: tuple[int, ...] = option(
-        (100, 100), "scenes: height and width of the pictures", unit="px", low=1, high=MOST_PIXELS
-    )
-    cache: str | None = option(
-        None, "scenes: folder for what is kept of them (default: in the user's cache folder)", path=True
+    images: str | None = varied(
+        Photographs, "images", description="scenes: folder of COCO images (default: synthetic scenes made for the run)"
     )
 
     @property
@@ -58,9 +51,7 @@ def check_scene_options(config: SceneOptions) -> None:
     ValueError
         If images are named without annotations or the other way round, or the size has not two numbers.
     """
-    if (config.images is None) != (config.annotations is None):
-        there, missing = ("images", "annotations") if config.annotations is None else ("annotations", "images")
-        raise ValueError(f"{missing} must be named with --{there}, got none; name both, or neither")
+    require_both(config)
     if config.images is not None and config.stimuli != SCENES:
         raise ValueError(f"stimuli must be {SCENES} where images are named, got {config.stimuli!r}")
     if len(config.size) != 2:
@@ -155,19 +146,11 @@ def _drawn(
     n_objects: int,
     cache: str | None = None,
 ) -> Scenes:
-    from neuroattn.stimuli.coco import SUPERCATEGORIES, Rule
-    from neuroattn.stimuli.scenes import image_folder, load_index, load_scenes, require_classes
+    from neuroattn.stimuli.shown import scenes_for
 
-    size, cache = (config.size[0], config.size[1]), cache or config.cache
-    image_folder(images)
-    # The classes are known before any photograph is decoded.
-    classes = load_index(annotations, cache, Rule(n_objects=n_objects)).class_names(config.labels)
-    for subject in subjects:
-        if subject.n_classes is None:
-            continue
-        known = subject.about.classes or SUPERCATEGORIES  # the paper's files do not tell theirs
-        require_classes(classes, config.labels, known, subject.n_classes, subject.name, annotations)
-    scenes = load_scenes(images, annotations, size=size, n_objects=n_objects, labels=config.labels, cache=cache)
+    files = Photographs(images=images, annotations=annotations, cache=cache or config.cache)
+    with_classes: list[Any] = [subject.module for subject in subjects if subject.n_classes is not None]
+    scenes = scenes_for(with_classes, files, n_objects=n_objects, labels=config.labels, size=config.size)
     if not config.synthetic:
         scenes = alike_for_all(scenes, subjects)
     if len(scenes) < min(number, 2):

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuroattn.command.line import read_options, run_command, stop, tell
-from neuroattn.command.option import check_options, option
-from neuroattn.command.program import program
+from neuroattn.command.actions import Action, Names, run_action
+from neuroattn.command.groups import Noise, Photographs, Seed, require_both
+from neuroattn.command.line import tell
+from neuroattn.command.option import option, varied
 from neuroattn.runs.folder import unwritable
 from neuroattn.runs.local_path import local_path
 from neuroattn.runs.output_file import replacing
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from neuroattn.models.gated import GatedNetwork
     from neuroattn.stimuli.labelled import Labelled
 
-PROG = program("python -m neuroattn.figures")
 # Options by which figures tell trainings apart, and those that make no other training.
 _TOLD_APART = ("phi", "learning_rate", "seed", "name", "device")
 # What figures need of what weights say of their training.
@@ -34,13 +34,10 @@ _DRAWN = (
     *("options.phi", "options.learning_rate", "epochs.epoch", "epochs.validation_accuracy"),
     *("epochs.training_classification_loss", "epochs.training_attention_loss"),
 )
-TRAINING = """Draw trainings: curves and final accuracies by penalty, and the gated image, gates and inhibition of each
-phase of a trial of the first network; for trainings on scenes these need --images DIR --annotations FILE. RUN is the
-folder of a training, or of a sweep."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
+class TrainingConfig(Photographs, Noise, Seed):
     """What is drawn of trainings."""
 
     composite: int = option(
@@ -49,14 +46,13 @@ class TrainingConfig:
         low=0,
         high=4999,
     )
-    seed: int = option(0, "seed of the composites", low=0, high=2**32 - 1)
-    noise: float = option(0.3, "upper bound of the uniform background noise", unit="luminance", low=0, high=1)
-    images: str | None = option(None, "folder of COCO images, for a trial of a training on scenes", path=True)
-    annotations: str | None = option(
-        None, "COCO's instance annotations for them, those that it was trained with", path=True
+    images: str | None = varied(
+        Photographs, "images", description="folder of COCO images, for a trial of a training on scenes"
     )
-    cache: str | None = option(
-        None, "folder for what is kept of the scenes (default: in the user's cache folder)", path=True
+    annotations: str | None = varied(
+        Photographs,
+        "annotations",
+        description="COCO's instance annotations for them, those that it was trained with",
     )
     out: str = option(
         "figures", "folder for the figures, made if it does not exist; none in it is overwritten", path=True
@@ -64,27 +60,8 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         """Check every option."""
-        check_options(self)
-        if (self.images is None) != (self.annotations is None):
-            raise ValueError("images and annotations must be named together, as in --images DIR --annotations FILE")
-
-
-def main(argv: list[str]) -> None:
-    """Run the command with the arguments after the program's name."""
-    if argv[:1] in (["-h"], ["--help"], []):
-        tell(f"usage: {PROG} training RUN... [options]\n\n  training  {TRAINING}\n\nSee {PROG} training --help.")
-        raise SystemExit(0 if argv else 2)
-    if argv[0] != "training":
-        stop(f"what to draw must be training, got {argv[0]!r}")
-    runs = argv[1:]
-    number = next((place for place, argument in enumerate(runs) if argument.startswith("-")), len(runs))
-    config = read_options(TrainingConfig, runs[number:], prog=f"{PROG} training RUN...", description=TRAINING)
-    if number == 0:
-        stop(f"at least one run must be named, as in {PROG} training runs/training-digits")
-    run_command(
-        lambda: draw_training([local_path("run", run) for run in runs[:number]], config),
-        interrupted=lambda: f"figures that are done are in {config.out}",
-    )
+        super().__post_init__()
+        require_both(self)
 
 
 def draw_training(runs: list[Path], config: TrainingConfig) -> None:
@@ -96,20 +73,21 @@ def draw_training(runs: list[Path], config: TrainingConfig) -> None:
         If a run is none, a figure exists, or the scenes of a trial cannot be had.
     """
     from neuroattn.figures.training import accuracy_figure, curves_figure
-    from neuroattn.models.checkpoint import is_of_scenes
+    from neuroattn.models.checkpoint import load_model
 
     folder = Path(config.out)
     files = [folder / f"{name}.{kind}" for name in ("curves", "accuracy", "phases") for kind in ("png", "svg")]
     if there := [file for file in files if file.exists()]:
         raise ValueError(f"out must be a folder without these figures, got {config.out!r}, which holds {there[0].name}")
     table, weights = read_runs(runs)
-    of_scenes = is_of_scenes(weights[0])
+    network = load_model(weights[0])
+    of_scenes = network.about.scenes is not None
     if config.images is not None and not of_scenes:
         raise ValueError(f"images must be left out for trainings on digits, got {config.images!r}")
     figures = {"curves": curves_figure(table), "accuracy": accuracy_figure(table)}
     missing = "; phases need --images DIR --annotations FILE" if of_scenes and config.images is None else ""
     if not missing:
-        figures["phases"] = trial_figure(weights[0], config)
+        figures["phases"] = trial_figure(network, weights[0], config)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -193,8 +171,8 @@ def _require_alike(recipes: dict[Path, dict[str, Any]]) -> None:
             )
 
 
-def trial_figure(weights: Path, config: TrainingConfig) -> Figure:
-    """Return the figure of one trial of a network.
+def trial_figure(network: GatedNetwork, weights: Path, config: TrainingConfig) -> Figure:
+    """Return the figure of one trial of the network of a file.
 
     Raises
     ------
@@ -204,11 +182,9 @@ def trial_figure(weights: Path, config: TrainingConfig) -> Figure:
     import torch
 
     from neuroattn.figures.training import PhasePicture, phases_figure
-    from neuroattn.models.checkpoint import load_model
     from neuroattn.models.trial import attend
 
-    network = load_model(weights)
-    shown, names = _composite(network, config) if config.images is None else _scene(weights, network, config)
+    shown, names = _shown(network, weights, config)
     pictures, inhibition = [], network.no_inhibition(1)
     with torch.no_grad():
         for phase, choice in attend(network, shown.images, shown.objects):
@@ -226,47 +202,24 @@ def trial_figure(weights: Path, config: TrainingConfig) -> Figure:
     return phases_figure(_picture(shown.images[0]), pictures, network.name)
 
 
-def _composite(network: GatedNetwork, config: TrainingConfig) -> tuple[Labelled, Sequence[str]]:
-    """Return one composite of embedded digits, and the names of its classes."""
-    import torch
-
-    from neuroattn.models.config import n_digits
-    from neuroattn.stimuli.digits import sample_composites
-    from neuroattn.stimuli.mnist import embedded
-
-    composites = sample_composites(
-        embedded(),
-        config.composite + 1,
-        n_objects=n_digits(network.config, network.name),
-        noise=config.noise,
-        generator=torch.Generator().manual_seed(config.seed),
-    )
-    return composites.part(slice(config.composite, None)), "0123456789"
-
-
-def _scene(weights: Path, network: GatedNetwork, config: TrainingConfig) -> tuple[Labelled, Sequence[str]]:
-    """Return one of the scenes that a network held out, and the names of its classes."""
+def _shown(network: GatedNetwork, weights: Path, config: TrainingConfig) -> tuple[Labelled, Sequence[str]]:
+    """Return the picture of the trial, and the names of its classes: a composite, or a scene that was held out."""
     import numpy as np
 
-    from neuroattn.models.checkpoint import read_metadata
     from neuroattn.models.metadata import says
-    from neuroattn.stimuli.scenes import load_scenes
+    from neuroattn.stimuli.mnist import embedded
+    from neuroattn.stimuli.shown import composites_for, require_trained_on, scenes_for
 
-    training = read_metadata(weights)["training"]
-    if not says(training, "options.n_objects", "options.labels", "scenes.sha256", "held_out_images"):
+    if config.images is None:
+        number = config.composite + 1
+        composites = composites_for(network, embedded(), number, noise=config.noise, seed=config.seed)
+        return composites.part(slice(config.composite, None)), "0123456789"
+    about = network.about
+    if not says(about.training, "options.n_objects", "options.labels", "scenes.sha256", "held_out_images"):
         raise ValueError(f"run must hold weights that say which scenes they held out, got {str(weights)!r}")
-    options, (_, height, width) = training["options"], network.config.size
-    scenes = load_scenes(
-        str(config.images),
-        str(config.annotations),
-        size=(height, width),
-        n_objects=options["n_objects"],
-        labels=options["labels"],
-        cache=config.cache,
-    )
-    if scenes.identity != training["scenes"]["sha256"]:
-        raise ValueError(f"annotations must be of the scenes that {str(weights)!r} was trained with, got others")
-    held_out = np.flatnonzero(np.isin(scenes.table["image_id"], training["held_out_images"]))
+    scenes = scenes_for([network], config, n_objects=about.options["n_objects"], labels=about.options["labels"])
+    require_trained_on(scenes, about, weights)
+    held_out = np.flatnonzero(np.isin(scenes.table["image_id"], about.held_out_images or ()))
     if config.composite >= len(held_out):
         raise ValueError(
             f"composite must be below {len(held_out)}, the scenes that {network.name!r} held out, got "
@@ -279,6 +232,27 @@ def _picture(values: torch.Tensor) -> NDArray[np.float32]:
     """Return a picture (channel, y, x) as it is drawn: (y, x), or (y, x, colour) in [0, 1]."""
     drawn = values[0] if len(values) == 1 else values.permute(1, 2, 0).clip(0, 1)
     return drawn.numpy()
+
+
+ACTIONS = {
+    "training": Action(
+        config=TrainingConfig,
+        description=(
+            "Draw trainings: curves and final accuracies by penalty, and the gated image, gates and inhibition of each "
+            "phase of a trial of the first network; for trainings on scenes these need --images DIR --annotations "
+            "FILE. RUN is the folder of a training, or of a sweep."
+        ),
+        usage="RUN... [options]",
+        run=lambda config, runs: draw_training([local_path("run", run) for run in runs], config),
+        interrupted=lambda config, _: f"figures that are done are in {config.out}",
+        names=Names("RUN...", "at least one run", "runs/training-digits"),
+    ),
+}
+
+
+def main(argv: list[str]) -> None:
+    """Run the command with the arguments after the program's name."""
+    run_action("python -m neuroattn.figures", "what to draw", ACTIONS, argv)
 
 
 if __name__ == "__main__":

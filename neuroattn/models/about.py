@@ -17,9 +17,12 @@ class About:
     ----------
     training
         Options, data and metrics; empty for published weights and for networks that were made here.
+    provenance
+        Versions and machine; empty where `training` is.
     """
 
     training: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def classes(self) -> tuple[str, ...] | None:

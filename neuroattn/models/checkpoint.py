@@ -184,7 +184,10 @@ def read_about(name: str | Path) -> About:
     >>> read_about("digits-0").options["epochs"]
     15
     """
-    return About() if checkpoint_path(name).suffix == ".pt" else About(read_metadata(name)["training"])
+    if checkpoint_path(name).suffix == ".pt":
+        return About()
+    metadata = read_metadata(name)
+    return About(metadata["training"], metadata["provenance"])
 
 
 def is_of_scenes(name: str | Path) -> bool:
@@ -265,7 +268,7 @@ def _opened(path: Path) -> Any:
 def _load_own(path: Path) -> GatedNetwork:
     with _opened(path) as file:
         metadata = own_metadata(path, file.metadata())
-        config, training = configured(path, metadata), About(metadata["training"])
+        config, training = configured(path, metadata), About(metadata["training"], metadata["provenance"])
         parts = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118 -- a safetensors file is no mapping
         require_weights(path, config, {key: (tuple(p.get_shape()), p.get_dtype()) for key, p in parts.items()})
         # How the weights were drawn before the training, for a control that is not trained.

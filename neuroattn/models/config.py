@@ -195,26 +195,3 @@ def scenes_config(*, strength: float = 0.3) -> GatedConfig:
     [(30, 48, 48), (60, 22, 22), (100, 9, 9), (20, 3, 3)]
     """
     return GatedConfig(size=(3, 100, 100), channels=(30, 60, 100, 20), classes=12, resize="bicubic", strength=strength)
-
-
-def n_digits(config: GatedConfig, name: str) -> int:
-    """Return how many digits the images of a network hold.
-
-    Parameters
-    ----------
-    config, name
-        Of the network.
-
-    Raises
-    ------
-    ValueError
-        If the images are not those of composites of digits.
-    """
-    channels, height, width = config.size
-    n_objects, rest = divmod(width - 14, 14)
-    if (channels, height) != (1, 28) or rest or n_objects < 2 or config.classes != 10:
-        raise ValueError(
-            f"model {name!r} must take composites of digits, (1, 28, 28 + 14·(n - 1)) px and 10 classes, "
-            f"got {config.size} px and {config.classes} classes"
-        )
-    return n_objects

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neuroattn.command.groups import Cluster, Compute, Digits, Models, Noise, Photographs, SceneKind, Seed
 from neuroattn.command.line import tell
-from neuroattn.command.option import MOST_AT_ONCE, check_options, option
+from neuroattn.command.option import MOST_AT_ONCE, option, varied
 from neuroattn.compute.cluster import dask_client
 
 if TYPE_CHECKING:
@@ -19,21 +21,19 @@ if TYPE_CHECKING:
 
     from neuroattn.models.gated import GatedNetwork
     from neuroattn.recording.units import Units
-    from neuroattn.stimuli.mnist import Digits
     from neuroattn.stimuli.stimulus_set import StimulusSet
 
 
 @dataclass(frozen=True, kw_only=True)
-class MakeConfig:
+class MakeConfig(Compute, Seed, Cluster, SceneKind, Photographs, Noise, Digits, Models):
     """What is recorded; every field is an option of ``neuroattn.recording make``."""
 
-    store: str | None = option(None, "path of the Zarr store; one that was interrupted goes on", path=True)
-    models: tuple[str, ...] = option(
-        ("digits-0",),
-        "the one network: a shipped name, or path of a .safetensors or published .pt file",
-        path=True,
-        former="model",
+    models: tuple[str, ...] = varied(
+        Models,
+        "models",
+        description="the one network: a shipped name, or path of a .safetensors or published .pt file",
     )
+    store: str | None = option(None, "path of the Zarr store; one that was interrupted goes on", path=True)
     variables: tuple[str, ...] = option(
         ("stage1/gate", "stage1/response", "stage2/gate", "stage2/response"), "variables to record"
     )
@@ -48,26 +48,11 @@ class MakeConfig:
     sample: int | None = option(None, "so many units of each variable, at random (default: all)", low=1)
     precision: str = option("float32", "of what is written", choices=("float32", "float16"))
     composites: int = option(1000, "number of composites of digits, or of scenes at most", low=1)
-    digits: str = option(
-        "embedded",
-        "the 5,000 digits that travel with the package, or MNIST's official test set",
-        choices=("embedded", "test"),
-    )
-    data: str | None = option(
-        None, "folder with MNIST's IDX files, or 'download'; without it, the folder in NEUROATTN_DATA", path=True
-    )
-    noise: float = option(0.3, "upper bound of the uniform background noise", unit="luminance", low=0, high=1)
-    images: str | None = option(
-        None,
-        ".npy file of images (stimulus, channel, y, x) in [0, 1], or (with annotations) a folder of COCO images, in "
-        "place of composites",
-        path=True,
-    )
-    annotations: str | None = option(None, "COCO's instance annotations for a folder of images, a JSON file", path=True)
-    n_objects: int = option(2, "objects of each scene", low=2, high=10)
-    labels: str = option("supercategory", "what an object's class is in scenes", choices=("supercategory", "category"))
-    cache: str | None = option(
-        None, "folder for what is kept of scenes (default: in the user's cache folder)", path=True
+    images: str | None = varied(
+        Photographs,
+        "images",
+        description=".npy file of images (stimulus, channel, y, x) in [0, 1], or (with annotations) a folder of COCO "
+        "images, in place of composites",
     )
     objects: str | None = option(None, ".npy file of their objects (stimulus, object, channel, y, x)", path=True)
     table: str | None = option(
@@ -79,15 +64,12 @@ class MakeConfig:
     batch_size: int | None = option(
         None, "stimuli at once (default: chosen by size and memory)", low=1, high=MOST_AT_ONCE
     )
-    workers: int = option(0, "processes of a local Dask cluster; 0 records in this process", low=0, high=1000)
-    dask: str | None = option(None, "address of a Dask scheduler (tls://HOST:PORT) whose workers see the store")
-    device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
-    seed: int = option(0, "seed of composites and sampled units", low=0, high=2**32 - 1)
+    seed: int = varied(Seed, "seed", description="seed of composites and sampled units")
     dry_run: bool = option(False, "say what it would take, and record nothing")
 
     def __post_init__(self) -> None:
         """Check every option."""
-        check_options(self)
+        super().__post_init__()
         if self.store is None and not self.dry_run:
             raise ValueError("store must be the path to record to, got none; give --store PATH, or --dry_run")
         if len(self.models) != 1:
@@ -115,7 +97,7 @@ def make(config: MakeConfig) -> str:
     from neuroattn.recording.room import estimate
 
     model = load_model(config.models[0], device=choose_device(config.device))
-    stimuli = _stimuli(config, model)
+    stimuli, source = _stimuli(config, model)
     asked: dict[str, Any] = {
         "design": config.design,
         "phases": config.phases,
@@ -128,7 +110,7 @@ def make(config: MakeConfig) -> str:
     needed = estimate(plan, min(block_size(plan), len(stimuli)) * of_stimulus)
     if config.dry_run:
         return needed
-    settings = {"seed": config.seed, "source": _source(config)}
+    settings = {"seed": config.seed, "source": source}
     with _client(config) as client:
         tell(needed)
         tree = record(
@@ -147,46 +129,33 @@ def make(config: MakeConfig) -> str:
     return summary(Path(str(config.store)))
 
 
-def _source(config: MakeConfig) -> str:
+def _stimuli(config: MakeConfig, model: GatedNetwork) -> tuple[StimulusSet, str]:
+    """Return what is shown, and in words what it is."""
+    if config.images is None:
+        return _composites(config, model)
     if config.annotations is not None:
-        return f"scenes of {Path(config.annotations).name}"
-    if config.images is not None:
-        return config.images
-    digits = f"{config.digits} digits"
-    if not _digits(config).is_mnist:
-        digits += " (not MNIST's own)"
-    return f"{config.composites} composites of {digits}, noise {config.noise:g}"
+        return _scenes(config, model), f"scenes of {Path(config.annotations).name}"
+    return _own(config, config.images), config.images
 
 
-def _digits(config: MakeConfig) -> Digits:
+def _composites(config: MakeConfig, model: GatedNetwork) -> tuple[StimulusSet, str]:
+    from neuroattn.stimuli.digits import stimulus_set
     from neuroattn.stimuli.mnist import load
+    from neuroattn.stimuli.shown import composites_for
 
-    return load(config.data, config.digits)
+    digits = load(config.data, config.digits)
+    for note in digits.notes:
+        tell(f"note: {note}")
+    made = composites_for(model, digits, config.composites, noise=config.noise, seed=config.seed)
+    kind = f"{config.digits} digits" if digits.is_mnist else f"{config.digits} digits (not MNIST's own)"
+    return stimulus_set(made), f"{config.composites} composites of {kind}, noise {config.noise:g}"
 
 
-def _stimuli(config: MakeConfig, model: GatedNetwork) -> StimulusSet:
-    import torch
-
-    from neuroattn.models.config import n_digits
-    from neuroattn.stimuli.digits import sample_composites, stimulus_set
+def _own(config: MakeConfig, images: str) -> StimulusSet:
+    """Return pictures in files of the user's own."""
     from neuroattn.stimuli.stimulus_set import StimulusSet
     from neuroattn.stimuli.table_file import read_table
 
-    if config.images is None:
-        digits = _digits(config)
-        for note in digits.notes:
-            print(f"note: {note}", flush=True)  # noqa: T201 -- a command speaks to its user
-        made = sample_composites(
-            digits,
-            config.composites,
-            n_objects=n_digits(model.config, model.name),
-            noise=config.noise,
-            generator=torch.Generator().manual_seed(config.seed),
-        )
-        return stimulus_set(made)
-    if config.annotations is not None:
-        return _scenes(config, model, config.images, config.annotations)
-    images = _mapped("images", config.images)
     objects = None if config.objects is None else _mapped("objects", config.objects)
     table = None
     if config.table is not None:
@@ -197,28 +166,20 @@ def _stimuli(config: MakeConfig, model: GatedNetwork) -> StimulusSet:
             raise ValueError(
                 f"table must be a .csv or .parquet file, got {config.table!r} ({reason}); check it"
             ) from error
-    return StimulusSet(images, objects, table)
+    return StimulusSet(_mapped("images", images), objects, table)
 
 
-def _scenes(config: MakeConfig, model: GatedNetwork, images: str, annotations: str) -> StimulusSet:
+def _scenes(config: MakeConfig, model: GatedNetwork) -> StimulusSet:
     """Return scenes at the size that the network takes."""
     from neuroattn.compute.memory import free_memory
-    from neuroattn.stimuli.coco import SUPERCATEGORIES
-    from neuroattn.stimuli.scenes import load_scenes, require_classes, tell_notes
+    from neuroattn.stimuli.scenes import tell_notes
+    from neuroattn.stimuli.shown import scenes_for
 
-    channels, height, width = model.config.size
-    if channels != 3:
-        raise ValueError(
-            f"models must take colour images (3, y, x) for scenes, got {model.name} of {model.config.size}"
-        )
-    scenes = load_scenes(
-        images, annotations, size=(height, width), n_objects=config.n_objects, labels=config.labels, cache=config.cache
-    )
-    known = model.about.classes or SUPERCATEGORIES  # the paper's files do not tell theirs
-    require_classes(scenes.classes, config.labels, known, model.config.classes, model.name, annotations)
+    scenes = scenes_for([model], config, n_objects=config.n_objects, labels=config.labels)
     tell_notes(scenes, tell)
     scenes = scenes.select(slice(config.composites))
-    needed, free = len(scenes) * (1 + scenes.n_objects) * channels * height * width * 4, free_memory() // 2
+    of_scene = (1 + scenes.n_objects) * math.prod(model.config.size) * 4
+    needed, free = len(scenes) * of_scene, free_memory() // 2
     if needed > free:
         raise ValueError(
             f"composites must leave scenes that fit in memory, got {len(scenes):,} of {needed / 1e9:.1f} GB with their "

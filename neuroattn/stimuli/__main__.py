@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neuroattn.command.line import read_options, run_command, stop, tell
-from neuroattn.command.program import program
+from neuroattn.command.actions import Action, Names, run_action
+from neuroattn.command.line import stop, tell
 from neuroattn.runs.output_file import replacing, require_new, require_picture, write_csv
 from neuroattn.stimuli.coco_download import SETS, download
 from neuroattn.stimuli.config import CacheConfig, DownloadConfig, IndexConfig, ShowConfig
@@ -15,54 +15,8 @@ from neuroattn.stimuli.config import CacheConfig, DownloadConfig, IndexConfig, S
 if TYPE_CHECKING:
     from neuroattn.stimuli.scenes import Scenes
 
-PROG = program("python -m neuroattn.stimuli scenes")
-INDEX = """Choose scenes from COCO's instance annotations by the paper's rule, and keep the choice: how many there are,
-how many objects of each class, and what was left out."""
-CACHE = """Decode the photographs of the scenes once, as networks take them, and keep them as 8-bit arrays."""
-SHOW = """Draw a sheet of scenes: photographs and their objects, as networks see them."""
-DOWNLOAD = f"""Fetch a set of COCO 2017 ({" or ".join(SETS)}) and its annotations: an archive that was cut off goes on
-where it stopped."""
-USAGE = f"""usage: {PROG} index --annotations FILE [options]
-       {PROG} cache --images DIR --annotations FILE [options]
-       {PROG} show --images DIR --annotations FILE [options]
-       {PROG} download {"|".join(SETS)} [options]
 
-  index     {INDEX}
-  cache     {CACHE}
-  show      {SHOW}
-  download  {DOWNLOAD}
-
-Each has --help."""
-
-
-def main(argv: list[str]) -> None:
-    """Run the command with the arguments after the program's name."""
-    if argv[:1] in (["-h"], ["--help"], []) or argv[1:2] in (["-h"], ["--help"]):
-        tell(USAGE)
-        raise SystemExit(0 if argv else 2)
-    if argv[0] != "scenes":
-        stop(f"what to make ready must be scenes, got {argv[0]!r}")
-    what, rest = (argv[1:2] or [""])[0], argv[2:]
-    again = "what is done is kept; the same command goes on"
-    if what == "index":
-        index = read_options(IndexConfig, rest, prog=f"{PROG} index", description=INDEX)
-        run_command(lambda: _index(index), interrupted=lambda: "nothing was kept")
-    if what == "cache":
-        cache = read_options(CacheConfig, rest, prog=f"{PROG} cache", description=CACHE)
-        run_command(lambda: _cache(cache), interrupted=lambda: again)
-    if what == "show":
-        show = read_options(ShowConfig, rest, prog=f"{PROG} show", description=SHOW)
-        run_command(lambda: _show(show), interrupted=lambda: again)
-    if what == "download":
-        if not rest or (rest[0].startswith("-") and rest[0] not in {"-h", "--help"}):
-            stop(f"a set must be named, as in {PROG} download {SETS[0]}")
-        named = [] if rest[0].startswith("-") else rest[:1]
-        config = read_options(DownloadConfig, rest[len(named) :], prog=f"{PROG} download SET", description=DOWNLOAD)
-        run_command(lambda: _download(named[0], config), interrupted=lambda: again)
-    stop(f"what to do with scenes must be index, cache, show or download, got {what!r}")
-
-
-def _index(config: IndexConfig) -> None:
+def _index(config: IndexConfig, _: list[str]) -> None:
     from neuroattn.stimuli.coco import Rule
     from neuroattn.stimuli.scenes import load_index, tell_notes
 
@@ -76,25 +30,22 @@ def _index(config: IndexConfig) -> None:
     tell(index.objects["supercategory"].value_counts().to_string())
 
 
-def _cache(config: CacheConfig) -> None:
-    from neuroattn.stimuli.scenes import class_counts, tell_notes
+def _cache(config: CacheConfig, _: list[str]) -> None:
+    from neuroattn.stimuli.scenes import class_counts
 
     scenes = _scenes(config)
-    tell_notes(scenes, tell)
     tell(f"{len(scenes):,} scenes of {scenes.size[0]} × {scenes.size[1]} px, {scenes.n_objects} objects each:")
     tell(class_counts(scenes.labels, scenes.classes).to_string())
 
 
-def _show(config: ShowConfig) -> None:
+def _show(config: ShowConfig, _: list[str]) -> None:
     import numpy as np
 
     from neuroattn.figures.scenes import scenes_sheet
-    from neuroattn.stimuli.scenes import tell_notes
 
     require_new("out", config.out)
     require_picture("out", config.out)
     scenes = _scenes(config)
-    tell_notes(scenes, tell)
     number = min(config.number, len(scenes))
     chosen = np.sort(np.random.default_rng(config.seed).choice(len(scenes), number, replace=False))
     part = scenes.select(chosen)
@@ -107,22 +58,68 @@ def _show(config: ShowConfig) -> None:
 
 
 def _scenes(config: CacheConfig) -> Scenes:
-    from neuroattn.stimuli.scenes import load_scenes
+    """Return the scenes, and tell what was left out."""
+    from neuroattn.stimuli.scenes import tell_notes
+    from neuroattn.stimuli.shown import scenes_for
 
-    size = (config.size[0], config.size[1])
-    return load_scenes(
-        config.images,
-        config.annotations,
-        size=size,
-        n_objects=config.n_objects,
-        labels=config.labels,
-        cache=config.cache,
-    )
+    scenes = scenes_for([], config, n_objects=config.n_objects, labels=config.labels, size=config.size)
+    tell_notes(scenes, tell)
+    return scenes
 
 
-def _download(which: str, config: DownloadConfig) -> None:
-    images, annotations = download(which, Path(config.out))
+def _download(config: DownloadConfig, sets: list[str]) -> None:
+    images, annotations = download(sets[0], Path(config.out))
     tell(f"--images {images} --annotations {annotations}")
+
+
+def _again(*_: object) -> str:
+    return "what is done is kept; the same command goes on"
+
+
+ACTIONS = {
+    "index": Action(
+        config=IndexConfig,
+        description=(
+            "Choose scenes from COCO's instance annotations by the paper's rule, and keep the choice: how many "
+            "there are, how many objects of each class, and what was left out."
+        ),
+        usage="--annotations FILE [options]",
+        run=_index,
+    ),
+    "cache": Action(
+        config=CacheConfig,
+        description="Decode the photographs of the scenes once, as networks take them, and keep them as 8-bit arrays.",
+        usage="--images DIR --annotations FILE [options]",
+        run=_cache,
+        interrupted=_again,
+    ),
+    "show": Action(
+        config=ShowConfig,
+        description="Draw a sheet of scenes: photographs and their objects, as networks see them.",
+        usage="--images DIR --annotations FILE [options]",
+        run=_show,
+        interrupted=_again,
+    ),
+    "download": Action(
+        config=DownloadConfig,
+        description=(
+            f"Fetch a set of COCO 2017 ({' or '.join(SETS)}) and its annotations: an archive that was cut off goes "
+            "on where it stopped."
+        ),
+        usage=f"{'|'.join(SETS)} [options]",
+        run=_download,
+        interrupted=_again,
+        names=Names("SET", "a set", SETS[0]),
+    ),
+}
+
+
+def main(argv: list[str]) -> None:
+    """Run the command with the arguments after the program's name."""
+    if argv and argv[0] not in {"scenes", "-h", "--help"}:
+        stop(f"what to make ready must be scenes, got {argv[0]!r}")
+    rest = argv[1:] or [""] if argv[:1] == ["scenes"] else argv
+    run_action("python -m neuroattn.stimuli scenes", "what to do with scenes", ACTIONS, rest)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from neuroattn.stimuli.labelled import Labelled
+    from neuroattn.stimuli.shown import Pictures
     from neuroattn.training.config import TrainingConfig
-    from neuroattn.training.source import Pictures, Source, Split
+    from neuroattn.training.source import Source, Split
 
 SAVE_SECONDS = 30.0  # between two states of a running training
 
@@ -84,75 +85,27 @@ def train(
     KeyboardInterrupt
         After an interrupt, once the state is saved.
     """
-    weights, order, training, validation = generators(config.seed, 4)
-    network = GatedNetwork(source.network_config, weights, initial=config.initial, name=config.name, seed=config.seed)
-    if start is not None:
-        network.load_state_dict(start)
-    split = source.split(config.validation, order)
-    at_once = min(config.batch_size, len(split.kept))
-    require_room_for_batch(network.config, at_once, config.gradient_steps, fabric.device)
-    kept, fixed = split.kept, source.held_out(split, validation, fabric.device)
-    class_weight = None if split.class_weight is None else split.class_weight.to(fabric.device)
-    n_batches = math.ceil(len(kept) / config.batch_size)
-    optimisation = Optimisation(fabric, network, config, config.epochs * n_batches * config.n_objects)
-    at = _restored(state, optimisation, order, training) if state else Place(1, 0, torch.zeros(3), 0.0, None)
-    while at.epoch <= config.epochs:
-        started = saved = time.perf_counter()
-        permutation = torch.randperm(len(kept), generator=order) if at.permutation is None else at.permutation
-        batches = kept[permutation].split(config.batch_size)  # type: ignore[no-untyped-call]
-        sums, before = at.sums, at.seconds
+    course = _Course(config, source, fabric, start)
+    if state:
+        course.restore(state)
 
-        def tell(batch: int) -> None:
-            if save is not None and fabric.is_global_zero:
-                place = Place(at.epoch, batch, sums, before + time.perf_counter() - started, permutation)  # noqa: B023
-                save(_state(place, optimisation, order, training))
+    def tell() -> None:
+        if save is not None and fabric.is_global_zero:
+            save(course.state())
 
-        progress = tqdm(
-            initial=at.batch,
-            total=n_batches,
-            desc=f"epoch {at.epoch}/{config.epochs}",
-            unit="batch",
-            leave=False,
-            disable=None if fabric.is_global_zero else True,
-        )
-        with progress:
-            for number in range(at.batch, n_batches):
-                if _any(interrupted(), fabric):
-                    tell(number)
-                    raise KeyboardInterrupt
-                if time.perf_counter() - saved > SAVE_SECONDS:
-                    tell(number)
-                    saved = time.perf_counter()
-                rate = optimisation.learning_rate
-                batch = source.draw(batches[number], training, fabric.device)
-                sums = sums + train_trial(optimisation, batch, config, fabric, class_weight)
-                if not math.isfinite(float(sums[0])):
-                    raise FloatingPointError(
-                        f"the loss is not finite in epoch {at.epoch}, batch {number + 1} of {n_batches}, at learning "
-                        f"rate {rate:g}; lower learning_rate or phi"
-                    )
-                progress.update()
-        # A step can spoil the weights under a loss that is still finite.
-        if not all(torch.isfinite(parameter).all() for parameter in network.parameters()):
-            raise FloatingPointError(
-                f"weights are not finite after epoch {at.epoch}, at learning rate {optimisation.learning_rate:g}; "
-                "lower learning_rate or phi"
-            )
-        tell(n_batches)
-        seconds = before + time.perf_counter() - started
-        phases = len(kept) * config.n_objects
-        metrics = {
-            "epoch": at.epoch,
-            "training_classification_loss": float(sums[0]) / phases,
-            "training_attention_loss": float(sums[1]) / phases,
-            "training_accuracy": float(sums[2]) / phases,
-            # No gradients are kept, so that more fit than in a step.
-            **accuracy(optimisation.trained, fixed, fabric, 4 * config.batch_size),
-            "seconds": seconds,
-            "composites_per_second": len(kept) / seconds,
-        }
-        yield Epoch(optimisation.trained, metrics, split)
-        at = Place(at.epoch + 1, 0, torch.zeros(3), 0.0, None)
+    while course.at.epoch <= config.epochs:
+        for seconds in course.batches():
+            if _any(interrupted(), fabric):
+                tell()
+                raise KeyboardInterrupt
+            if seconds > SAVE_SECONDS:
+                tell()
+                course.saved = time.perf_counter()
+            course.step()
+        course.require_finite()
+        tell()
+        yield Epoch(course.optimisation.trained, course.metrics(), course.split)
+        course.at = Place(course.at.epoch + 1, 0, torch.zeros(3), 0.0, None)
 
 
 class Place(NamedTuple):
@@ -167,7 +120,7 @@ class Place(NamedTuple):
     seconds
         That they took.
     permutation
-        Order of the epoch's digits; None where it is still to be drawn.
+        Order of the epoch's items; None where it is still to be drawn.
     """
 
     epoch: int
@@ -177,20 +130,108 @@ class Place(NamedTuple):
     permutation: torch.Tensor | None
 
 
-def _state(
-    place: Place, optimisation: Optimisation, order: torch.Generator, training: torch.Generator
-) -> dict[str, Any]:
-    generators = {"order": order.get_state(), "training": training.get_state()}
-    return {"place": dict(place._asdict()), "optimisation": optimisation.state(), "generators": generators}
+class _Course:
+    """A training under way: what it works with, and how far it is."""
 
+    def __init__(
+        self, config: TrainingConfig, source: Source, fabric: Fabric, start: Mapping[str, torch.Tensor] | None
+    ) -> None:
+        weights, self._order, self._training, validation = generators(config.seed, 4)
+        network = GatedNetwork(
+            source.network_config, weights, initial=config.initial, name=config.name, seed=config.seed
+        )
+        if start is not None:
+            network.load_state_dict(start)
+        self._config, self._source, self._fabric = config, source, fabric
+        self.split = source.split(config.validation, self._order)
+        n_kept, weight = len(self.split.kept), self.split.class_weight
+        at_once = min(config.batch_size, n_kept)
+        require_room_for_batch(network.config, at_once, config.gradient_steps, fabric.device)
+        self._fixed = source.held_out(self.split, validation, fabric.device)
+        self._class_weight = None if weight is None else weight.to(fabric.device)
+        self._n_batches = math.ceil(n_kept / config.batch_size)
+        self.optimisation = Optimisation(fabric, network, config, config.epochs * self._n_batches * config.n_objects)
+        self.at = Place(1, 0, torch.zeros(3), 0.0, None)
+        self._items: tuple[torch.Tensor, ...] = ()  # of each batch of the epoch
+        self.saved = self._started = time.perf_counter()
 
-def _restored(
-    state: dict[str, Any], optimisation: Optimisation, order: torch.Generator, training: torch.Generator
-) -> Place:
-    optimisation.restore(state["optimisation"])
-    order.set_state(state["generators"]["order"])
-    training.set_state(state["generators"]["training"])
-    return Place(**state["place"])
+    def state(self) -> dict[str, Any]:
+        """Return all that the rest of the training depends on."""
+        generators = {"order": self._order.get_state(), "training": self._training.get_state()}
+        place = self.at._replace(seconds=self._seconds())._asdict()
+        return {"place": dict(place), "optimisation": self.optimisation.state(), "generators": generators}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to a `state`."""
+        self.optimisation.restore(state["optimisation"])
+        self._order.set_state(state["generators"]["order"])
+        self._training.set_state(state["generators"]["training"])
+        self.at = Place(**state["place"])
+
+    def _seconds(self) -> float:
+        return self.at.seconds + time.perf_counter() - self._started
+
+    def batches(self) -> Iterator[float]:
+        """Yield the seconds since a state was saved last, before each batch of the epoch that is to be done."""
+        self._started = self.saved = time.perf_counter()
+        permutation, kept = self.at.permutation, self.split.kept
+        if permutation is None:
+            permutation = torch.randperm(len(kept), generator=self._order)
+            self.at = self.at._replace(permutation=permutation)
+        self._items = kept[permutation].split(self._config.batch_size)  # type: ignore[no-untyped-call]
+        progress = tqdm(
+            initial=self.at.batch,
+            total=self._n_batches,
+            desc=f"epoch {self.at.epoch}/{self._config.epochs}",
+            unit="batch",
+            leave=False,
+            disable=None if self._fabric.is_global_zero else True,
+        )
+        with progress:
+            while self.at.batch < self._n_batches:
+                yield time.perf_counter() - self.saved
+                progress.update()
+
+    def step(self) -> None:
+        """Train on the next batch.
+
+        Raises
+        ------
+        FloatingPointError
+            If its loss is not finite.
+        """
+        place, rate = self.at, self.optimisation.learning_rate
+        batch = self._source.draw(self._items[place.batch], self._training, self._fabric.device)
+        sums = place.sums + train_trial(self.optimisation, batch, self._config, self._fabric, self._class_weight)
+        if not math.isfinite(float(sums[0])):
+            raise FloatingPointError(
+                f"the loss is not finite in epoch {place.epoch}, batch {place.batch + 1} of {self._n_batches}, at "
+                f"learning rate {rate:g}; lower learning_rate or phi"
+            )
+        self.at = place._replace(batch=place.batch + 1, sums=sums)
+
+    def require_finite(self) -> None:
+        """Raise if a step has spoilt the weights under a loss that is still finite."""
+        if not all(torch.isfinite(parameter).all() for parameter in self.optimisation.network.parameters()):
+            raise FloatingPointError(
+                f"weights are not finite after epoch {self.at.epoch}, at learning rate "
+                f"{self.optimisation.learning_rate:g}; lower learning_rate or phi"
+            )
+
+    def metrics(self) -> dict[str, float]:
+        """Return the metrics of an epoch that is done."""
+        seconds, n_kept = self._seconds(), len(self.split.kept)
+        classification, attention, right = (float(total) / (n_kept * self._config.n_objects) for total in self.at.sums)
+        return {
+            "epoch": self.at.epoch,
+            "training_classification_loss": classification,
+            "training_attention_loss": attention,
+            "training_accuracy": right,
+            # No gradients are kept, so that more fit than in a step.
+            **accuracy(self.optimisation.trained, self._fixed, self._fabric, 4 * self._config.batch_size),
+            "seconds": seconds,
+            "composites_per_second": n_kept / seconds,
+        }
 
 
 def train_trial(

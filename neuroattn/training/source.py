@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 
 from neuroattn.models.config import GatedConfig, digits_config
-from neuroattn.stimuli.cutouts import paste
+from neuroattn.stimuli.cutouts import load_cutouts, paste
 from neuroattn.stimuli.digits import composites
 from neuroattn.stimuli.labelled import Labelled
+from neuroattn.stimuli.mnist import load, without_embedded
+from neuroattn.stimuli.scenes import tell_notes
+from neuroattn.stimuli.shown import scenes_for
+from neuroattn.training.config import DigitsConfig, ScenesConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from neuroattn.models.about import About
     from neuroattn.stimuli.cutouts import Cutouts
     from neuroattn.stimuli.mnist import Digits
     from neuroattn.stimuli.scenes import Scenes
-    from neuroattn.training.config import DigitsConfig, ScenesConfig
-
-
-class Pictures(Protocol):
-    """Pictures that can be had in parts."""
-
-    def __len__(self) -> int:
-        """Count the pictures."""
-
-    def part(self, rows: slice) -> Labelled:
-        """Return some of them."""
+    from neuroattn.stimuli.shown import Pictures
+    from neuroattn.training.config import TrainingConfig
 
 
 class Split(NamedTuple):
@@ -65,6 +62,79 @@ class Source(Protocol):
 
     def draw(self, items: torch.Tensor, generator: torch.Generator, device: torch.device) -> Labelled:
         """Return a picture for each item."""
+
+
+class Seen(NamedTuple):
+    """What a training is on.
+
+    Attributes
+    ----------
+    source
+        Of the pictures.
+    identity
+        What two trainings on the same pictures share.
+    about
+        What the weights say of it.
+    """
+
+    source: Source
+    identity: str
+    about: dict[str, Any]
+
+
+def see(config: TrainingConfig, tell: Callable[[str], None], start: About | None) -> Seen:
+    """Return the pictures of a training.
+
+    Parameters
+    ----------
+    config
+        Of digits, or of scenes.
+    tell
+        Told what is left out.
+    start
+        What is known of the network to begin with; None: there is none.
+
+    Raises
+    ------
+    ValueError
+        If the pictures cannot be had.
+    """
+    if isinstance(config, ScenesConfig):
+        return _see_scenes(config, tell, start)
+    if not isinstance(config, DigitsConfig):
+        raise TypeError("a training is on digits or on scenes")
+    digits = load(config.data, "train")
+    for note in digits.notes:
+        tell(f"note: {note}")
+    what = "training set" if digits.is_mnist else "training set, not MNIST's own,"
+    digits = without_embedded(digits)
+    # Whose folder the digits came from is nobody's business; which digits they were is.
+    identity = digits.identity()
+    about = {"what": f"{what} without the embedded digits", "n": len(digits), "sha256": identity}
+    return Seen(DigitsSource(config, digits), identity, {"digits": about})
+
+
+def _see_scenes(config: ScenesConfig, tell: Callable[[str], None], start: About | None) -> Seen:
+    scenes = scenes_for([], config, n_objects=config.n_objects, labels=config.labels, size=config.size)
+    tell_notes(scenes, tell)
+    if len(scenes) < 2:
+        raise ValueError(f"annotations must have at least 2 scenes, one to hold out, got {len(scenes)}")
+    cutouts = None
+    if config.composites:
+        cutouts = load_cutouts(
+            config.images,
+            config.annotations,
+            size=scenes.size,
+            labels=config.labels,
+            cache=config.cache,
+            least_area=config.least_cutout,
+        )
+    what = f"{len(scenes):,} scenes of {Path(config.annotations).name}"
+    about = {"what": what, "n": len(scenes), "sha256": scenes.identity}
+    identity = scenes.identity + (cutouts.identity if cutouts is not None else "")
+    new = None if start is None else start.held_out_images or ()
+    source = ScenesSource(config, scenes, cutouts, tell, new_images=new)
+    return Seen(source, identity, {"scenes": about, "classes": list(scenes.classes)})
 
 
 class DigitsSource:

@@ -431,7 +431,7 @@ UNLIMITED = {
             "experiments.inhibition_of_return.protocol.Config",
         ),
         *("experiments.reproduce.run.Config", "evaluation.config.DigitsConfig", "evaluation.config.ScenesConfig"),
-        *("training.config.DigitsConfig", "training.config.ScenesConfig", "training.sweep.SweepConfig"),
+        *("training.config.DigitsConfig", "training.config.ScenesConfig", "training.config.SweepConfig"),
         *("recording.make.MakeConfig", "stimuli.config.ShowConfig", "stimuli.config.IndexConfig"),
         "figures.__main__.TrainingConfig",
     ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 
 import numpy as np
 import pandas as pd
@@ -13,9 +12,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
 from neuroattn.evaluation import trials as evaluation
-from neuroattn.evaluation.digits import evaluate
+from neuroattn.evaluation.trials import evaluate
 from neuroattn.models.checkpoint import load_model
-from neuroattn.models.config import GatedConfig, digits_config, n_digits, scenes_config
+from neuroattn.models.config import digits_config
 from neuroattn.models.trial import attend, gate_contrast
 from neuroattn.stimuli.digits import Composites, composites
 from neuroattn.stimuli.mnist import embedded, from_folder
@@ -80,9 +79,9 @@ def test_no_pixel_of_a_kind():
 
 
 class Scripted:
-    """What `evaluate` sees of a network: a name and a strength."""
+    """What `evaluate` sees of a network: a name, a strength and a device."""
 
-    name = "scripted"
+    name, device = "scripted", "cpu"
     config = digits_config(strength=0.5)
 
 
@@ -214,37 +213,11 @@ def test_the_shipped_network_on_digits_it_has_not_seen():
     assert isinstance(table, pd.DataFrame)
 
 
-@pytest.mark.parametrize("n_objects", [2, 3, 7])
-def test_number_of_objects_of_a_network(n_objects):
-    assert n_digits(digits_config(n_objects=n_objects), "a") == n_objects
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
-        scenes_config(),
-        GatedConfig(size=(1, 28, 28), channels=(2,), classes=10),
-        GatedConfig(size=(1, 28, 43), channels=(2,), classes=10),
-        GatedConfig(size=(1, 29, 42), channels=(2,), classes=10),
-        GatedConfig(size=(3, 28, 42), channels=(2,), classes=10),
-        GatedConfig(size=(1, 28, 42), channels=(2,), classes=11),
-    ],
-    ids=str,
-)
-def test_networks_of_other_images(config):
-    text = (
-        "model 'a' must take composites of digits, (1, 28, 28 + 14·(n - 1)) px and 10 classes, "
-        f"got {config.size} px and {config.classes} classes"
-    )
-    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
-        n_digits(config, "a")
-
-
 def test_the_bootstrap_of_many_composites_is_as_wide_as_the_t_interval():
     values = np.random.default_rng(0).choice([0.0, 0.5, 1.0], p=[0.01, 0.05, 0.94], size=5000)
-    row = evaluation._mean("accuracy", values, "")
+    row = evaluation.mean("accuracy", values, "")
     half = stats.t.ppf(0.975, 4999) * stats.sem(values)
     found = [row["interval_low"] - values.mean(), row["interval_high"] - values.mean()]
     assert_allclose(found, [-half, half], rtol=0.1)
-    again = evaluation._mean("accuracy", values, "")
+    again = evaluation.mean("accuracy", values, "")
     assert again == row

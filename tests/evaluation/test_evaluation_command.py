@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from neuroattn.evaluation import __main__ as evaluation_command
-from neuroattn.evaluation import run, scenes_run
+from neuroattn.evaluation import run
 from neuroattn.evaluation.__main__ import main
 from neuroattn.models.checkpoint import save_model, shipped_models
 from neuroattn.models.config import digits_config
@@ -160,7 +160,7 @@ def test_digits_are_missed_before_a_network_is_loaded(capsys, monkeypatch, comma
 
 
 def test_held_out_scenes_of_a_network_that_is_not_there(capsys, monkeypatch):
-    monkeypatch.setattr(scenes_run, "load_models", None)
+    monkeypatch.setattr(run, "load_models", None)
     with pytest.raises(SystemExit):
         main(["scenes", "--models", "scenes-0", "--images", ".", "--annotations", "a", "--held_out_of", "no.pt"])
     assert capsys.readouterr() == ("", "error: held_out_of must be a file that exists, got 'no.pt'; check the path\n")

@@ -19,10 +19,10 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from sklearn.metrics import f1_score, recall_score
 
+from neuroattn.evaluation.card import require_described
 from neuroattn.evaluation.coco_results import SceneResults
 from neuroattn.evaluation.networks import over_networks
-from neuroattn.evaluation.scenes import _classification, class_scores, evaluate_scenes
-from neuroattn.evaluation.scenes_run import _described
+from neuroattn.evaluation.scenes import class_scores, classification, evaluate_scenes
 from neuroattn.models.checkpoint import load_model, read_metadata, save_model
 from neuroattn.models.config import GatedConfig
 from neuroattn.models.gated import GatedNetwork
@@ -96,12 +96,12 @@ def test_chance_and_majority_have_closed_forms():
     generator = np.random.default_rng(0)
     label = generator.choice(4, (200, 2), p=[0.6, 0.2, 0.1, 0.1])
     decided = generator.choice(4, (200, 2), p=[0.3, 0.3, 0.3, 0.1])
-    rows = {row["what"]: row for row in _classification(label, decided, 4)}
+    rows = {row["what"]: row for row in classification(label, decided, 4).to_dict("records")}
     of_label, of_decision = (np.bincount(values.ravel(), minlength=4) / 400 for values in (label, decided))
     assert_allclose(rows["chance_accuracy"]["estimate"], of_label @ of_decision, atol=0.002)
     assert_allclose(rows["chance_mean_over_classes"]["estimate"], 0.25, atol=0.005)
     assert rows["majority_accuracy"]["estimate"] == of_label.max()
-    right = [row for row in _classification(label, label, 4) if row["what"] == "macro_f1"]
+    right = [row for row in classification(label, label, 4).to_dict("records") if row["what"] == "macro_f1"]
     assert [right[0][key] for key in ("estimate", "interval_low", "interval_high")] == [1, 1, 1]
 
 
@@ -131,7 +131,7 @@ def test_a_perfect_gate_has_a_perfect_score(scenes):
     gates = (pictures.objects.sum(2) < 0.65).float()
     results, other = planted(scenes, gates[:, 0], 0), planted(scenes, gates[:, 1], 1)
     results.detections += other.detections
-    results._overlaps += other._overlaps
+    results.overlaps += other.overlaps
     rows = results.table().set_index("what")["estimate"]
     assert rows["gate_overlap"] > 0.9
     assert rows["segmentation_ap50"] == pytest.approx(1)
@@ -374,7 +374,7 @@ def test_a_card_needs_all_of_a_training(scenes, network, tmp_path, without):
     save_model(network, file, training=training, provenance={"platform": "-", "torch": "2"})
     text = f"models must say how they were trained on scenes, got {str(file)!r}, whose metadata does not"
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
-        _described(file)
+        require_described({file: load_model(file)}, of_scenes=True)
 
 
 @pytest.mark.process
@@ -383,7 +383,7 @@ def test_what_a_network_cannot_take(files, network, tmp_path):
     images, annotations = files
     options = ["--images", images, "--annotations", annotations, "--cache", tmp_path / "cache"]
     for model, more, text in [
-        ("digits-0", [], "model 'digits-0' must take colour images (3, y, x), got (1, 28, 42)"),
+        ("digits-0", [], "models must take colour images (3, y, x) for scenes, got digits-0 of (1, 28, 42)"),
         (tmp_path / "drawn.safetensors", [], "labels must be the 12 classes of model 'drawn' (a, a, a …), got the 12"),
         (tmp_path / "drawn.safetensors", ["--labels", "category"], "labels must be the 12 classes of model 'drawn'"),
         (tmp_path / "drawn.safetensors", ["--n_objects", 3], "annotations must have an image with 3 objects"),

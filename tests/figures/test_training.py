@@ -360,7 +360,7 @@ def test_scenes_and_digits_have_no_figure_together(of_scenes, sweep, scenes, fil
     given = [*options, "--images", files[0], "--annotations", files[1]]
     text = f"images must be left out for trainings on digits, got {str(files[0])!r}"
     assert run(capsys, sweep, *given) == (2, "", f"error: {text}\n")
-    text = "images and annotations must be named together, as in --images DIR --annotations FILE"
+    text = "annotations must be named with --images, got none; name both, or neither"
     assert run(capsys, of_scenes, *options, "--images", files[0]) == (2, "", f"error: {text}\n")
     # The same options, and other scenes.
     data = {"scenes": {"sha256": "f" * 64}, "held_out_images": [3, 5]}
@@ -370,5 +370,7 @@ def test_scenes_and_digits_have_no_figure_together(of_scenes, sweep, scenes, fil
     # What is held out of other scenes is not among these.
     name = str(tmp_path / "other" / "drawn.safetensors")
     error = run(capsys, tmp_path / "other", *given, "--cache", tmp_path / "cache")[2]
-    assert error == f"error: annotations must be of the scenes that {name!r} was trained with, got others\n"
+    identities = f"(identity {scenes.identity[:12]}, not {'f' * 12})"
+    text = f"annotations must be of the scenes that {name!r} was trained with, got others {identities}"
+    assert error == f"error: {text}\n"
     assert not (tmp_path / "figures").exists()

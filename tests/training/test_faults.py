@@ -14,8 +14,8 @@ import pytest
 from neuroattn.models.checkpoint import load_model, read_metadata, weights_hash
 from neuroattn.runs.folder import LOCK, alone
 from neuroattn.runs.output_file import WriteError
-from neuroattn.training import run
 from neuroattn.training.__main__ import main
+from neuroattn.training.events import Events
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
 
@@ -69,17 +69,17 @@ def test_two_trainings_at_once_in_one_folder(folder, tmp_path, capsys):
 
 def test_events_on_a_full_disk_name_the_folder(disk):
     place = disk("8k")
-    events = run._event_writer(place, 1)
+    events = Events(place)
     text = f"{str(place)!r} could not be written (No space left on device) and is as it was before"
 
     def write():
         for epoch in range(200):
-            run._add(events, {"epoch": float(epoch), **{f"loss_{k}": 1.0 for k in range(40)}})
+            events.add({"epoch": float(epoch), **{f"loss_{k}": 1.0 for k in range(40)}})
 
     with pytest.raises(WriteError, match=f"^{re.escape(text)}$"):
         write()
     disk("4m")
-    run._close(events)
+    events.close()
 
 
 @pytest.mark.process

@@ -31,9 +31,10 @@ from neuroattn.models.config import digits_config
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.training.__main__ import main
 from neuroattn.training.config import DigitsConfig
+from neuroattn.training.grid import read_sweep
 from neuroattn.training.run import recipe as training_recipe
 from neuroattn.training.run import weights_file
-from neuroattn.training.sweep import _is_done, read_sweep, run_sweep
+from neuroattn.training.sweep import is_done, run_sweep
 
 RECIPE = """
 base: {epochs: 2, batch_size: 5, name: "net-{phi}-{seed}"}
@@ -289,7 +290,7 @@ def test_weights_that_say_nothing_of_their_training(recipe, tmp_path):
     ):
         save_model(network, file, training=training, provenance={})
         with pytest.raises(ValueError, match=f"^{re.escape(text)}"):
-            _is_done(tmp_path, config, "abc")
+            is_done(tmp_path, config, "abc")
 
 
 @pytest.mark.process

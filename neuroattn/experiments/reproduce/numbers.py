@@ -75,25 +75,14 @@ def evaluations(
     config: Config, digits: Digits, model: GatedNetwork, numbers: Sequence[Mapping[str, Any]], *, own: bool
 ) -> dict[tuple[str, str, float], float]:
     """Return (what, column, noise) → number of one network, at every noise that a number of it is at."""
-    import torch
-
-    from neuroattn.evaluation.digits import evaluate
-    from neuroattn.models.config import n_digits
-    from neuroattn.stimuli.digits import sample_composites
+    from neuroattn.evaluation.trials import evaluate
+    from neuroattn.stimuli.shown import composites_for
 
     wanted = [entry for entry in numbers if entry["of"] == "evaluation"]
     noises = {entry.get("noise", 0.3) for entry in wanted if not (own and entry.get("networks") == "published")}
     found: dict[tuple[str, str, float], float] = {}
     for noise in sorted(noises):
-        generator = torch.Generator().manual_seed(config.seed)
-        shown = sample_composites(
-            digits,
-            config.composites,
-            n_objects=n_digits(model.config, model.name),
-            noise=noise,
-            generator=generator,
-            device=model.device,
-        )
+        shown = composites_for(model, digits, config.composites, noise=noise, seed=config.seed, device=model.device)
         for row in evaluate(model, shown).to_dict("records"):
             found |= {(row["what"], column, noise): float(row[column]) for column in ("estimate", "sd")}
     return found
@@ -104,15 +93,13 @@ def scene_numbers(config: Config, name: str, model: GatedNetwork, notes: list[st
 
     What was left out of the scenes is added to the notes.
     """
-    from neuroattn.evaluation.network_scenes import held_out_scenes, scenes_for
     from neuroattn.evaluation.scenes import evaluate_scenes
+    from neuroattn.stimuli.shown import held_out_scenes, scenes_for
 
-    if config.images is None or config.annotations is None:
-        raise TypeError("scenes must be named")
-    scenes = scenes_for(model, config.images, config.annotations, cache=config.cache)
+    scenes = scenes_for([model], config, n_objects=2, labels="supercategory")
     notes += [note for note in scenes.notes if note not in notes]
     if model.about.scenes is not None:  # on what it was trained on, it would do better than it can
-        scenes = held_out_scenes(name, scenes)
+        scenes = held_out_scenes(scenes, model.about, name)
     rows = evaluate_scenes(model, scenes).table.to_dict("records")
     numbers = {(row["what"], column): float(row[column]) for row in rows for column in ("estimate", "sd")}
     return numbers | {N_SCENES: float(len(scenes))}

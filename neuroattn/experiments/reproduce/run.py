@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neuroattn.command.groups import Photographs, require_both
 from neuroattn.command.line import read_options, run_command, tell
-from neuroattn.command.option import check_options, option
+from neuroattn.command.option import check_options, option, varied
 from neuroattn.experiments.protocol import CommandConfig
 from neuroattn.experiments.reproduce.numbers import (
     RECIPES,
@@ -41,7 +42,7 @@ with an interval over them; and say of each whether it is reproduced, differs (a
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(CommandConfig):
+class Config(CommandConfig, Photographs):
     """Options of the command."""
 
     models: tuple[str, ...] = option(
@@ -66,12 +67,8 @@ class Config(CommandConfig):
     scenes_models: tuple[str, ...] = option(
         (), "our networks of scenes: shipped names, or paths (none: all that are shipped)", path=True
     )
-    images: str | None = option(
-        None, "folder of COCO images, for the numbers of scenes; none: they are not run", path=True
-    )
-    annotations: str | None = option(None, "COCO's instance annotations for them, a JSON file", path=True)
-    cache: str | None = option(
-        None, "folder for what is kept of the scenes (default: in the user's cache folder)", path=True
+    images: str | None = varied(
+        Photographs, "images", description="folder of COCO images, for the numbers of scenes; none: they are not run"
     )
     sweep: str | None = option(
         None, "table of a penalty sweep (none: the one that travels with the package)", path=True
@@ -89,9 +86,7 @@ class Config(CommandConfig):
                 "data must be named with published: those weights were trained on digits that are embedded here, and "
                 "their numbers are of test digits"
             )
-        if (self.images is None) != (self.annotations is None):
-            there, missing = ("images", "annotations") if self.annotations is None else ("annotations", "images")
-            raise ValueError(f"{missing} must be named with --{there}, got none; name both, or neither")
+        require_both(self)
         if len(set(self.scenes_models)) < len(self.scenes_models):
             raise ValueError(f"scenes_models must name different networks, got {', '.join(self.scenes_models)}")
         if self.published_scenes and not self.images:
@@ -203,11 +198,12 @@ def _recomputed(config: Config, tell: Callable[[str], None]) -> tuple[pd.DataFra
 
 def _require_fitting(config: Config, models: Sequence[GatedNetwork], to_tune: Sequence[GatedNetwork]) -> None:
     """Raise, before the long work, unless networks take the composites, memory holds these, and bars can be shown."""
-    from neuroattn.models.config import digits_config, n_digits
+    from neuroattn.models.config import digits_config
     from neuroattn.stimuli.digits import require_room_for
+    from neuroattn.stimuli.shown import n_digits
 
     for model in models:
-        require_room_for(config.composites, n_digits(model.config, model.name))
+        require_room_for(config.composites, n_digits(model))
     for model in to_tune:
         if model.config.size != digits_config().size:
             raise ValueError(

@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 
 from neuroattn.dims import CONTROLS
-from neuroattn.evaluation.digits import evaluate
+from neuroattn.evaluation.trials import evaluate
 from neuroattn.experiments.inhibition_of_return import protocol as inhibition_of_return
 from neuroattn.models.checkpoint import load_model
 from neuroattn.stimuli.digits import Composites
