@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from commands import ended
 from numpy.testing import assert_allclose
 from scipy import stats
 
@@ -44,14 +45,12 @@ def networks(tmp_path):
     return files
 
 
-def left(capsys, *arguments):
-    with pytest.raises(SystemExit) as status:
-        main(["card", *map(str, arguments)])
-    return status.value.code, *capsys.readouterr()
+def left(*arguments):
+    return ended(main, "card", *arguments)
 
 
 @pytest.mark.slow
-def test_a_card(networks, tmp_path, monkeypatch, capsys):
+def test_a_card(networks, tmp_path, monkeypatch):
     shown = []
     evaluated = run.evaluate
 
@@ -62,7 +61,7 @@ def test_a_card(networks, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(run, "evaluate", spy)
     monkeypatch.setattr(run, "load", lambda _data, split: {"test": embedded().select(slice(0, None, 50))}[split])
     out = tmp_path / "card.md"
-    assert left(capsys, "--models", *networks, "--out", out) == (0, "", "")
+    assert left("--models", *networks, "--out", out) == (0, "", "")
     text = out.read_text()
     assert "Evaluated on 100 composites of MNIST's official test digits (noise 0.3, seed 0)." in text
     assert [line for line in text.splitlines() if line.startswith("## ")] == ["## `net-3` to `net-5`", "## `net-7`"]
@@ -94,16 +93,16 @@ def test_a_card(networks, tmp_path, monkeypatch, capsys):
         assert "None attends the same place first in 99 % of trials or more." in one
 
 
-def test_a_card_of_other_digits_says_so(networks, monkeypatch, capsys):
+def test_a_card_of_other_digits_says_so(networks, monkeypatch):
     digits = dataclasses.replace(embedded().select(slice(0, None, 100)), is_mnist=False)
     monkeypatch.setattr(run, "load", lambda _data, split: {"test": digits}[split])
-    status, text, _ = left(capsys, "--models", networks[0])
+    status, text, _ = left("--models", networks[0])
     assert status == 0
     assert "Evaluated on 50 composites of test digits that are not MNIST's own (noise 0.3, seed 0)." in text
     assert "official test digits" not in text
 
 
-def test_a_network_without_gating(tmp_path, monkeypatch, capsys):
+def test_a_network_without_gating(tmp_path, monkeypatch):
     monkeypatch.setattr(run, "load", lambda _data, split: {"test": embedded().select(slice(0, None, 100))}[split])
     files = []
     for strength in (0.0, 0.2):
@@ -117,20 +116,20 @@ def test_a_network_without_gating(tmp_path, monkeypatch, capsys):
         files.append(tmp_path / f"s-{strength}.safetensors")
         network = GatedNetwork(config, torch.Generator().manual_seed(0), name=files[-1].stem, seed=0)
         save_model(network, files[-1], training=training, provenance={"platform": "-", "torch": "2"})
-    status, text, error = left(capsys, "--models", *files)
+    status, text, error = left("--models", *files)
     assert (status, error) == (0, "")
     rows = [line for line in text.splitlines() if line.startswith("| `s-0.") and "safetensors" not in line]
     assert rows[0].endswith("| – | – |")
     assert re.search(r"\| 0?\.\d{3} ± 0?\.\d{3} \| 0?\.\d{3} ± 0?\.\d{3} \|$", rows[1].replace("-0.", "0."))
 
 
-def test_a_card_without_a_folder_is_refused_before_the_evaluation(networks, tmp_path, monkeypatch, capsys):
+def test_a_card_without_a_folder_is_refused_before_the_evaluation(networks, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "load", None)
     out = str(tmp_path / "none" / "card.md")
     text = f"error: out must be in a folder that exists, got {out!r}; make the folder\n"
-    assert left(capsys, "--models", *networks, "--out", out) == (2, "", text)
+    assert left("--models", *networks, "--out", out) == (2, "", text)
     text = f"error: out must be a file, got {str(tmp_path)!r}, which is a folder; name a file in it\n"
-    assert left(capsys, "--models", *networks, "--out", tmp_path) == (2, "", text)
+    assert left("--models", *networks, "--out", tmp_path) == (2, "", text)
 
 
 TOLD = {
@@ -151,12 +150,12 @@ TOLD = {
         (TOLD | {"digits": {"sha256": "abc"}}, {"platform": "-", "torch": "2"}),
     ],
 )
-def test_a_network_that_does_not_say_how_it_was_trained(tmp_path, capsys, monkeypatch, training, provenance):
+def test_a_network_that_does_not_say_how_it_was_trained(tmp_path, monkeypatch, training, provenance):
     monkeypatch.setattr(run, "load", lambda _data, split: {"test": embedded()}[split])
     file = tmp_path / "a.safetensors"
     save_model(GatedNetwork(digits_config(), torch.Generator()), file, training=training, provenance=provenance)
     text = f"error: models must say how they were trained, got {str(file)!r}, whose metadata does not\n"
-    assert left(capsys, "--models", file) == (2, "", text)
+    assert left("--models", file) == (2, "", text)
 
 
 def test_the_mean_over_networks():

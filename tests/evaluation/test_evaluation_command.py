@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from commands import ended
 
 from neuroattn.evaluation import __main__ as evaluation_command
 from neuroattn.evaluation import run
@@ -24,12 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = dict(os.environ) | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
 
 
-def run_here(capsys, *arguments):
-    """Return exit status, standard output and standard error of the command, run in this process."""
-    with pytest.raises(SystemExit) as left:
-        main(["digits", *map(str, arguments)])
-    out, err = capsys.readouterr()
-    return left.value.code, out, err
+def run_here(*arguments):
+    return ended(main, "digits", *arguments)
 
 
 @pytest.fixture
@@ -64,7 +61,7 @@ def test_the_table(reference, tmp_path):
         assert line.split()[:2] == [row.what, f"{row.estimate:.4f}"]
 
 
-def test_several_networks_see_the_same_composites_of_all_classes(capsys, untrained, tmp_path, monkeypatch):
+def test_several_networks_see_the_same_composites_of_all_classes(untrained, tmp_path, monkeypatch):
     shown, evaluated = [], run.evaluate
 
     def spy(model, composites):
@@ -74,7 +71,7 @@ def test_several_networks_see_the_same_composites_of_all_classes(capsys, untrain
     monkeypatch.setattr(run, "evaluate", spy)
     out = tmp_path / "table.csv"
     arguments = ["--models", *untrained, "--composites", 60, "--strength", 0.5, "--seed", 3]
-    status, printed, err = run_here(capsys, *arguments, "--out", out)
+    status, printed, err = run_here(*arguments, "--out", out)
     assert (status, err) == (0, "")
     assert torch.equal(shown[0].images, shown[1].images)
     # The embedded digits are ordered by class; every composite would hold a 0 if the first 60 were taken.
@@ -84,7 +81,7 @@ def test_several_networks_see_the_same_composites_of_all_classes(capsys, untrain
     means = table.pivot_table(index="what", columns="model", values="estimate")
     np.testing.assert_allclose(means["mean of 2 networks"], means[["untrained-0", "untrained-1"]].mean(axis=1))
     assert "\nuntrained-1\n" in printed
-    again = run_here(capsys, *arguments)
+    again = run_here(*arguments)
     assert again == (0, printed, "")
 
 
@@ -103,75 +100,73 @@ def test_several_networks_see_the_same_composites_of_all_classes(capsys, untrain
         (["--out", "."], "out must be a file that does not exist, got '.'"),
     ],
 )
-def test_what_a_user_gets_wrong(capsys, tmp_path, monkeypatch, arguments, text):
+def test_what_a_user_gets_wrong(tmp_path, monkeypatch, arguments, text):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(run, "evaluate", None)  # nothing may get as far as that
-    assert run_here(capsys, *arguments) == (2, "", f"error: {text}\n")
+    assert run_here(*arguments) == (2, "", f"error: {text}\n")
 
 
-def test_a_name_that_is_not_shipped(capsys):
+def test_a_name_that_is_not_shipped():
     text = (
         f"error: model must be a shipped name ({', '.join(shipped_models())}) or the path of a .safetensors or .pt "
         "file, got 'digits-99'\n"
     )
-    assert run_here(capsys, "--models", "digits-99") == (2, "", text)
+    assert run_here("--models", "digits-99") == (2, "", text)
 
 
-def test_a_network_of_scenes(capsys, reference):
+def test_a_network_of_scenes(reference):
     text = (
         "error: model 'paper_coco_model' must take composites of digits, (1, 28, 28 + 14·(n - 1)) px and 10 classes, "
         "got (3, 100, 100) px and 12 classes\n"
     )
-    assert run_here(capsys, "--models", reference / "reference" / "paper_coco_model.pt") == (2, "", text)
+    assert run_here("--models", reference / "reference" / "paper_coco_model.pt") == (2, "", text)
 
 
-def test_two_files_of_one_name(capsys, untrained, tmp_path):
+def test_two_files_of_one_name(untrained, tmp_path):
     copy = tmp_path / "copy.safetensors"
     copy.write_bytes(untrained[0].read_bytes())
     text = "error: models must have different names, got untrained-0 more than once; rename a file\n"
-    assert run_here(capsys, "--models", untrained[0], copy) == (2, "", text)
+    assert run_here("--models", untrained[0], copy) == (2, "", text)
 
 
-def test_a_file_that_exists_is_not_overwritten(capsys, tmp_path):
+def test_a_file_that_exists_is_not_overwritten(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("mine")
     text = f"error: out must be a file that does not exist, got {str(path)!r}\n"
-    assert run_here(capsys, "--out", path) == (2, "", text)
+    assert run_here("--out", path) == (2, "", text)
     assert path.read_text() == "mine"
 
 
-def test_official_digits_need_a_folder(capsys, untrained, monkeypatch):
+def test_official_digits_need_a_folder(untrained, monkeypatch):
     monkeypatch.delenv("NEUROATTN_DATA", raising=False)
     text = (
         "error: split 'test' needs a source of digits, got none: name a folder with the IDX files of MNIST, "
         "set NEUROATTN_DATA to one, use 'download', or ask for the split 'embedded'\n"
     )
-    assert run_here(capsys, "--digits", "test", "--models", untrained[0]) == (2, "", text)
+    assert run_here("--digits", "test", "--models", untrained[0]) == (2, "", text)
 
 
 @pytest.mark.parametrize("command", [["card"], ["digits", "--digits", "test"]])
-def test_digits_are_missed_before_a_network_is_loaded(capsys, monkeypatch, command):
+def test_digits_are_missed_before_a_network_is_loaded(monkeypatch, command):
     monkeypatch.delenv("NEUROATTN_DATA", raising=False)
     monkeypatch.setattr(run, "load_models", None)
-    with pytest.raises(SystemExit) as left:
-        main(command)
-    assert left.value.code == 2
-    assert capsys.readouterr().err.startswith("error: split 'test' needs a source of digits, got none: name a folder")
+    status, _, err = ended(main, *command)
+    assert status == 2
+    assert err.startswith("error: split 'test' needs a source of digits, got none: name a folder")
 
 
-def test_held_out_scenes_of_a_network_that_is_not_there(capsys, monkeypatch):
+def test_held_out_scenes_of_a_network_that_is_not_there(monkeypatch):
     monkeypatch.setattr(run, "load_models", None)
-    with pytest.raises(SystemExit):
-        main(["scenes", "--models", "scenes-0", "--images", ".", "--annotations", "a", "--held_out_of", "no.pt"])
-    assert capsys.readouterr() == ("", "error: held_out_of must be a file that exists, got 'no.pt'; check the path\n")
+    text = "error: held_out_of must be a file that exists, got 'no.pt'; check the path\n"
+    options = ["--models", "scenes-0", "--images", ".", "--annotations", "a", "--held_out_of", "no.pt"]
+    assert ended(main, "scenes", *options) == (2, "", text)
 
 
-def test_a_card_of_a_network_of_scenes(capsys, monkeypatch, mnist):
+def test_a_card_of_a_network_of_scenes(monkeypatch, mnist):
     monkeypatch.setattr(run, "evaluate", None)
-    with pytest.raises(SystemExit) as left:
-        main(["card", "--data", str(mnist), "--models", "digits-0", "scenes-0"])
-    assert left.value.code == 2
-    assert capsys.readouterr().err.startswith("error: models must say how they were trained, got ")
+    status, _, err = ended(main, "card", "--data", mnist, "--models", "digits-0", "scenes-0")
+    assert status == 2
+    assert err.startswith("error: models must say how they were trained, got ")
 
 
 def test_a_reader_that_leaves_costs_no_table(monkeypatch, untrained, tmp_path):
@@ -184,43 +179,41 @@ def test_a_reader_that_leaves_costs_no_table(monkeypatch, untrained, tmp_path):
     assert len(pd.read_csv(tmp_path / "table.csv")) > 5
 
 
-def test_official_digits(capsys, untrained, mnist):
+def test_official_digits(untrained, mnist):
     arguments = ["--digits", "test", "--data", mnist, "--composites", 3, "--models", untrained[0]]
-    status, out, err = run_here(capsys, *arguments)
+    status, out, err = run_here(*arguments)
     assert (status, err) == (0, "")
     assert out.startswith(f"3 composites of MNIST test in {mnist}, noise 0.3, seed 0\n")
 
 
-def test_other_digits_under_the_names_of_mnist(capsys, untrained, tmp_path):
+def test_other_digits_under_the_names_of_mnist(untrained, tmp_path):
     digits = embedded().select(slice(0, None, 500))
     for name, array in (("images-idx3", digits.images), ("labels-idx1", digits.labels)):
         header = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
         (tmp_path / f"t10k-{name}-ubyte").write_bytes(header + array.astype("u1").tobytes())
     arguments = ["--digits", "test", "--data", tmp_path, "--composites", 3, "--models", untrained[0]]
-    status, out, err = run_here(capsys, *arguments)
+    status, out, err = run_here(*arguments)
     assert (status, err) == (0, "")
     assert out.startswith(f"3 composites of test digits in {tmp_path} (not MNIST's own), noise 0.3, seed 0\n")
 
 
-def test_an_interrupt(capsys, untrained, monkeypatch):
+def test_an_interrupt(untrained, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run, "evaluate", interrupt)
-    assert run_here(capsys, "--models", untrained[0]) == (130, "", "interrupted: nothing was kept\n")
+    assert run_here("--models", untrained[0]) == (130, "", "interrupted: nothing was kept\n")
 
 
-def test_what_to_evaluate_on(capsys):
-    with pytest.raises(SystemExit) as left:
-        main(["scenery"])
-    assert left.value.code == 2
-    assert capsys.readouterr() == ("", "error: what to do must be digits, scenes, card or scenes-card, got 'scenery'\n")
+def test_what_to_evaluate_on():
+    text = "error: what to do must be digits, scenes, card or scenes-card, got 'scenery'\n"
+    assert ended(main, "scenery") == (2, "", text)
 
 
-def test_a_number_of_digits_that_a_network_cannot_take(capsys, untrained):
+def test_a_number_of_digits_that_a_network_cannot_take(untrained):
     text = (
         "error: n_objects must be 2 for model 'untrained-0', got 3; its read-out has 1600 inputs, one a unit of "
         "the last stage, which fixes the width of the images\n"
     )
-    assert run_here(capsys, "--models", untrained[0], "--n_objects", 3) == (2, "", text)
-    assert run_here(capsys, "--models", untrained[0], "--n_objects", 2, "--composites", 4)[0] == 0
+    assert run_here("--models", untrained[0], "--n_objects", 3) == (2, "", text)
+    assert run_here("--models", untrained[0], "--n_objects", 2, "--composites", 4)[0] == 0

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from commands import ended
 from drawn_scenes import drawn_scenes
 from numpy.testing import assert_allclose, assert_array_equal
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from sklearn.metrics import f1_score, recall_score
 
+from neuroattn.evaluation.__main__ import main
 from neuroattn.evaluation.card import require_described
 from neuroattn.evaluation.coco_results import SceneResults
 from neuroattn.evaluation.networks import over_networks
@@ -50,9 +49,7 @@ def network():
 
 
 def run(*arguments):
-    command = [sys.executable, "-m", "neuroattn.evaluation", "scenes", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
-    return done.returncode, done.stdout, done.stderr
+    return ended(main, "scenes", *arguments)
 
 
 @pytest.mark.slow
@@ -185,7 +182,6 @@ def require_numbers_of_classes(written, found, names):
     assert set(written["model"]) == {"drawn"}
 
 
-@pytest.mark.process
 def test_categories_are_told_by_supercategory_too(files, network, tmp_path):
     config = dataclasses.replace(network.config, classes=3)
     network = GatedNetwork(config, torch.Generator().manual_seed(0), name="drawn").eval()
@@ -204,7 +200,6 @@ def test_categories_are_told_by_supercategory_too(files, network, tmp_path):
     assert [line.split()[:3] for line in printed.splitlines() if "vehicle" in line] == [["vehicle", "6", "1.000"]]
 
 
-@pytest.mark.process
 def test_the_whole_command(files, network, tmp_path):
     save_model(network, tmp_path / "drawn.safetensors", training={}, provenance={})
     images, annotations = files
@@ -244,7 +239,6 @@ def test_the_whole_command(files, network, tmp_path):
         assert file.read_bytes() == before
 
 
-@pytest.mark.process
 def test_a_network_on_the_scenes_that_it_was_trained_on(files, scenes, network, tmp_path):
     options = ["--images", files[0], "--annotations", files[1], "--cache", tmp_path / "cache"]
     for identity, held_out, note in (
@@ -261,7 +255,6 @@ def test_a_network_on_the_scenes_that_it_was_trained_on(files, scenes, network, 
         assert note is None or f"NOTE: {note}" in out
 
 
-@pytest.mark.process
 def test_the_scenes_that_a_network_held_out(files, scenes, network, tmp_path):
     file, options = tmp_path / "drawn.safetensors", ["--images", files[0], "--annotations", files[1]]
     options += ["--cache", tmp_path / "cache", "--models", file]
@@ -301,12 +294,9 @@ def trained_file(network, scenes, folder, name, seed, held_out, **options):
 
 
 def card(*arguments):
-    command = [sys.executable, "-m", "neuroattn.evaluation", "scenes-card", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
-    return done.returncode, done.stdout, done.stderr
+    return ended(main, "scenes-card", *arguments)
 
 
-@pytest.mark.process
 def test_a_card(files, scenes, network, tmp_path):
     options = ["--images", files[0], "--annotations", files[1], "--cache", tmp_path / "cache"]
     mine = [
@@ -341,7 +331,6 @@ def test_a_card(files, scenes, network, tmp_path):
     assert out.read_text() + "\n" == text
 
 
-@pytest.mark.process
 def test_what_a_card_cannot_be_of(files, scenes, network, tmp_path):
     options = ["--images", files[0], "--annotations", files[1], "--cache", tmp_path / "cache"]
     mine = trained_file(network, scenes, tmp_path, "net-0", 0, [1, 2])
@@ -377,7 +366,6 @@ def test_a_card_needs_all_of_a_training(scenes, network, tmp_path, without):
         require_described({file: load_model(file)}, of_scenes=True)
 
 
-@pytest.mark.process
 def test_what_a_network_cannot_take(files, network, tmp_path):
     save_model(network, tmp_path / "drawn.safetensors", training={"classes": ["a"] * 12}, provenance={})
     images, annotations = files
@@ -394,7 +382,6 @@ def test_what_a_network_cannot_take(files, network, tmp_path):
         assert err.count("\n") == 1
 
 
-@pytest.mark.process
 def test_several_networks(files, network, tmp_path):
     for name in ("one", "two"):
         network.name = name

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from commands import ended
 from drawn_scenes import drawn_scenes
 from matplotlib.image import imread
 from numpy.testing import assert_allclose, assert_array_equal
@@ -156,10 +157,8 @@ def test_an_interval_is_drawn_where_accuracies_lie(table):
     assert ((low > 0) & (low < 1 / 3) & (high > 1 / 3) & (high < 1)).all()
 
 
-def run(capsys, *arguments):
-    with pytest.raises(SystemExit) as left:
-        main(["training", *map(str, arguments)])
-    return left.value.code, *capsys.readouterr()
+def run(*arguments):
+    return ended(main, "training", *arguments)
 
 
 def save(network, folder, data=None, **options):
@@ -182,33 +181,33 @@ def sweep(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command(sweep, tmp_path, capsys):
+def test_the_command(sweep, tmp_path):
     out = tmp_path / "figures"
-    assert run(capsys, sweep, "--out", out) == (0, f"2 networks; curves, accuracy, phases (.png, .svg) in {out}\n", "")
+    assert run(sweep, "--out", out) == (0, f"2 networks; curves, accuracy, phases (.png, .svg) in {out}\n", "")
     for name in ("curves", "accuracy", "phases"):
         picture = imread(io.BytesIO((out / f"{name}.png").read_bytes()))
         assert picture[..., :3].min() < 0.5
         assert (out / f"{name}.svg").stat().st_size > 1000
     before = (out / "phases.png").read_bytes()
     text = f"error: out must be a folder without these figures, got {str(out)!r}, which holds curves.png\n"
-    assert run(capsys, sweep, "--out", out) == (2, "", text)
+    assert run(sweep, "--out", out) == (2, "", text)
     assert (out / "phases.png").read_bytes() == before
 
 
 @pytest.mark.slow
-def test_a_network_of_one_stage(tmp_path, capsys):
+def test_a_network_of_one_stage(tmp_path):
     network = GatedNetwork(digits_config(channels=(4,)), torch.Generator().manual_seed(0), name="one", seed=0)
     save(network, tmp_path / "run", phi=10.0)
     out = tmp_path / "figures"
-    assert run(capsys, tmp_path / "run", "--out", out)[0] == 0
+    assert run(tmp_path / "run", "--out", out)[0] == 0
     assert len(list(out.iterdir())) == 6
 
 
 @pytest.mark.slow
-def test_runs_that_one_mean_would_mix(sweep, tmp_path, capsys):
+def test_runs_that_one_mean_would_mix(sweep, tmp_path):
     network = GatedNetwork(digits_config(), torch.Generator().manual_seed(0), name="other", seed=0)
     save(network, tmp_path / "run", n_objects=2, clip=1.0)
-    error = run(capsys, sweep, tmp_path / "run", "--out", tmp_path / "figures")
+    error = run(sweep, tmp_path / "run", "--out", tmp_path / "figures")
     files = [str(sweep / "net-3" / "net-3.safetensors"), str(tmp_path / "run" / "other.safetensors")]
     text = "run must hold trainings that differ in penalty, learning rate and seed alone"
     differing = "n_objects (3, 2), clip (None, 1.0)"
@@ -218,7 +217,7 @@ def test_runs_that_one_mean_would_mix(sweep, tmp_path, capsys):
     # A sweep over penalty and learning rate is one figure.
     network = GatedNetwork(digits_config(n_objects=3), torch.Generator().manual_seed(0), name="more", seed=0)
     save(network, tmp_path / "third", phi=10.0, learning_rate=1e-2)
-    assert run(capsys, sweep, tmp_path / "third", "--out", tmp_path / "figures")[0] == 0
+    assert run(sweep, tmp_path / "third", "--out", tmp_path / "figures")[0] == 0
 
 
 def test_runs_and_sweeps_side_by_side(sweep):
@@ -228,14 +227,14 @@ def test_runs_and_sweeps_side_by_side(sweep):
     assert table["seed"].tolist() == [5, 5, 3, 3]
 
 
-def test_a_training_that_would_count_twice(sweep, tmp_path, capsys, monkeypatch):
+def test_a_training_that_would_count_twice(sweep, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     expected = "error: run must name each training once, got 'sweep/net-5/net-5.safetensors' again; name its folder or"
     for runs in (["sweep", "sweep/net-5"], [str(sweep), "sweep/net-5"]):
-        assert run(capsys, *runs) == (2, "", f"{expected} the sweep's\n")
+        assert run(*runs) == (2, "", f"{expected} the sweep's\n")
 
 
-def test_weights_without_a_training(tmp_path, capsys):
+def test_weights_without_a_training(tmp_path):
     network = GatedNetwork(digits_config(), torch.Generator().manual_seed(0), name="a", seed=0)
     (tmp_path / "run").mkdir()
     file = tmp_path / "run" / "a.safetensors"
@@ -247,28 +246,28 @@ def test_weights_without_a_training(tmp_path, capsys):
     ):
         save_model(network, file, training=training, provenance={})
         expected = f"error: run must hold weights that say how they were trained, got {str(file)!r}\n"
-        assert run(capsys, tmp_path / "run", "--out", tmp_path / "figures") == (2, "", expected)
+        assert run(tmp_path / "run", "--out", tmp_path / "figures") == (2, "", expected)
 
 
-def test_a_training_on_scenes_that_does_not_say_which_it_held_out(files, tmp_path, capsys):
+def test_a_training_on_scenes_that_does_not_say_which_it_held_out(files, tmp_path):
     config = GatedConfig(size=(3, 30, 40), channels=(3, 4), classes=12)
     network = GatedNetwork(config, torch.Generator().manual_seed(0), name="drawn", seed=0)
     save(network, tmp_path / "run", {"scenes": {"sha256": "a"}}, labels="supercategory")
     given = ["--images", files[0], "--annotations", files[1], "--out", tmp_path / "figures"]
     file = str(tmp_path / "run" / "drawn.safetensors")
     text = f"error: run must hold weights that say which scenes they held out, got {file!r}\n"
-    assert run(capsys, tmp_path / "run", *given) == (2, "", text)
+    assert run(tmp_path / "run", *given) == (2, "", text)
 
 
 @pytest.mark.slow
-def test_the_inhibition_that_is_drawn_is_that_of_its_phase(sweep, tmp_path, monkeypatch, capsys):
+def test_the_inhibition_that_is_drawn_is_that_of_its_phase(sweep, tmp_path, monkeypatch):
     drawn = []
     from neuroattn.figures import training
 
     monkeypatch.setattr(
         training, "phases_figure", lambda *arguments: drawn.append(arguments) or phases_figure(*arguments)
     )
-    assert run(capsys, sweep, "--out", tmp_path / "figures", "--composite", 4)[0] == 0
+    assert run(sweep, "--out", tmp_path / "figures", "--composite", 4)[0] == 0
     ((image, phases, name),) = drawn
     assert name == "net-3"
     with torch.no_grad():
@@ -290,9 +289,9 @@ def test_the_inhibition_that_is_drawn_is_that_of_its_phase(sweep, tmp_path, monk
         (["nowhere", "--composite", "5000"], "composite must be in [0, 4999], got 5000"),
     ],
 )
-def test_what_a_user_gets_wrong(capsys, tmp_path, monkeypatch, arguments, text):
+def test_what_a_user_gets_wrong(tmp_path, monkeypatch, arguments, text):
     monkeypatch.chdir(tmp_path)
-    assert run(capsys, *arguments) == (2, "", f"error: {text}\n")
+    assert run(*arguments) == (2, "", f"error: {text}\n")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -317,10 +316,10 @@ def of_scenes(scenes, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_training_on_scenes(of_scenes, scenes, files, tmp_path, capsys, monkeypatch):
+def test_a_training_on_scenes(of_scenes, scenes, files, tmp_path, monkeypatch):
     out = tmp_path / "figures"
     told = f"1 network; curves, accuracy (.png, .svg) in {out}; phases need --images DIR --annotations FILE\n"
-    assert run(capsys, of_scenes, "--out", out) == (0, told, "")
+    assert run(of_scenes, "--out", out) == (0, told, "")
     assert len(list(out.iterdir())) == 4
     drawn = []
     from neuroattn.figures import training
@@ -331,7 +330,7 @@ def test_a_training_on_scenes(of_scenes, scenes, files, tmp_path, capsys, monkey
     options = [of_scenes, "--images", files[0], "--annotations", files[1], "--cache", tmp_path / "cache"]
     out = tmp_path / "with scenes"
     told = f"1 network; curves, accuracy, phases (.png, .svg) in {out}\n"
-    assert run(capsys, *options, "--composite", 1, "--out", out) == (0, told, "")
+    assert run(*options, "--composite", 1, "--out", out) == (0, told, "")
     ((image, phases, name),) = drawn
     shown = scenes.batch(np.array([4]))
     assert_array_equal(image, shown.images[0].permute(1, 2, 0))
@@ -348,28 +347,28 @@ def test_a_training_on_scenes(of_scenes, scenes, files, tmp_path, capsys, monkey
     ]
     assert name == "drawn"
     text = "error: composite must be below 2, the scenes that 'drawn' held out, got 2\n"
-    assert run(capsys, *options, "--composite", 2, "--out", tmp_path / "third") == (2, "", text)
+    assert run(*options, "--composite", 2, "--out", tmp_path / "third") == (2, "", text)
     assert not (tmp_path / "third").exists()
 
 
-def test_scenes_and_digits_have_no_figure_together(of_scenes, sweep, scenes, files, tmp_path, capsys):
+def test_scenes_and_digits_have_no_figure_together(of_scenes, sweep, scenes, files, tmp_path):
     digits, file = str(sweep / "net-3" / "net-3.safetensors"), str(of_scenes / "drawn.safetensors")
     text = f"run must hold trainings on digits or on scenes, got {digits!r} on digits and {file!r} on scenes"
     options = ["--out", tmp_path / "figures"]
-    assert run(capsys, sweep, of_scenes, *options) == (2, "", f"error: {text}; draw them apart\n")
+    assert run(sweep, of_scenes, *options) == (2, "", f"error: {text}; draw them apart\n")
     given = [*options, "--images", files[0], "--annotations", files[1]]
     text = f"images must be left out for trainings on digits, got {str(files[0])!r}"
-    assert run(capsys, sweep, *given) == (2, "", f"error: {text}\n")
+    assert run(sweep, *given) == (2, "", f"error: {text}\n")
     text = "annotations must be named with --images, got none; name both, or neither"
-    assert run(capsys, of_scenes, *options, "--images", files[0]) == (2, "", f"error: {text}\n")
+    assert run(of_scenes, *options, "--images", files[0]) == (2, "", f"error: {text}\n")
     # The same options, and other scenes.
     data = {"scenes": {"sha256": "f" * 64}, "held_out_images": [3, 5]}
     save(load_model(file), tmp_path / "other", data, n_objects=2, labels="supercategory")
-    error = run(capsys, of_scenes, tmp_path / "other", *options)[2]
+    error = run(of_scenes, tmp_path / "other", *options)[2]
     assert f"which differ in scenes ({scenes.identity}, {'f' * 64}); draw them apart" in error
     # What is held out of other scenes is not among these.
     name = str(tmp_path / "other" / "drawn.safetensors")
-    error = run(capsys, tmp_path / "other", *given, "--cache", tmp_path / "cache")[2]
+    error = run(tmp_path / "other", *given, "--cache", tmp_path / "cache")[2]
     identities = f"(identity {scenes.identity[:12]}, not {'f' * 12})"
     text = f"annotations must be of the scenes that {name!r} was trained with, got others {identities}"
     assert error == f"error: {text}\n"

@@ -18,36 +18,27 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from commands import ended
 from PIL import Image
 
 from neuroattn.stimuli.__main__ import main
 
-pytestmark = pytest.mark.process
-
-ENVIRONMENT = dict(os.environ) | {"PYTHONPATH": str(Path(__file__).resolve().parents[2]), "COLUMNS": "200"}
 LEFT, RIGHT = [[0, 0, 16, 0, 16, 20, 0, 20]], [[24, 0, 40, 0, 40, 20, 24, 20]]
-
-
-def command(*arguments, cwd=None, program=("-m", "neuroattn.stimuli"), **environment):
-    line = [sys.executable, *program, *map(str, arguments)]
-    return subprocess.run(
-        line, check=False, capture_output=True, text=True, cwd=cwd, env=ENVIRONMENT | environment, timeout=120
-    )
 
 
 def done(*arguments, **options):
     """Return what a command prints, once it has ended well and without a word on standard error."""
-    answer = command(*arguments, **options)
-    assert (answer.returncode, answer.stderr) == (0, "")
-    return answer.stdout
+    status, out, err = ended(main, "scenes", *arguments, **options)
+    assert (status, err) == (0, "")
+    return out
 
 
 def refused(*arguments, **options):
     """Return the one line on standard error of a command that is refused."""
-    answer = command(*arguments, **options)
-    assert (answer.returncode, answer.stdout) == (2, "")
-    assert re.fullmatch(r"error: .+\n", answer.stderr)  # which is one line, as no dot is a line's end
-    return answer.stderr[:-1]
+    status, out, err = ended(main, *arguments, **options)
+    assert (status, out) == (2, "")
+    assert re.fullmatch(r"error: .+\n", err)  # which is one line, as no dot is a line's end
+    return err[:-1]
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +73,7 @@ def paths(world):
 def test_index(world, tmp_path):
     out = tmp_path / "objects.csv"
     options = ("--annotations", world / "instances.json", "--cache", tmp_path / "cache")
-    printed = done("scenes", "index", *options, "--out", out)
+    printed = done("index", *options, "--out", out)
     sha256 = hashlib.sha256((world / "instances.json").read_bytes()).hexdigest()
     first, second, *counts = printed.splitlines()
     assert first == "note: 1 left out: crowd regions (the first has id 99)"
@@ -91,13 +82,13 @@ def test_index(world, tmp_path):
     objects = pd.read_csv(out)
     assert objects["annotation_id"].tolist() == [0, 1, 10, 11, 20, 21, 30, 31]
     assert objects["category"].tolist() == ["dog", "car"] * 4
-    assert done("scenes", "index", *options) == printed  # from the cache
+    assert done("index", *options) == printed  # from the cache
 
 
 def test_index_by_another_rule(world, tmp_path):
     options = ("--annotations", world / "instances.json", "--cache", tmp_path / "cache")
     assert "got none in instances.json" in refused("scenes", "index", *options, "--n_objects", "3")
-    assert "4 scenes in" in done("scenes", "index", *options, "--least_area", "0.39", "--most_overlap", "0")
+    assert "4 scenes in" in done("index", *options, "--least_area", "0.39", "--most_overlap", "0")
     assert "got none in instances.json" in refused("scenes", "index", *options, "--least_area", "0.4")
     out = tmp_path / "there.csv"
     out.write_text("mine")
@@ -107,7 +98,7 @@ def test_index_by_another_rule(world, tmp_path):
 
 
 def test_cache(paths):
-    printed = done("scenes", "cache", *paths, "--size", "24", "32")
+    printed = done("cache", *paths, "--size", "24", "32")
     notes, counts = printed.splitlines()[:3], printed.splitlines()[3:]
     assert notes == [
         "note: 1 left out: crowd regions (the first has id 99)",
@@ -116,15 +107,15 @@ def test_cache(paths):
     ]
     assert {line.split()[0]: int(line.split()[1]) for line in counts}.items() >= {"animal": 3, "vehicle": 3}.items()
     assert len(counts) == 12
-    assert done("scenes", "cache", *paths, "--size", "24", "32") == printed
-    by_category = done("scenes", "cache", *paths, "--size", "24", "32", "--labels", "category")
+    assert done("cache", *paths, "--size", "24", "32") == printed
+    by_category = done("cache", *paths, "--size", "24", "32", "--labels", "category")
     assert [line.split() for line in by_category.splitlines()[3:]] == [["car", "3"], ["dog", "3"]]
 
 
 def test_show(paths, tmp_path):
     out = tmp_path / "sheet.png"
     options = (*paths, "--size", "24", "32", "--number", "2", "--out", out)
-    printed = done("scenes", "show", *options)
+    printed = done("show", *options)
     assert printed.splitlines()[-1] == f"2 of 3 scenes in {out}"
     with Image.open(out) as sheet:
         assert sheet.format == "PNG"
@@ -136,7 +127,7 @@ def test_show(paths, tmp_path):
 
 
 def test_show_takes_all_scenes_where_there_are_fewer(paths, tmp_path):
-    printed = done("scenes", "show", *paths, "--size", "24", "32", cwd=tmp_path)
+    printed = done("show", *paths, "--size", "24", "32", cwd=tmp_path)
     assert printed.splitlines()[-1] == "3 of 3 scenes in scenes.png"
     assert (tmp_path / "scenes.png").is_file()
 
@@ -145,7 +136,7 @@ def test_show_takes_all_scenes_where_there_are_fewer(paths, tmp_path):
 def test_the_seed_draws_the_scenes(paths, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2), ("d", 3), ("e", 4)):
         out = tmp_path / f"{name}.png"
-        done("scenes", "show", *paths, "--size", "24", "32", "--number", "1", "--seed", seed, "--out", out)
+        done("show", *paths, "--size", "24", "32", "--number", "1", "--seed", seed, "--out", out)
     first, second, *others = [path.read_bytes() for path in sorted(tmp_path.glob("*.png"))]
     assert first == second
     assert set(others) - {first}
@@ -155,7 +146,7 @@ def test_download_of_what_is_there(tmp_path):
     (tmp_path / "coco" / "annotations").mkdir(parents=True)
     (tmp_path / "coco" / "annotations" / "instances_val2017.json").touch()
     (tmp_path / "coco" / "val2017.complete").touch()
-    printed = done("scenes", "download", "val2017", cwd=tmp_path)
+    printed = done("download", "val2017", cwd=tmp_path)
     assert printed == "--images coco/val2017 --annotations coco/annotations/instances_val2017.json\n"
 
 
@@ -183,6 +174,16 @@ def proxy(tmp_path):
     server.server_close()
 
 
+def downloaded(which, out, code="", **environment):
+    """Return status and outputs of a download in a process of its own, which takes its connections with it."""
+    code += "import sys; from neuroattn.stimuli.__main__ import main; main(['scenes', 'download', *sys.argv[1:]])"
+    line = [sys.executable, "-c", code, which, "--out", str(out)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), **environment}
+    ended = subprocess.run(line, check=False, capture_output=True, text=True, env=environment, timeout=120)
+    return ended.returncode, ended.stdout, ended.stderr
+
+
+@pytest.mark.process
 def test_download(tmp_path, proxy):
     checksums = {}
     for path, name in (
@@ -195,29 +196,25 @@ def test_download(tmp_path, proxy):
         (tmp_path / "server" / path).parent.mkdir()
         (tmp_path / "server" / path).write_bytes(packed.getvalue())
         checksums[Path(path).name] = hashlib.md5(packed.getvalue(), usedforsecurity=False).hexdigest()
-    code = (
-        "import sys; from neuroattn.stimuli import __main__ as command, coco_download;"
-        f"coco_download.CHECKSUMS.update({checksums}); command.main(sys.argv[1:])"
-    )
+    code = f"from neuroattn.stimuli import coco_download; coco_download.CHECKSUMS.update({checksums}); "
     out = tmp_path / "new" / "coco"
-    printed = done("scenes", "download", "val2017", "--out", out, program=("-c", code), **proxy)
-    assert printed == f"--images {out}/val2017 --annotations {out}/annotations/instances_val2017.json\n"
+    printed = f"--images {out}/val2017 --annotations {out}/annotations/instances_val2017.json\n"
+    assert downloaded("val2017", out, code, **proxy) == (0, printed, "")
     assert (out / "val2017" / "1.jpg").read_text() == "val2017/1.jpg"
     assert (out / "annotations" / "instances_val2017.json").read_text() == "annotations/instances_val2017.json"
 
 
-def test_download_from_a_server_without_the_file(tmp_path, proxy):
-    text = refused("scenes", "download", "val2017", "--out", tmp_path / "coco", **proxy)
-    assert text == (
+@pytest.mark.process
+def test_downloads_that_fail(tmp_path, proxy):
+    text = (
         "error: annotations_trainval2017.zip could not be fetched from http://images.cocodataset.org/ (HTTP 404; "
-        "nothing was kept); try again, or name a folder of your own with --images and --annotations"
+        "nothing was kept); try again, or name a folder of your own with --images and --annotations\n"
     )
-
-
-def test_download_without_a_connection(tmp_path, proxy):
+    assert downloaded("val2017", tmp_path / "coco", **proxy) == (2, "", text)
     gone = proxy | dict.fromkeys(("http_proxy", "HTTP_PROXY"), "http://127.0.0.1:9")
-    text = refused("scenes", "download", "train2017", "--out", tmp_path / "coco", **gone)
-    assert "(no connection; nothing was kept)" in text
+    status, out, err = downloaded("train2017", tmp_path / "coco", **gone)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "(no connection; nothing was kept)" in err
 
 
 NAMED = "must be named, as in"
@@ -255,14 +252,8 @@ SHOW = ["scenes", "show", "--images", ".", "--annotations", "a"]
         (["scenes", "download", "val2017", "train2017"], "train2017"),
     ],
 )
-def test_bad_lines(tmp_path, monkeypatch, capsys, arguments, text):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as left:
-        main(arguments)
-    out, err = capsys.readouterr()
-    assert (left.value.code, out) == (2, "")
-    assert re.fullmatch(r"error: .+\n", err)
-    assert text in err
+def test_bad_lines(tmp_path, arguments, text):
+    assert text in refused(*arguments, cwd=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -284,6 +275,6 @@ def test_bad_files(world, paths, tmp_path):
 
 @pytest.mark.parametrize("what", [[], ["index"], ["cache"], ["show"], ["download"]])
 def test_help(what):
-    printed = done("scenes", *what, "--help")
+    printed = done(*what, "--help")
     assert printed.startswith("usage: python -m neuroattn.stimuli scenes")
     assert "Traceback" not in printed

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from commands import ended
 
 from neuroattn.models.checkpoint import load_model, read_metadata, weights_hash
 from neuroattn.runs.folder import LOCK, alone
@@ -18,14 +19,6 @@ from neuroattn.training.__main__ import main
 from neuroattn.training.events import Events
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-
-
-def run_here(capsys, *arguments):
-    """Return exit status, standard output and standard error of the command, run in this process."""
-    with pytest.raises(SystemExit) as left:
-        main(list(map(str, arguments)))
-    out, err = capsys.readouterr()
-    return left.value.code, out, err
 
 
 def started(*arguments):
@@ -40,26 +33,26 @@ def busy(folder):
     )
 
 
-def test_a_folder_that_another_process_works_in_is_refused(folder, tmp_path, capsys):
+def test_a_folder_that_another_process_works_in_is_refused(folder, tmp_path):
     recipe = tmp_path / "r.yaml"
     recipe.write_text("base: {epochs: 1}\ngrid: {seed: [0]}\n")
     out = tmp_path / "run"
     with alone(out):
-        assert run_here(capsys, "digits", "--data", folder, "--out", out) == (2, "", busy(out))
-        assert run_here(capsys, "sweep", recipe, "--data", folder, "--out", out, "--workers", 1) == (2, "", busy(out))
+        assert ended(main, "digits", "--data", folder, "--out", out) == (2, "", busy(out))
+        assert ended(main, "sweep", recipe, "--data", folder, "--out", out, "--workers", 1) == (2, "", busy(out))
         assert [path.name for path in out.iterdir()] == [LOCK]
     assert not out.exists()
 
 
 @pytest.mark.process
 @pytest.mark.slow
-def test_two_trainings_at_once_in_one_folder(folder, tmp_path, capsys):
+def test_two_trainings_at_once_in_one_folder(folder, tmp_path):
     out = tmp_path / "run"
     arguments = ["digits", "--data", folder, "--batch_size", 5, "--epochs", 20, "--out", out]
     first = started(*arguments)
     first.stdout.readline()
     assert first.stdout.readline().startswith("epoch")  # after the note on the digits
-    assert run_here(capsys, *arguments) == (2, "", busy(out))
+    assert ended(main, *arguments) == (2, "", busy(out))
     _, err = first.communicate(timeout=240)
     assert (first.returncode, err) == (0, "")
     assert len(pd.read_csv(out / "metrics.csv")) == 20
@@ -100,15 +93,15 @@ def test_two_sweeps_at_once_in_one_folder(folder, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("room", ["4k", "300k", "700k"])
-def test_a_training_goes_on_after_a_full_disk(room, disk, folder, tmp_path, capsys):
+def test_a_training_goes_on_after_a_full_disk(room, disk, folder, tmp_path):
     arguments = ["digits", "--data", folder, "--epochs", 2, "--batch_size", 23]
-    assert run_here(capsys, *arguments, "--out", tmp_path / "whole")[0] == 0
+    assert ended(main, *arguments, "--out", tmp_path / "whole")[0] == 0
     out = disk(room) / "run"
-    status, _, err = run_here(capsys, *arguments, "--out", out)
+    status, _, err = ended(main, *arguments, "--out", out)
     assert (status, err.count("\n")) == (2, 1), err
     assert err.startswith(f"error: '{out}")
     assert " could not be written (No space left on device) and is as it was before; " in err
     disk("64m")
-    assert run_here(capsys, *arguments, "--out", out)[0] == 0
+    assert ended(main, *arguments, "--out", out)[0] == 0
     networks = [load_model(folder / "digits.safetensors") for folder in (out, tmp_path / "whole")]
     assert weights_hash(networks[0]) == weights_hash(networks[1])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from commands import ended
 from drawn_scenes import drawn_scenes
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -41,13 +42,6 @@ def source_of(files, tmp_path, tell=lambda _: None, **options):
     config = ScenesConfig(images=str(files[0]), annotations=str(files[1]), size=(30, 40), hidden=(3, 4), **options)
     given = {"size": (30, 40), "labels": "supercategory", "cache": tmp_path / "cache"}
     return ScenesSource(config, load_scenes(*files, **given), load_cutouts(*files, **given), tell)
-
-
-def run_here(capsys, *arguments):
-    with pytest.raises(SystemExit) as left:
-        main(list(map(str, arguments)))
-    out, err = capsys.readouterr()
-    return left.value.code, out, err
 
 
 def seeded(seed=0):
@@ -143,10 +137,10 @@ def test_weights_of_the_loss_are_those_of_the_mean():
 
 
 @pytest.mark.slow
-def test_a_network_learns_two_colours(options, tmp_path, capsys):
+def test_a_network_learns_two_colours(options, tmp_path):
     more = ["--epochs", 40, "--composites", 24, "--phi", 100, "--strength", 0.8, "--learning_rate", 3e-3]
     more += ["--hidden", 8, 8, "--out", tmp_path / "run"]
-    status, out, err = run_here(capsys, *options, *more)
+    status, out, err = ended(main, *options, *more)
     assert (status, err) == (0, "")
     assert "warning: no training picture has an object of accessory" in out
     file = tmp_path / "run" / "scenes.safetensors"
@@ -162,9 +156,9 @@ def test_a_network_learns_two_colours(options, tmp_path, capsys):
     assert load_model(file).config.size == (3, 30, 40)
 
 
-def test_an_interrupted_training_goes_on_to_the_same_weights(options, tmp_path, capsys, monkeypatch):
+def test_an_interrupted_training_goes_on_to_the_same_weights(options, tmp_path, monkeypatch):
     more = ["--epochs", 2, "--composites", 9]
-    assert run_here(capsys, *options, *more, "--out", tmp_path / "whole")[0] == 0
+    assert ended(main, *options, *more, "--out", tmp_path / "whole")[0] == 0
     step, calls = loop.train_trial, []
 
     def interrupted(*arguments):
@@ -175,20 +169,20 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(options, tmp_path, 
 
     monkeypatch.setattr(loop, "SAVE_SECONDS", 0)
     monkeypatch.setattr(loop, "train_trial", interrupted)
-    status, _, err = run_here(capsys, *options, *more, "--out", tmp_path / "parts")
+    status, _, err = ended(main, *options, *more, "--out", tmp_path / "parts")
     assert status == 130
     assert err.startswith("interrupted: the training goes on from here with the same command")
     monkeypatch.setattr(loop, "train_trial", step)
-    other = run_here(capsys, *options, *more, "--phi", 1, "--out", tmp_path / "parts")
+    other = ended(main, *options, *more, "--phi", 1, "--out", tmp_path / "parts")
     assert other[0] == 2
     assert "differs in phi (500.0 there, 1.0 now)" in other[2]
-    assert run_here(capsys, *options, *more, "--out", tmp_path / "parts")[0] == 0
+    assert ended(main, *options, *more, "--out", tmp_path / "parts")[0] == 0
     whole, parts = (load_model(tmp_path / name / "scenes.safetensors") for name in ("whole", "parts"))
     assert weights_hash(whole) == weights_hash(parts)
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_decisions_that_are_all_alike_are_told(options, tmp_path, capsys, monkeypatch, number):
+def test_decisions_that_are_all_alike_are_told(options, tmp_path, monkeypatch, number):
     def dead(network, pictures, fabric, batch_size):
         del network, pictures, fabric, batch_size
         fractions = dict.fromkeys(("validation_accuracy", "validation_mean_over_classes"), 0.1)
@@ -196,7 +190,7 @@ def test_decisions_that_are_all_alike_are_told(options, tmp_path, capsys, monkey
 
     monkeypatch.setattr(loop, "accuracy", dead)
     deep = ["--hidden", 3, 4, 5]  # of two stages none falls silent
-    status, out, _ = run_here(capsys, *options, *deep, "--epochs", 1, "--composites", 4, "--out", tmp_path / "run")
+    status, out, _ = ended(main, *options, *deep, "--epochs", 1, "--composites", 4, "--out", tmp_path / "run")
     assert status == 0
     assert ("warning: every held-out picture is decided alike" in out) == (number == 1)
 
@@ -212,22 +206,22 @@ def test_classes_decided_are_counted(files, tmp_path, one_process):
     assert (found["validation_classes_decided"], found["validation_accuracy"]) == (1, 0)
 
 
-def test_without_feedback_and_without_composites(options, tmp_path, capsys):
+def test_without_feedback_and_without_composites(options, tmp_path):
     more = ["--epochs", 1, "--composites", 0, "--name", "flat", "--out", tmp_path / "run"]
     arguments = [1 if before == "--steps" else one for before, one in zip([None, *options], options, strict=False)]
-    status, _, err = run_here(capsys, *arguments, *more, "--gradient_steps", "null")
+    status, _, err = ended(main, *arguments, *more, "--gradient_steps", "null")
     assert (status, err) == (0, "")
     assert load_model(tmp_path / "run" / "flat.safetensors").config.steps == 1
 
 
-def test_a_training_that_begins_with_a_network(options, tmp_path, capsys):
+def test_a_training_that_begins_with_a_network(options, tmp_path):
     one, more = tmp_path / "one" / "flat.safetensors", ["--epochs", 1, "--composites", 4]
     flat = [1 if before == "--steps" else value for before, value in zip([None, *options], options, strict=False)]
     before = [*flat, *more, "--gradient_steps", "null", "--name", "flat", "--validation", 0.6, "--seed", 1]
-    assert run_here(capsys, *before, "--out", one.parent)[0] == 0
+    assert ended(main, *before, "--out", one.parent)[0] == 0
     # With a learning rate of 0 the weights stay what they were.
     arguments = [*options, *more, "--learning_rate", 0, "--start", one, "--out", tmp_path / "two"]
-    assert run_here(capsys, *arguments)[0] == 0
+    assert ended(main, *arguments)[0] == 0
     begun, went_on = load_model(one), load_model(tmp_path / "two" / "scenes.safetensors")
     assert (begun.config.steps, went_on.config.steps) == (1, 3)
     assert weights_hash(begun) == weights_hash(went_on)
@@ -242,11 +236,11 @@ def test_a_training_that_begins_with_a_network(options, tmp_path, capsys):
         training = {"scenes": {"sha256": "a"}} | ({} if images is None else {"held_out_images": images})
         save_model(begun, tmp_path / f"{name}.safetensors", training=training, provenance={})
         seen = [*options, *more, "--start", tmp_path / f"{name}.safetensors", "--out", tmp_path / "three"]
-        status, _, err = run_here(capsys, *seen)
+        status, _, err = ended(main, *seen)
         assert status == 2
         assert err.startswith("error: start must be a network that says which scenes it held out, some of those held")
         assert not (tmp_path / "three").exists()
-    status, _, err = run_here(capsys, *options, *more, "--start", "digits-0", "--out", tmp_path / "three")
+    status, _, err = ended(main, *options, *more, "--start", "digits-0", "--out", tmp_path / "three")
     assert status == 2
     assert err == (
         "error: start must be a network of the same sizes, got 'digits-0' with size (1, 28, 42), here (3, 30, 40)\n"
@@ -272,8 +266,8 @@ def scenes_held_out(seed, fraction):
         (["--annotations", ""], "annotations must be named, as in --annotations PATH"),
     ],
 )
-def test_wrong_input_is_one_line_and_leaves_nothing(options, tmp_path, capsys, more, text):
-    status, out, err = run_here(capsys, *options, *more, "--out", tmp_path / "run")
+def test_wrong_input_is_one_line_and_leaves_nothing(options, tmp_path, more, text):
+    status, out, err = ended(main, *options, *more, "--out", tmp_path / "run")
     assert (status, out) == (2, "")
     assert err.startswith(f"error: {text}")
     assert err.count("\n") == 1

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from commands import ended
 from distributed import LocalCluster
 from drawn_scenes import HEIGHT, WIDTH, drawn_scenes
 from hypothesis import given
@@ -59,12 +60,10 @@ def started(*arguments, cwd):
     )
 
 
-def refused(capsys, *arguments):
+def refused(*arguments):
     """Return the one line of a command that the user got wrong."""
-    with pytest.raises(SystemExit) as left:
-        main(["sweep", *map(str, arguments)])
-    out, err = capsys.readouterr()
-    assert (left.value.code, [line for line in out.splitlines() if not line.startswith("note: ")]) == (2, [])
+    status, out, err = ended(main, "sweep", *arguments)
+    assert (status, [line for line in out.splitlines() if not line.startswith("note: ")]) == (2, [])
     assert err.count("\n") == 1
     return err
 
@@ -173,7 +172,7 @@ def test_a_cluster_whose_workers_were_started_elsewhere(folder, tmp_path, monkey
 
 
 @pytest.mark.process
-def test_a_sweep_of_scenes(tmp_path, capsys, monkeypatch):
+def test_a_sweep_of_scenes(tmp_path, monkeypatch):
     """Its workers stand in another folder than the user does, from whose the recipe's paths count."""
     drawn_scenes(tmp_path / "drawn", 10)
     (tmp_path / "r.yaml").write_text(SCENES)
@@ -206,16 +205,15 @@ def test_a_sweep_of_scenes(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     place = Path("phi-100_hidden-3-4") / "phi-100_hidden-3-4.safetensors"
     text = f"error: out must hold networks of these scenes, got {str(tmp_path / 'out' / place)!r}, trained on others\n"
-    assert refused(capsys, "r.yaml", "--out", "out") == text
+    assert refused("r.yaml", "--out", "out") == text
     # What is left out of the objects for composites is told as well, once for all trainings.
     (tmp_path / "drawn" / "images" / "000000000006.png").unlink()
     annotations = json.loads((tmp_path / "drawn" / "instances.json").read_text())
     annotations["annotations"].remove(next(one for one in annotations["annotations"] if one["image_id"] == 8))
     (tmp_path / "drawn" / "instances.json").write_text(json.dumps(annotations))
     (tmp_path / "drawn" / "images" / "000000000007.png").unlink()
-    with pytest.raises(SystemExit):
-        main(["sweep", "r.yaml", "--out", "third", "--workers", "1"])
-    told = [line for line in capsys.readouterr().out.splitlines() if "left out" in line]
+    _, out, _ = ended(main, "sweep", "r.yaml", "--out", "third", "--workers", "1")
+    told = [line for line in out.splitlines() if "left out" in line]
     assert told == [
         "note: 1 image left out: missing (the first is 000000000006.png)",
         "note: for cutouts, 2 images left out: missing (the first is 000000000006.png)",
@@ -229,10 +227,10 @@ def test_a_sweep_of_scenes(tmp_path, capsys, monkeypatch):
         (["--data", "drawn"], "data must be left out of a sweep of scenes, got 'drawn'; its recipe names images and"),
     ],
 )
-def test_scenes_that_are_not_there(capsys, tmp_path, monkeypatch, more, error):
+def test_scenes_that_are_not_there(tmp_path, monkeypatch, more, error):
     monkeypatch.chdir(tmp_path)
     Path("r.yaml").write_text(SCENES)
-    assert refused(capsys, "r.yaml", "--out", "out", *more).startswith(f"error: {error}")
+    assert refused("r.yaml", "--out", "out", *more).startswith(f"error: {error}")
     assert [path.name for path in tmp_path.iterdir()] == ["r.yaml"]
 
 
@@ -389,45 +387,43 @@ OF_DIGITS, OF_SCENES = (f"recipe must hold options of a training on {what}" for 
         ("base: {name: '..'}\ngrid: {seed: [1]}", "name must not begin with '.', got '..'"),
     ],
 )
-def test_a_recipe_with_an_error(capsys, tmp_path, text, error):
+def test_a_recipe_with_an_error(tmp_path, text, error):
     recipe = tmp_path / "r.yaml"
     recipe.write_text(text)
-    assert refused(capsys, recipe, "--out", tmp_path / "out").startswith(f"error: {error}")
+    assert refused(recipe, "--out", tmp_path / "out").startswith(f"error: {error}")
     assert not (tmp_path / "out").exists()
 
 
-def test_no_recipe(capsys, tmp_path):
-    assert refused(capsys) == "error: a recipe must be named, as in python -m neuroattn.training sweep RECIPE.yaml\n"
+def test_no_recipe(tmp_path):
+    assert refused() == "error: a recipe must be named, as in python -m neuroattn.training sweep RECIPE.yaml\n"
     missing = tmp_path / "none.yaml"
-    assert refused(capsys, missing).startswith(
-        f"error: recipe must be a YAML file that can be read, got {str(missing)!r}"
-    )
+    assert refused(missing).startswith(f"error: recipe must be a YAML file that can be read, got {str(missing)!r}")
 
 
-def test_a_folder_of_another_sweep_or_of_something_else(capsys, recipe, folder, tmp_path):
+def test_a_folder_of_another_sweep_or_of_something_else(recipe, folder, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     arguments = [recipe, "--data", folder, "--out", tmp_path / "mine"]
     expected = f"error: out must be a folder that is empty or does not exist, got {str(tmp_path / 'mine')!r}\n"
-    assert refused(capsys, *arguments) == expected
+    assert refused(*arguments) == expected
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "recipe.yaml").write_text("grid: {seed: [1]}")
     arguments[-1] = tmp_path / "other"
     expected = (
         f"error: out must be a folder of the same recipe, got {str(tmp_path / 'other')!r}, whose recipe.yaml differs"
     )
-    assert refused(capsys, *arguments).startswith(expected)
+    assert refused(*arguments).startswith(expected)
     assert (tmp_path / "other" / "recipe.yaml").read_text() == "grid: {seed: [1]}"
 
 
-def test_digits_that_are_not_there(capsys, recipe, tmp_path):
-    err = refused(capsys, recipe, "--data", tmp_path / "nowhere", "--out", tmp_path / "out")
+def test_digits_that_are_not_there(recipe, tmp_path):
+    err = refused(recipe, "--data", tmp_path / "nowhere", "--out", tmp_path / "out")
     assert err.startswith("error: folder must exist, got")
 
 
 @pytest.mark.slow
-def test_a_scheduler_that_does_not_answer(capsys, recipe, folder, tmp_path):
-    err = refused(capsys, recipe, "--data", folder, "--out", tmp_path / "out", "--dask", "tcp://127.0.0.1:1")
+def test_a_scheduler_that_does_not_answer(recipe, folder, tmp_path):
+    err = refused(recipe, "--data", folder, "--out", tmp_path / "out", "--dask", "tcp://127.0.0.1:1")
     assert re.match(r"error: dask must be the address of a running scheduler, got 'tcp://127.0.0.1:1' \(", err)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from commands import ended
 from tensorboardX.proto import event_pb2
 
 from neuroattn.models.checkpoint import load_model, read_metadata, weights_hash
@@ -53,13 +54,11 @@ def scalars(folder):
     return {name: [steps[step] for step in sorted(steps)] for name, steps in found.items()}
 
 
-def run_here(capsys, *arguments):
+def run_here(*arguments):
     """Return exit status, standard output (less notes on the digits) and standard error, run in this process."""
-    with pytest.raises(SystemExit) as left:
-        main(list(map(str, arguments)))
-    out, err = capsys.readouterr()
+    status, out, err = ended(main, *arguments)
     told = [line for line in out.splitlines(keepends=True) if not line.startswith("note: train digits in ")]
-    return left.value.code, "".join(told), err
+    return status, "".join(told), err
 
 
 @pytest.mark.process
@@ -122,10 +121,10 @@ def test_a_whole_training(folder, tmp_path):
     assert about["provenance"]["torch"] == torch.__version__
 
 
-def test_options_reach_the_network_and_the_seed_decides(folder, tmp_path, capsys):
+def test_options_reach_the_network_and_the_seed_decides(folder, tmp_path):
     options = ["digits", "--data", folder, "--epochs", 1, "--n_objects", 3, "--strength", 0.45, "--resample", "false"]
     for name, seed in (("one", 7), ("same", 7), ("other", 8)):
-        status, _, err = run_here(capsys, *options, "--seed", seed, "--out", tmp_path / name)
+        status, _, err = run_here(*options, "--seed", seed, "--out", tmp_path / name)
         assert (status, err) == (0, "")
     one, same, other = (load_model(tmp_path / name / "digits.safetensors") for name in ("one", "same", "other"))
     assert (one.config.size, one.config.strength, one.seed) == ((1, 28, 56), 0.45, 7)
@@ -165,7 +164,7 @@ def test_options_reach_the_network_and_the_seed_decides(folder, tmp_path, capsys
         ),
     ],
 )
-def test_what_a_user_gets_wrong(capsys, monkeypatch, tmp_path, arguments, text):
+def test_what_a_user_gets_wrong(monkeypatch, tmp_path, arguments, text):
     monkeypatch.delenv("NEUROATTN_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(run, "train", None)  # nothing may get as far as that
@@ -182,14 +181,14 @@ def test_what_a_user_gets_wrong(capsys, monkeypatch, tmp_path, arguments, text):
             ),
         }[len(arguments)]
     )
-    assert run_here(capsys, *arguments) == (2, "", f"error: {text}\n")
+    assert run_here(*arguments) == (2, "", f"error: {text}\n")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
-def test_a_gpu_that_is_not_there(capsys, folder):
+def test_a_gpu_that_is_not_there(folder):
     text = "error: device must be auto or cpu on a machine without a CUDA device, got cuda\n"
-    assert run_here(capsys, "digits", "--data", folder, "--device", "cuda") == (2, "", text)
+    assert run_here("digits", "--data", folder, "--device", "cuda") == (2, "", text)
 
 
 @pytest.mark.process
@@ -207,58 +206,58 @@ def test_the_real_command_fails_in_one_line(tmp_path):
         (None, "config must be a YAML file that exists, got 'no.yaml'; check the path"),
     ],
 )
-def test_a_configuration_file_with_an_error(capsys, tmp_path, monkeypatch, content, text):
+def test_a_configuration_file_with_an_error(tmp_path, monkeypatch, content, text):
     monkeypatch.chdir(tmp_path)
     if content is not None:
         Path("no.yaml").write_text(content)
-    assert run_here(capsys, "digits", "--config", "no.yaml") == (2, "", f"error: {text}\n")
+    assert run_here("digits", "--config", "no.yaml") == (2, "", f"error: {text}\n")
 
 
-def test_a_folder_that_holds_something_is_refused_before_training(capsys, folder, tmp_path, monkeypatch):
+def test_a_folder_that_holds_something_is_refused_before_training(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "train", None)
     file = tmp_path / "file"
     file.write_text("mine")
     for out in (folder, file):
         text = f"error: out must be a folder that is empty or does not exist, got {str(out)!r}\n"
-        assert run_here(capsys, "digits", "--data", folder, "--out", out) == (2, "", text)
+        assert run_here("digits", "--data", folder, "--out", out) == (2, "", text)
     assert file.read_text() == "mine"
 
 
 @pytest.mark.parametrize("out", ["/proc/neuroattn/run", "file/run", f"new/{'x' * 300}"])
-def test_a_place_that_cannot_be_written_is_refused_before_digits_are_loaded(capsys, tmp_path, monkeypatch, out):
+def test_a_place_that_cannot_be_written_is_refused_before_digits_are_loaded(tmp_path, monkeypatch, out):
     monkeypatch.chdir(tmp_path)
     Path("file").write_text("mine")
     reason = {"/": "No such file or directory", "f": "Not a directory", "n": "File name too long"}[out[0]]
     text = f"error: out must be a folder that can be written, got {out!r} ({reason})\n"
-    assert run_here(capsys, "digits", "--data", "nowhere", "--out", out) == (2, "", text)
+    assert run_here("digits", "--data", "nowhere", "--out", out) == (2, "", text)
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
-def test_no_folder_is_left_behind_without_digits(capsys, tmp_path, monkeypatch):
+def test_no_folder_is_left_behind_without_digits(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("mine").mkdir()
     for out in ("new/deep/run", "mine"):
-        status, _, err = run_here(capsys, "digits", "--data", "nowhere", "--out", out)
+        status, _, err = run_here("digits", "--data", "nowhere", "--out", out)
         assert (status, err[:25]) == (2, "error: folder must exist,")
     assert [*tmp_path.rglob("*")] == [tmp_path / "mine"]
 
 
-def test_a_training_that_diverges(capsys, folder, tmp_path):
+def test_a_training_that_diverges(folder, tmp_path):
     arguments = ["digits", "--data", folder, "--phi", "1e40", "--out", tmp_path / "run"]
     text = (
         "error: the loss is not finite in epoch 1, batch 1 of 1, at learning rate 0.00012; lower learning_rate or phi "
         "(no epoch was complete)\n"
     )
-    assert run_here(capsys, *arguments) == (2, "", text)
+    assert run_here(*arguments) == (2, "", text)
     assert not (tmp_path / "run").exists()
 
 
-def test_no_or_general_help(capsys):
-    status, out, err = run_here(capsys)
+def test_no_or_general_help():
+    status, out, err = run_here()
     assert (status, err) == (2, "")
     assert out.startswith("usage: python -m neuroattn.training digits [options]\n")
     assert "sweep RECIPE.yaml" in out
-    assert run_here(capsys, "--help") == (0, out, "")
+    assert run_here("--help") == (0, out, "")
 
 
 @pytest.mark.process
@@ -279,21 +278,21 @@ def test_an_interrupt_keeps_where_it_is(folder, tmp_path):
     assert len(pd.read_csv(run / "metrics.csv")) == n_epochs
 
 
-def test_an_interrupt_before_the_first_epoch_is_over(capsys, folder, tmp_path, monkeypatch):
+def test_an_interrupt_before_the_first_epoch_is_over(folder, tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(loop, "train_trial", interrupt)
     arguments = ["digits", "--data", folder, "--out", tmp_path / "run"]
     text = "interrupted: no batch was complete, so nothing was kept\n"
-    assert run_here(capsys, *arguments) == (130, "", text)
+    assert run_here(*arguments) == (130, "", text)
     assert not (tmp_path / "run").exists()
     monkeypatch.setenv("RANK", "1")  # one of torchrun's processes, which keeps nothing and leaves the word to the first
-    assert run_here(capsys, *arguments) == (130, "", "")
+    assert run_here(*arguments) == (130, "", "")
 
 
 @pytest.mark.process
-def test_a_kill_while_weights_are_written(capsys, folder, tmp_path, monkeypatch):
+def test_a_kill_while_weights_are_written(folder, tmp_path, monkeypatch):
     arguments = ["digits", "--data", folder, "--epochs", 1, "--out", tmp_path / "run"]
     code = (
         "import os, sys; from neuroattn.models import checkpoint; from neuroattn.training.__main__ import main; "
@@ -305,7 +304,7 @@ def test_a_kill_while_weights_are_written(capsys, folder, tmp_path, monkeypatch)
     # Whether there was a state already or not, the same command goes on and leaves nothing else behind.
     for state in (tmp_path / "run").glob("*.resume.pt"):
         state.unlink()
-    assert run_here(capsys, *arguments)[0] == 0
+    assert run_here(*arguments)[0] == 0
     assert files(tmp_path / "run") == ["digits.safetensors", "events", "metrics.csv"]
 
 
@@ -321,8 +320,8 @@ def recipe():
 
 
 @pytest.fixture
-def uninterrupted(folder, recipe, tmp_path, capsys):
-    assert run_here(capsys, "digits", "--data", folder, *recipe, "--out", tmp_path / "whole")[0] == 0
+def uninterrupted(folder, recipe, tmp_path):
+    assert run_here("digits", "--data", folder, *recipe, "--out", tmp_path / "whole")[0] == 0
     return weights_and_metrics(tmp_path / "whole")
 
 
@@ -375,9 +374,7 @@ def test_a_training_survives_kills_at_random_moments(folder, recipe, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stopped_after", [1, 15, 16, 17, 40])
-def test_an_interrupt_at_a_batch_and_a_rerun(
-    folder, recipe, tmp_path, uninterrupted, capsys, monkeypatch, stopped_after
-):
+def test_an_interrupt_at_a_batch_and_a_rerun(folder, recipe, tmp_path, uninterrupted, monkeypatch, stopped_after):
     run, calls = tmp_path / "run", []
     with monkeypatch.context() as patch:
         step = loop.train_trial
@@ -389,7 +386,7 @@ def test_an_interrupt_at_a_batch_and_a_rerun(
             return step(*arguments)
 
         patch.setattr(loop, "train_trial", counted)
-        status, _, err = run_here(capsys, "digits", "--data", folder, *recipe, "--out", run)
+        status, _, err = run_here("digits", "--data", folder, *recipe, "--out", run)
     assert (status, len(calls)) == (130, stopped_after)
     assert err == f"interrupted: the training goes on from here with the same command and --out {run}\n"
     other = ["digits", "--data", folder, *recipe, "--out", run, "--phi", 10]
@@ -397,8 +394,8 @@ def test_an_interrupt_at_a_batch_and_a_rerun(
         f"error: out must be a folder of the same training, got {str(run)!r}, which differs in phi (1000.0 there, 10.0 "
         "now); choose another folder, or the same options\n"
     )
-    assert run_here(capsys, *other) == (2, "", text)
-    status, out, err = run_here(capsys, "digits", "--data", folder, *recipe, "--out", run)
+    assert run_here(*other) == (2, "", text)
+    status, out, err = run_here("digits", "--data", folder, *recipe, "--out", run)
     assert (status, err) == (0, "")
     epoch, batch = divmod(stopped_after, 16)
     if batch == 0:  # the epoch's end was told, and its metrics are there
@@ -410,7 +407,7 @@ def test_an_interrupt_at_a_batch_and_a_rerun(
     pd.testing.assert_frame_equal(again[1], uninterrupted[1])
 
 
-def test_a_state_that_is_damaged(folder, tmp_path, capsys):
+def test_a_state_that_is_damaged(folder, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     (run / "digits.resume.pt").write_bytes(b"torn")
@@ -418,7 +415,7 @@ def test_a_state_that_is_damaged(folder, tmp_path, capsys):
         f"error: out must hold a training that can go on, got {str(run)!r}, whose digits.resume.pt cannot be read; "
         "choose another folder\n"
     )
-    assert run_here(capsys, "digits", "--data", folder, "--out", run) == (2, "", text)
+    assert run_here("digits", "--data", folder, "--out", run) == (2, "", text)
     assert [path.name for path in run.iterdir()] == ["digits.resume.pt"]
 
 
