@@ -15,14 +15,9 @@ if TYPE_CHECKING:
 
 
 class Names(NamedTuple):
-    """Names that stand before the options of an action.
+    """Names that stand before the options of an action: several where what help calls them ends in ``...``.
 
-    Attributes
-    ----------
-    metavar
-        What help calls them; one that ends in ``...`` stands for several.
-    what, example
-        What is asked for where none is given, and one of them.
+    Where none is given, `what` is asked for, with an example.
     """
 
     metavar: str
@@ -62,18 +57,9 @@ class Action:
 
 
 def run_action(name: str, question: str, actions: Mapping[str, Action], argv: list[str]) -> NoReturn:
-    """Do what a command line asks for, and leave with its exit status.
+    """Do what the arguments after a command's name ask for, and leave with its exit status.
 
-    Parameters
-    ----------
-    name
-        Of the command: ``python -m neuroattn.evaluation``.
-    question
-        What the first argument says: ``what to do``.
-    actions
-        By their names.
-    argv
-        Arguments after the command's name.
+    `question` is what the first of them answers: ``what to do``.
     """
     prog = program(name)
     if argv[:1] in (["-h"], ["--help"], []):

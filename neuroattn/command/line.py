@@ -103,16 +103,8 @@ def read_options(
 ) -> Config:
     """Return the configuration that a command line, and the YAML file it may name, ask for.
 
-    Parameters
-    ----------
-    config_class
-        Frozen dataclass whose fields were declared with `neuroattn.command.option.option`.
-    argv
-        Arguments without the program's name; None takes those of the process.
-    prog, description
-        For ``--help``.
-    defaults
-        Options that have another default than the dataclass's.
+    The fields of the frozen dataclass were declared with `neuroattn.command.option.option`; `defaults` stand in for
+    theirs. Without `argv`, the arguments are those of the process.
 
     Raises
     ------
@@ -206,12 +198,7 @@ def _made(config_class: type[Config], values: Mapping[str, Any]) -> Config:
 def run_command(command: Callable[[], None], *, interrupted: Callable[[], str]) -> NoReturn:
     """Run a command and leave with its exit status.
 
-    Parameters
-    ----------
-    command
-        What to do.
-    interrupted
-        Says, after an interrupt, a full disk or a lack of memory, what was kept and how to go on.
+    After an interrupt, a full disk or a lack of memory, `interrupted` says what was kept and how to go on.
     """
     # No figure needs a window: what Jupyter exports for its own may not even be installed here.
     os.environ["MPLBACKEND"] = "agg"

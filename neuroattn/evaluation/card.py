@@ -65,16 +65,9 @@ def require_described(files: Files, *, of_scenes: bool) -> None:
 
 
 def digits_card(files: Files, table: pd.DataFrame, shown: str) -> str:
-    """Return the model card of networks of digits, in Markdown.
+    """Return the model card of networks of digits (`require_described`), in Markdown.
 
-    Parameters
-    ----------
-    files
-        Checkpoints, and their networks (`require_described`).
-    table
-        `neuroattn.evaluation.trials.evaluate` of all of them, in one table.
-    shown
-        What they were evaluated on, in words.
+    `table` is what `neuroattn.evaluation.trials.evaluate` returns of all of them, on what `shown` says in words.
     """
 
     def section(chosen: Files) -> list[str]:
@@ -91,16 +84,10 @@ def digits_card(files: Files, table: pd.DataFrame, shown: str) -> str:
 
 
 def scenes_card(files: Files, others: Mapping[str, GatedNetwork], scenes: Scenes) -> str:
-    """Return the model card of networks of scenes, in Markdown: each on the scenes that its own training held out.
+    """Return the model card of networks of scenes (`require_described`), in Markdown.
 
-    Parameters
-    ----------
-    files
-        Checkpoints, and their networks (`require_described`).
-    others
-        Names or files, and networks, to stand beside; each where it was not trained on the scenes.
-    scenes
-        All that the networks were trained with.
+    Each is evaluated on those of `scenes` that its own training held out; `others` stand beside it, where they were not
+    trained on these.
 
     Raises
     ------

@@ -26,18 +26,10 @@ def is_fraction(what: str) -> bool:
 
 
 def over_networks(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean over networks of every estimate, with its 95 % interval over networks.
+    """Return the mean over networks of every estimate of two or more, with its 95 % interval over networks.
 
-    Parameters
-    ----------
-    table
-        `neuroattn.evaluation.trials.evaluate` of networks that take the same number of digits.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As from `evaluate`; `sd` is over networks, `n` their number, and `note` tells the lowest and the highest.
-        What only one network has an estimate of has no row.
+    Columns are those of the networks' own tables (`neuroattn.evaluation.trials.evaluate`); `sd` is over networks, `n`
+    their number, and `note` tells the lowest and the highest.
 
     Notes
     -----

@@ -44,20 +44,9 @@ COLUMNS = ["what", "estimate", "interval_low", "interval_high", "sd", "n", "note
 
 
 class Evaluated(NamedTuple):
-    """What was found of networks.
+    """What was found of networks: estimates of each, those of each that are about single classes, texts to tell.
 
-    Attributes
-    ----------
-    tables
-        Estimates of each network.
-    of_classes
-        Those of each network that are about single classes.
-    texts
-        What the terminal is told, but for the mean over networks.
-    of_mean
-        Columns of the mean over networks that the terminal is told.
-    alike
-        Whether all were shown the same, so that a mean over them is of something.
+    `of_mean` are the columns of the mean over networks that are told, and `alike` is whether there is such a mean.
     """
 
     tables: list[pd.DataFrame]

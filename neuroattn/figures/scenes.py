@@ -21,19 +21,7 @@ _ACROSS = 3  # scenes side by side
 def scenes_sheet(
     images: NDArray[np.uint8], objects: NDArray[np.uint8], names: Sequence[Sequence[str]], titles: Sequence[str]
 ) -> Figure:
-    """Draw each photograph beside its objects.
-
-    Parameters
-    ----------
-    images
-        (scene, 3, y, x).
-    objects
-        (scene, object, 3, y, x), each object alone on black.
-    names
-        Class of every object of every scene.
-    titles
-        Of every scene.
-    """
+    """Draw each photograph (scene, 3, y, x) beside its objects (scene, object, 3, y, x), with the names of these."""
     per = 1 + objects.shape[1]
     down = math.ceil(len(images) / _ACROSS)
     with house_style():
@@ -52,17 +40,7 @@ def scenes_sheet(
 
 
 def confusion_figure(confusion: NDArray[np.int64], classes: Sequence[str], title: str) -> Figure:
-    """Draw how often objects of each class were taken for each class.
-
-    Parameters
-    ----------
-    confusion
-        (class attended, class decided) counts of phases.
-    classes
-        Their names.
-    title
-        Whose decisions, of what.
-    """
+    """Draw how often objects of each class were taken for each class: (class attended, class decided) counts."""
     shown = confusion.sum(1) + confusion.sum(0) > 0
     counts = confusion[np.ix_(shown, shown)]
     names = [name for name, there in zip(classes, shown, strict=True) if there]

@@ -158,16 +158,9 @@ class PhasePicture(NamedTuple):
 
 
 def phases_figure(image: NDArray[np.float32], phases: Sequence[PhasePicture], name: str) -> Figure:
-    """Draw the gated image, the gates and the inhibition of every phase of a trial.
+    """Draw the gated image, the gates and the inhibition of every phase of a trial of a network.
 
-    Parameters
-    ----------
-    image
-        (y, x) the composite, or (y, x, 3) the scene, in [0, 1].
-    phases
-        Of its trial.
-    name
-        Of the network.
+    The image is a composite (y, x), or a scene (y, x, 3), in [0, 1].
     """
     colour = image.ndim == 3
     with house_style():

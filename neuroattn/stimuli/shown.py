@@ -96,21 +96,9 @@ def n_digits(network: Network) -> int:
 def composites_for(
     network: Network, digits: Digits, number: int, *, noise: float, seed: int, device: str | torch.device = "cpu"
 ) -> Composites:
-    """Return composites of as many digits as a network takes, the same ones for all such networks.
+    """Return composites of as many digits as a network takes (`neuroattn.stimuli.digits.sample_composites`).
 
-    Parameters
-    ----------
-    network, digits, number
-        Who they are for, what of, and how many.
-    noise, device
-        As for `neuroattn.stimuli.digits.composites`.
-    seed
-        Of the digits, their places and the noise.
-
-    Raises
-    ------
-    ValueError
-        As for `n_digits` and `neuroattn.stimuli.digits.sample_composites`.
+    The seed decides on digits, places and noise: all networks of as many digits see the same.
     """
     import torch
 
@@ -130,16 +118,8 @@ def scenes_for(
 ) -> Scenes:
     """Return scenes, once it is certain that networks take them and have their classes.
 
-    Parameters
-    ----------
-    networks
-        Who they are for; may be empty.
-    files
-        Images, annotations and cache, which are named.
-    n_objects, labels
-        As for `neuroattn.stimuli.scenes.load_scenes`.
-    size
-        (y, x) px; None: that of the networks.
+    `n_objects` and `labels` are those of `neuroattn.stimuli.scenes.load_scenes`, and so is `size`, (y, x) px, for which
+    the networks' own is taken where none is given.
 
     Raises
     ------
@@ -188,14 +168,7 @@ def require_held_out(training: Training, name: str) -> None:
 
 
 def held_out_scenes(scenes: Scenes, training: Training, name: str) -> Scenes:
-    """Return the scenes that the training of a network held out.
-
-    Parameters
-    ----------
-    scenes
-        To choose from.
-    training, name
-        Of the network, and what an error calls it.
+    """Return the scenes that the training of a network held out; an error calls the network by `name`.
 
     Raises
     ------

@@ -25,17 +25,9 @@ _FIELD = re.compile(r"\{(\w+)\}")  # of a name; no format, attribute or index, b
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """A grid of trainings.
+    """A grid of trainings: options that all share, values of those that differ, and a configuration a network.
 
-    Attributes
-    ----------
-    base
-        Options that all have in common.
-    grid
-        Values of the options that differ, by option. The trainings are all combinations, the last option running
-        fastest.
-    trainings
-        Their configurations, by the name of the network.
+    The trainings are all combinations of the values, the last option running fastest.
     """
 
     base: Mapping[str, Any]

@@ -20,13 +20,8 @@ if TYPE_CHECKING:
 def launched(device: str, precision: str) -> Fabric:
     """Return this process's part in a training: all of it, or one of the parts that ``torchrun`` started.
 
-    Parameters
-    ----------
-    device
-        ``auto``, ``cpu`` or ``cuda``. Each process of a machine takes a GPU of its own.
-    precision
-        ``32``, or ``bf16``: the weights stay in 32 bits, and what gains by it is computed in bfloat16; or ``auto``
-        (see `choose_precision`).
+    Each process of a machine takes a GPU of its own. In the precision ``bf16`` the weights stay in 32 bits, and what
+    gains by it is computed in bfloat16; for ``auto`` see `choose_precision`.
 
     Raises
     ------

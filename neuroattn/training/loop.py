@@ -30,17 +30,10 @@ SAVE_SECONDS = 30.0  # between two states of a running training
 
 
 class Epoch(NamedTuple):
-    """What one epoch left.
+    """The network after an epoch, the metrics of the epoch, and what is held out of the training.
 
-    Attributes
-    ----------
-    network
-        The network after the epoch.
-    metrics
-        Epoch number, losses, accuracies (fractions of phases; of validation also the mean over classes), seconds,
-        pictures (``composites``) per second of training.
-    split
-        What was held out of the training.
+    Metrics are the epoch's number, losses, accuracies (fractions of phases; of validation also the mean over classes),
+    seconds, and pictures (``composites``) per second of training.
     """
 
     network: GatedNetwork
@@ -64,19 +57,10 @@ def train(
     pictures, and those of validation each have a generator of their own, all derived from ``config.seed``. Several
     processes draw the same batches, and each trains on its share of each.
 
-    Parameters
-    ----------
-    config, source, fabric
-        How, on what, and where.
-    start
-        Weights to begin with; None: they are drawn.
-    state
-        What `save` was given last, to go on from there: the weights that come out are those of a training that was not
-        interrupted, bit by bit on the same kind of machine and number of threads.
-    save
-        Told the state every half minute, before the end of every epoch, and on an interrupt; by the first process only.
-    interrupted
-        Asked before every batch; if any process says so, all stop.
+    The first process gives its state to `save` every half minute, before the end of every epoch, and on an interrupt
+    (`interrupted` is asked before every batch; if any process says so, all stop). From this `state` a training goes on
+    to the weights that it would have had without the interrupt, bit by bit on the same kind of machine and number of
+    threads. It begins with the weights `start`, or, without them, with drawn ones.
 
     Raises
     ------
@@ -109,18 +93,10 @@ def train(
 
 
 class Place(NamedTuple):
-    """How far a training is.
+    """How far a training is: its epoch, from 1, and of this epoch what was done, and in which order it is done.
 
-    Attributes
-    ----------
-    epoch, batch
-        Number of the epoch, from 1, and how many of its batches are done.
-    sums
-        Of `train_trial` over these batches.
-    seconds
-        That they took.
-    permutation
-        Order of the epoch's items; None where it is still to be drawn.
+    `batch` batches took `seconds`, and `train_trial` gave `sums` over them; a `permutation` of None is still to be
+    drawn.
     """
 
     epoch: int
@@ -241,20 +217,7 @@ def train_trial(
     fabric: Fabric,
     class_weight: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Take one optimiser step a phase of one batch of trials.
-
-    Parameters
-    ----------
-    optimisation
-        Runs the phases and takes the steps.
-    batch
-        The pictures, the same ones in every process.
-    config
-        For φ and for the object that a phase attends.
-    fabric
-        Says which share of the batch is this process's.
-    class_weight
-        Of the classification loss; see `neuroattn.training.loss.phase_loss`.
+    """Take one optimiser step a phase of one batch of trials, the same batch in every process.
 
     Returns
     -------

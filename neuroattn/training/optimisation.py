@@ -19,18 +19,9 @@ if TYPE_CHECKING:
 
 
 class Optimisation:
-    """Adam on a network's weights, with what may stand around it.
+    """Adam on a network's weights, which are put on the device, with what may stand around it.
 
-    Parameters
-    ----------
-    fabric
-        Where, in which precision and with which other processes.
-    network
-        Whose weights are moved. It is put on the device.
-    config
-        For learning rate, schedule, clip, averaging and the steps that gradients flow through.
-    n_steps
-        Steps of the whole training, which the schedule runs over.
+    That is a schedule over `n_steps` steps, a largest norm of the gradients, and a running mean of the weights.
     """
 
     def __init__(self, fabric: Fabric, network: GatedNetwork, config: TrainingConfig, n_steps: int) -> None:

@@ -28,14 +28,9 @@ def save_state(state: Mapping[str, Any], path: Path) -> None:
 
 
 def load_state(path: Path, of: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the state that a run left; None if it left none.
+    """Return the state that a run left in its `resume_file`; None if it left none.
 
-    Parameters
-    ----------
-    path
-        `resume_file`.
-    of
-        What the state must be of: options and data, under ``of`` in it.
+    The options and data under ``of`` in the state must be those that are given.
 
     Raises
     ------

@@ -45,16 +45,7 @@ METRICS = "metrics.csv"
 def train_network(config: TrainingConfig, folder: Path, tell: Tell) -> None:
     """Train a network on digits or scenes; write weights, metrics and TensorBoard's events into `folder`.
 
-    A training of the same options that was interrupted there goes on.
-
-    Parameters
-    ----------
-    config
-        How, and on what.
-    folder
-        Of the run; empty, or of the same training.
-    tell
-        Told a line after every epoch, and others on the way.
+    A training of the same options that was interrupted there goes on; otherwise the folder must be free.
 
     Raises
     ------

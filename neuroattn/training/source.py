@@ -29,16 +29,9 @@ if TYPE_CHECKING:
 
 
 class Split(NamedTuple):
-    """Which items of a source are for training.
+    """Which items (item,) of a source are held out and which are kept for training.
 
-    Attributes
-    ----------
-    held_out, kept
-        (item,) numbers.
-    class_weight
-        (class,) weights of the classification loss, None: all the same.
-    about
-        What the weights say of it.
+    Classes have weights (class,) in the loss (None: all the same); `about` is what the network's file says of it.
     """
 
     held_out: torch.Tensor
@@ -65,17 +58,7 @@ class Source(Protocol):
 
 
 class Seen(NamedTuple):
-    """What a training is on.
-
-    Attributes
-    ----------
-    source
-        Of the pictures.
-    identity
-        What two trainings on the same pictures share.
-    about
-        What the weights say of it.
-    """
+    """The source of a training's pictures, their identity, and what the weights say of them."""
 
     source: Source
     identity: str
@@ -83,16 +66,9 @@ class Seen(NamedTuple):
 
 
 def see(config: TrainingConfig, tell: Callable[[str], None], start: About | None) -> Seen:
-    """Return the pictures of a training.
+    """Return the pictures of a training on digits or on scenes, and tell what is left out.
 
-    Parameters
-    ----------
-    config
-        Of digits, or of scenes.
-    tell
-        Told what is left out.
-    start
-        What is known of the network to begin with; None: there is none.
+    `start` is what the file of the network to begin with says of its training; None: there is no such network.
 
     Raises
     ------

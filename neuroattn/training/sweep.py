@@ -34,25 +34,8 @@ def run_sweep(
     """Run the trainings of a sweep that are not done; write the table again after each.
 
     A training whose worker dies goes on with another from what it kept. One that breaks down stays in the table, with
-    the reason, and so does one that fails otherwise; none keeps the others from being run.
-
-    Parameters
-    ----------
-    sweep
-        What to train.
-    folder
-        Gets a folder for every network, ``recipe.yaml`` and ``table.csv``.
-    client
-        Of a Dask cluster whose workers see the folder.
-    data
-        Where the digits come from, as for a training; None for scenes.
-    tell
-        Told a line after every training.
-
-    Returns
-    -------
-    pandas.DataFrame
-        `sweep_table`.
+    the reason, and so does one that fails otherwise; none keeps the others from being run. The folder, which the
+    cluster's workers see, gets a folder for every network, ``recipe.yaml``, and ``table.csv`` (`sweep_table`).
 
     Raises
     ------
@@ -108,21 +91,10 @@ def _run(
 
 
 def sweep_table(sweep: Sweep, folder: Path, outcomes: Mapping[str, str]) -> pd.DataFrame:
-    """Return the metrics of every training and epoch.
+    """Return the metrics of every training that is over, one row an epoch.
 
-    Parameters
-    ----------
-    sweep, folder
-        As for `run_sweep`.
-    outcomes
-        Of the trainings that are over, by the name of the network.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a training and epoch: network, the options of the grid, epoch and metrics; and ``outcome``, which is
-        ``done`` or why the training broke down. One that broke down before its first epoch has one row, without
-        metrics.
+    Columns are network, the options of the grid, epoch, metrics, and ``outcome``: ``done``, or why the training broke
+    down. One that broke down before its first epoch has one row, without metrics.
     """
     import pandas as pd
 
