@@ -91,10 +91,15 @@ class Annotations(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Photographs(Annotations):
-    """Photographs of COCO, which a command can do without."""
+class Images(Options):
+    """Images of COCO."""
 
     images: str | None = option(None, "folder of COCO images", path=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photographs(Annotations, Images):
+    """Photographs of COCO, which a command can do without."""
 
 
 @dataclass(frozen=True, kw_only=True)

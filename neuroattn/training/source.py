@@ -177,9 +177,9 @@ class ScenesSource:
         tell: Callable[[str], None],
         new_images: Sequence[int] | None = None,
     ) -> None:
-        self._config, self._scenes, self._tell = config, scenes, tell
+        self._config, self.scenes, self._tell = config, scenes, tell
         self._cutouts, self._new_images = cutouts, new_images
-        self._shown_cutouts: Cutouts | None = None  # those of the split
+        self.shown_cutouts: Cutouts | None = None  # those of the split
         for note in () if cutouts is None else cutouts.notes:
             if note not in scenes.notes:  # which are told by whoever loads them
                 tell(f"note: for cutouts, {note}")
@@ -188,9 +188,9 @@ class ScenesSource:
     def network_config(self) -> GatedConfig:
         """Of the network that takes them."""
         return GatedConfig(
-            size=(3, *self._scenes.size),
+            size=(3, *self.scenes.size),
             channels=self._config.hidden,
-            classes=len(self._scenes.classes),
+            classes=len(self.scenes.classes),
             resize="bicubic",
             strength=self._config.strength,
             steps=self._config.steps,
@@ -204,30 +204,28 @@ class ScenesSource:
         ValueError
             If the network to begin with has seen all that would be held out.
         """
-        number = len(self._scenes)
+        number = len(self.scenes)
         shuffled = torch.randperm(number, generator=order)
         held_out, kept = shuffled.tensor_split([min(number - 1, max(1, round(validation * number)))])
         if self._new_images is not None:
-            seen = ~np.isin(self._scenes.table["image_id"].to_numpy()[held_out.numpy()], self._new_images)
+            seen = ~np.isin(self.scenes.table["image_id"].to_numpy()[held_out.numpy()], self._new_images)
             held_out, kept = held_out[~seen], torch.cat([kept, held_out[seen]])
             if not len(held_out):
                 raise ValueError(
                     "start must be a network that says which scenes it held out, some of those held out here among "
                     f"them, got {self._config.start!r}; take the same seed and validation as its training"
                 )
-        counts = torch.bincount(
-            torch.from_numpy(self._scenes.labels)[kept].ravel(), minlength=len(self._scenes.classes)
-        )
+        counts = torch.bincount(torch.from_numpy(self.scenes.labels)[kept].ravel(), minlength=len(self.scenes.classes))
         n_composites = self._config.composites
         shown = counts.double()
-        images = np.sort(self._scenes.table["image_id"].to_numpy()[held_out.numpy()])
+        images = np.sort(self.scenes.table["image_id"].to_numpy()[held_out.numpy()])
         about = {"held_out_images": images.tolist(), "n_cutouts": 0}
         if self._cutouts is not None:
-            self._shown_cutouts = self._cutouts.without(images)
-            about["n_cutouts"] = len(self._shown_cutouts)
-            there = np.unique(self._shown_cutouts.labels)
+            self.shown_cutouts = self._cutouts.without(images)
+            about["n_cutouts"] = len(self.shown_cutouts)
+            there = np.unique(self.shown_cutouts.labels)
             shown[there] += n_composites * self._config.n_objects / len(there)
-        if none := [name for name, n in zip(self._scenes.classes, shown.tolist(), strict=True) if n == 0]:
+        if none := [name for name, n in zip(self.scenes.classes, shown.tolist(), strict=True) if n == 0]:
             self._tell(f"warning: no training picture has an object of {', '.join(none)}; they are not learnt")
         weight = torch.where(shown > 0, shown.sum() / shown.clamp(min=1), 0.0)
         items = torch.cat([kept, torch.arange(number, number + n_composites)])
@@ -236,15 +234,15 @@ class ScenesSource:
     def held_out(self, split: Split, generator: torch.Generator, device: torch.device) -> Pictures:
         """Return the scenes that are held out."""
         del generator, device  # they are as they are, and go to the device in parts
-        return self._scenes.select(split.held_out.numpy())
+        return self.scenes.select(split.held_out.numpy())
 
     def draw(self, items: torch.Tensor, generator: torch.Generator, device: torch.device) -> Labelled:
         """Return a scene or a composite for each item."""
-        real = items[items < len(self._scenes)]
-        parts = [self._scenes.batch(real.numpy(), device)] if len(real) else []
-        if self._shown_cutouts is not None and len(real) < len(items):
+        real = items[items < len(self.scenes)]
+        parts = [self.scenes.batch(real.numpy(), device)] if len(real) else []
+        if self.shown_cutouts is not None and len(real) < len(items):
             n_objects, number = self._config.n_objects, len(items) - len(real)
-            parts.append(paste(self._shown_cutouts, number, n_objects=n_objects, generator=generator, device=device))
+            parts.append(paste(self.shown_cutouts, number, n_objects=n_objects, generator=generator, device=device))
         return Labelled(
             images=torch.cat([part.images for part in parts]),
             objects=torch.cat([part.objects for part in parts]),

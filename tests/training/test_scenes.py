@@ -38,10 +38,10 @@ def options(files, tmp_path):
     return ["scenes", "--images", files[0], "--annotations", files[1], "--cache", tmp_path / "cache", *SMALL]
 
 
-def source_of(files, tmp_path, tell=lambda _: None, **options):
+def source_of(files, tmp_path, tell=lambda _: None, new_images=None, **options):
     config = ScenesConfig(images=str(files[0]), annotations=str(files[1]), size=(30, 40), hidden=(3, 4), **options)
     given = {"size": (30, 40), "labels": "supercategory", "cache": tmp_path / "cache"}
-    return ScenesSource(config, load_scenes(*files, **given), load_cutouts(*files, **given), tell)
+    return ScenesSource(config, load_scenes(*files, **given), load_cutouts(*files, **given), tell, new_images)
 
 
 def seeded(seed=0):
@@ -53,11 +53,11 @@ def test_composites_show_nothing_of_what_is_held_out(files, tmp_path):
     split = source.split(0.3, seeded())
     assert (len(split.held_out), len(split.kept)) == (3, 7 + 50)
     assert_array_equal(np.sort([*split.held_out, *split.kept[:7]]), np.arange(10))
-    held_out = set(source._scenes.table["image_id"].to_numpy()[split.held_out.numpy()])
+    held_out = set(source.scenes.table["image_id"].to_numpy()[split.held_out.numpy()])
     assert split.about == {"held_out_images": sorted(held_out), "n_cutouts": 14}
-    assert not held_out & set(source._shown_cutouts.image_ids)
-    assert not held_out & set(source._shown_cutouts.background_ids)
-    assert len(source._shown_cutouts) == 14
+    assert not held_out & set(source.shown_cutouts.image_ids)
+    assert not held_out & set(source.shown_cutouts.background_ids)
+    assert len(source.shown_cutouts) == 14
     # Another split is of all of them again.
     assert source.split(0.1, seeded(1)).about["n_cutouts"] == 18
     assert len(source.held_out(split, seeded(), torch.device("cpu"))) == 3
@@ -90,9 +90,7 @@ def test_the_papers_recipes_leave_nothing_to_our_defaults(name, kind):
 def test_only_what_is_new_is_held_out(files, tmp_path):
     plain = source_of(files, tmp_path, composites=0).split(0.4, seeded())
     held_out = plain.about["held_out_images"]
-    source = source_of(files, tmp_path, composites=0)
-    source._new_images = held_out[1:]
-    split = source.split(0.4, seeded())
+    split = source_of(files, tmp_path, composites=0, new_images=held_out[1:]).split(0.4, seeded())
     assert split.about["held_out_images"] == held_out[1:]
     assert len(split.kept) == len(plain.kept) + 1
 
@@ -101,7 +99,7 @@ def test_items_are_scenes_and_then_composites(files, tmp_path):
     source = source_of(files, tmp_path, composites=6)
     split = source.split(0.2, seeded())
     scene = source.draw(split.kept[:1], seeded(), torch.device("cpu"))
-    assert_array_equal(scene.images, source._scenes.batch(split.kept[:1]).images)
+    assert_array_equal(scene.images, source.scenes.batch(split.kept[:1]).images)
     mixed = source.draw(split.kept[[0, -1, -2]], seeded(), torch.device("cpu"))
     assert mixed.images.shape == (3, 3, 30, 40)
     assert_array_equal(mixed.images[0], scene.images[0])
@@ -114,7 +112,7 @@ def test_rare_classes_weigh_more(tmp_path):
     told = []
     source = source_of(files, tmp_path, told.append, composites=0)
     split = source.split(0.2, seeded())
-    labels = source._scenes.labels[split.kept.numpy()].ravel()
+    labels = source.scenes.labels[split.kept.numpy()].ravel()
     counts = np.bincount(labels, minlength=12)
     assert counts[ANIMAL] > counts[VEHICLE] > 0
     weight = split.class_weight.numpy()
@@ -197,7 +195,7 @@ def test_decisions_that_are_all_alike_are_told(options, tmp_path, monkeypatch, n
 
 def test_classes_decided_are_counted(files, tmp_path, one_process):
     source = source_of(files, tmp_path)
-    scenes, classes = source._scenes, len(source._scenes.classes)
+    scenes, classes = source.scenes, len(source.scenes.classes)
     network = GatedNetwork(source.network_config, seeded()).eval()
     with torch.no_grad():
         network.readout.weight.zero_()
