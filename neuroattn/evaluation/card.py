@@ -115,26 +115,36 @@ def scenes_card(files: Files, others: Mapping[str, GatedNetwork], scenes: Scenes
 
 def _card(header: str, files: Files, section: Callable[[Files], list[str]]) -> str:
     """Return a card: a section a recipe, and in it what networks of the recipe do, and what they were trained on."""
-    recipes: dict[str, dict[Path, GatedNetwork]] = {}
+    recipes: dict[tuple[str, ...], dict[Path, GatedNetwork]] = {}
     for file, network in files.items():
-        recipes.setdefault(_recipe(network.about.training), {})[file] = network
+        options = _recipe(network.about.training)
+        recipes.setdefault(tuple(sorted(options)), {})[file] = network  # versions list them in their own order
     lines = [header]
-    for recipe, chosen in recipes.items():
+    for chosen in recipes.values():
         names = [f"`{network.name}`" for network in chosen.values()]
         trainings = [network.about.training for network in chosen.values()]
         lines += ["", f"## {names[0] if len(names) == 1 else f'{names[0]} to {names[-1]}'}", "", *section(chosen)]
-        lines += ["", f"Recipe: {recipe}.", "", *_data(trainings), "", _time(chosen.values()), "", *_begun(chosen)]
+        lines += [
+            "",
+            f"Recipe: {', '.join(_recipe(trainings[0]))}.",
+            "",
+            *_data(trainings),
+            "",
+            _time(chosen.values()),
+            "",
+            *_begun(chosen),
+        ]
         lines += ["| file | SHA-256 |", "|---|---|"]
         lines += [f"| `{file.name}` | `{hashlib.sha256(file.read_bytes()).hexdigest()}` |" for file in chosen]
     return "\n".join([*lines, "", "Released under the package's licence.", ""])
 
 
-def _recipe(training: Mapping[str, Any]) -> str:
+def _recipe(training: Mapping[str, Any]) -> list[str]:
     begun = "start" in training  # with weights that were not drawn
     own = (*_OWN, "initial") if begun else _OWN
     options = {key: value for key, value in training["options"].items() if key not in own}
-    first = "begun with the weights of another network, " if begun else ""
-    return first + ", ".join(f"{key} {_plain(value)}" for key, value in options.items())
+    first = ["begun with the weights of another network"] if begun else []
+    return [*first, *(f"{key} {_plain(value)}" for key, value in options.items())]
 
 
 def _plain(value: Any) -> str:

@@ -17,6 +17,7 @@ from scipy import stats
 from neuroattn.evaluation import run
 from neuroattn.evaluation.__main__ import main
 from neuroattn.evaluation.networks import over_networks
+from neuroattn.models import checkpoint
 from neuroattn.models.checkpoint import load_model, save_model
 from neuroattn.models.config import digits_config
 from neuroattn.models.gated import GatedNetwork
@@ -32,8 +33,9 @@ def networks(tmp_path):
         name = f"net-{seed}"
         network = GatedNetwork(digits_config(), torch.Generator().manual_seed(seed), name=name, seed=seed)
         epochs = [{"epoch": 1, "seconds": 90.0, "composites_per_second": 501.0}] * 2
+        options = {"name": name, "phi": phi, "clip": None, "hidden": [20, 50], "seed": seed, "device": "auto"}
         training = {
-            "options": {"name": name, "phi": phi, "clip": None, "hidden": [20, 50], "seed": seed, "device": "auto"},
+            "options": dict(reversed(options.items())) if seed == 5 else options,  # as another version lists them
             "digits": {"what": "training set", "n": 55_000, "sha256": "abc"},
             "device": "cpu",
             "threads": 1,
@@ -91,6 +93,28 @@ def test_a_card(networks, tmp_path, monkeypatch):
         assert f"{len(always)} of 2 attend the same place first in at least 99 % of trials: {', '.join(always)}." in one
     else:
         assert "None attends the same place first in 99 % of trials or more." in one
+
+
+def test_every_file_is_opened_once(networks, monkeypatch):
+    opened, whole = [], checkpoint.safe_open
+
+    def spy(path, **options):
+        opened.append(path)
+        return whole(path, **options)
+
+    monkeypatch.setattr(checkpoint, "safe_open", spy)
+    monkeypatch.setattr(run, "evaluate", lambda model, _: evaluated(model.name))
+    monkeypatch.setattr(run, "load", lambda _data, split: {"test": embedded().select(slice(0, None, 500))}[split])
+    assert left("--models", *networks)[::2] == (0, "")
+    assert opened == networks
+
+
+def evaluated(name):
+    """Return what an evaluation might say of a network."""
+    whats = ("accuracy", "all_objects_right", "all_objects_covered")
+    return pd.DataFrame(
+        {"model": name, "what": whats, "estimate": 0.5, "interval_low": 0.4, "interval_high": 0.6, "note": ""}
+    )
 
 
 def test_a_card_of_other_digits_says_so(networks, monkeypatch):
