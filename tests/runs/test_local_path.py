@@ -28,8 +28,7 @@ from neuroattn.stimuli.scenes import cache_folder, load_index, load_scenes
 ADDRESSES = ["s3://bucket/a", "gs://bucket/a", "memory://a", "simplecache::s3://a", "file:///tmp/a", Path("s3://a/b")]
 COMMANDS = {
     "neuroattn.recording.make": ["MakeConfig"],
-    "neuroattn.training.config": ["DigitsConfig", "ScenesConfig"],
-    "neuroattn.training.sweep": ["SweepConfig"],
+    "neuroattn.training.config": ["DigitsConfig", "ScenesConfig", "SweepConfig"],
     "neuroattn.evaluation.config": ["DigitsConfig", "ScenesConfig", "CardConfig", "ScenesCardConfig"],
     "neuroattn.stimuli.config": ["IndexConfig", "ShowConfig", "DownloadConfig"],
     "neuroattn.figures.__main__": ["TrainingConfig"],
