@@ -15,7 +15,7 @@ from neuroattn.models.checkpoint import weights_hash
 from neuroattn.models.controls import control, donors
 from neuroattn.models.probe import probes, require_variables
 from neuroattn.models.receptive_field import map_size, receptive_field
-from neuroattn.models.trial import Cues, choose, cues, free_trial, phase_steps, target_images
+from neuroattn.models.trial import Cues, choose, cues, phase_steps, run_phase, target_images
 from neuroattn.subjects.fields import squares
 from neuroattn.subjects.presentations import of_objects
 from neuroattn.subjects.subject import STATES, Tapped, ascending
@@ -151,7 +151,7 @@ class GatedSubject:
         objects = None if stimuli.objects is None else _tensor(stimuli.objects).to(network.device)
         with clock.pause():  # what cues an object is the intact network's
             cued = cues(network, image) if self.design == "cued" else None
-            swapped = self._donors(image, objects, stimuli.table, cued) if network.gates_of_others else None
+            swapped = self._donors(image, objects, stimuli.table, cued, in_force) if network.gates_of_others else None
         carried, shown, strengths = network.no_inhibition(len(image)), [], []
         for number in range(2 if cued else self.phases):
             carried = (cued.first, cued.second)[number] if cued else carried
@@ -171,7 +171,12 @@ class GatedSubject:
         return table
 
     def _donors(
-        self, image: torch.Tensor, objects: torch.Tensor | None, table: pd.DataFrame, cued: Cues | None
+        self,
+        image: torch.Tensor,
+        objects: torch.Tensor | None,
+        table: pd.DataFrame,
+        cued: Cues | None,
+        in_force: InForce | None,
     ) -> list[torch.Tensor]:
         """Return for every presentation whose gates each stimulus gets: those of one whose same side is attended."""
         if objects is None:
@@ -183,10 +188,13 @@ class GatedSubject:
         else:
             used = torch.zeros(targets.shape[:2], dtype=torch.bool, device=image.device)
             attended = []
-            for phase in free_trial(network, image, self.phases):
+            carried = network.no_inhibition(len(image))
+            for number in range(self.phases):
+                masks = carried if in_force is None else in_force.masks(network, image, carried, number, None)
+                phase = run_phase(network, image, masks)
                 choice = choose(phase.gated_image, targets, used)
                 attended.append(choice.attended)
-                used = choice.used
+                carried, used = phase.inhibition, choice.used
         return [donors(_side(table, objects.shape[1], one)) for one in attended]
 
     def require(self, stimuli: StimulusSet) -> None:

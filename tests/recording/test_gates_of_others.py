@@ -8,7 +8,9 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from neuroattn.models.checkpoint import load_model
-from neuroattn.models.controls import control
+from neuroattn.models.controls import control, donors
+from neuroattn.recording.intervene import intervene
+from neuroattn.recording.interventions import ImposeInhibition
 from neuroattn.recording.record import record
 from neuroattn.stimuli.digits import sample_composites, stimulus_set
 from neuroattn.stimuli.mnist import embedded
@@ -55,3 +57,24 @@ def test_a_stimulus_that_no_other_attends_like_is_marked(composites):
     found = recorded(control("shuffled_gates", model, 0), few, design="cued")["stage1/gate"]
     assert_array_equal(found["swapped"].values, np.repeat([False, True, True, True, True], 2))
     assert "swapped" not in intact.coords
+
+
+def test_under_other_inhibition_they_are_of_one_whose_side_is_attended_under_it(composites):
+    model = load_model("digits-0")
+    gate = record(model, composites, ["stage1/gate", "stage2/gate"], [3], phases=1, batch_size=30)
+    masks = [
+        gate[f"stage{stage}/gate"]["activation"].values.reshape(60, *model.config.input_sizes[stage - 1]) < 0.5
+        for stage in (1, 2)
+    ]
+    for mask in masks:
+        mask[::2] = False  # so that the inhibition changes sides in every other stimulus alone
+    found = {}
+    for network in (model, control("shuffled_gates", model, 0)):
+        with intervene(network, ImposeInhibition(masks)):
+            found[network] = recorded(network, composites, phases=1)
+    attended, shuffled = (torch.tensor(tree["stage1/gate"]["attended"].values) for tree in found.values())
+    donor = np.concatenate([at + donors(attended[at : at + 30]).numpy() for at in (0, 30)])
+    gate, gated = (tree["activation"].values for tree in list(found.values())[1].children["stage1"].children.values())
+    expected = composites.images.reshape(60, -1) * (1 - 0.2 * gate[donor, 0])
+    assert_allclose(gated[:, 1], expected, atol=1e-5)
+    assert (shuffled == attended).float().mean() > 0.9

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 import xarray as xr
-from torch.nn import functional
 
 from neuroattn import dims
-from neuroattn.compute.progress import progress
 from neuroattn.models.checkpoint import weights_hash
 from neuroattn.models.controls import donors
-from neuroattn.models.probe import probes
-from neuroattn.models.receptive_field import receptive_field
-from neuroattn.models.trial import choose, gate_contrast, run_phase, target_images
+from neuroattn.models.receptive_field import own_object
+from neuroattn.models.trial import GATE_THRESHOLD, gate_contrast
+from neuroattn.recording.intervene import intervene
+from neuroattn.recording.interventions import ImposeInhibition
+from neuroattn.recording.record import make_plan
 from neuroattn.stimuli.digits import SHIFT
+from neuroattn.stimuli.stimulus_set import StimulusSet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping, Sequence
 
-    from neuroattn.models.gated import GatedNetwork, Maps
-    from neuroattn.stimuli.stimulus_set import StimulusSet
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from neuroattn.models.gated import GatedNetwork
 
 FREE = "free"
 # What the second phase gets in place of the mask that the first one left.
@@ -32,12 +35,19 @@ IMPOSED, ABLATED, SWAPPED, ANOTHER, CARRIED = "imposed", "ablated", "swapped", "
 MOVED = "moved, no mask"
 
 
-class _Scene(NamedTuple):
-    """Images with what is alone in them: pixels of each object that no other covers."""
+class _Scenes(NamedTuple):
+    """Stimuli, and where each measure is taken in them: measure → (stimulus, object, y, x), or without objects."""
 
-    image: torch.Tensor
-    objects: torch.Tensor
-    alone: torch.Tensor
+    stimuli: StimulusSet
+    places: dict[str, torch.Tensor]
+
+
+class _Second(NamedTuple):
+    """A second phase: its name, what is shown, and what is done to its inhibition."""
+
+    condition: str
+    shown: _Scenes
+    interventions: Sequence[ImposeInhibition] = ()
 
 
 def record_returns(
@@ -51,10 +61,11 @@ def record_returns(
 ) -> xr.Dataset:
     """Run free trials, and second phases whose inhibition is not what the first phase left.
 
-    Hidden state does not outlast a phase: all that a phase knows of the ones before is the mask of inhibited units. The
-    second phase is run with that mask (``imposed``, as in the free trial), without it (``ablated``), with that of one
-    stage alone (``stage1 alone`` …), with the mask of the object that the free trial attended second in place of the
-    first's (``swapped``), with the mask of another stimulus of which the object at the same place was attended first
+    Hidden state does not outlast a phase: all that a phase knows of the ones before is the mask of inhibited units. So
+    a second phase is a trial of one phase under `neuroattn.recording.interventions.ImposeInhibition`: with the mask of
+    the first phase (``imposed``, as in the free trial), without it (``ablated``), with that of one stage alone
+    (``stage1 alone`` …), with the mask of the object that the free trial attended second in place of the first's
+    (``swapped``), with the mask of another stimulus of which the object at the same place was attended first
     (``another``), and, in a scene whose objects changed places, with the mask of the first phase (``carried``) and
     without one (``moved, no mask``). Digits move one place on, the last one to the first place; photographs cannot be
     taken apart and are mirrored, so that the leftmost object stands at the right.
@@ -95,109 +106,126 @@ def record_returns(
     ValueError
         If the stimuli have no two objects, or a batch would have a single stimulus.
     """
-    if stimuli.n_objects is None or stimuli.objects is None or stimuli.n_objects < 2:
-        raise ValueError("stimuli must have at least two objects each, got none or one; there is nothing to return to")
+    n_objects = _objects(stimuli).shape[1]
     if len(stimuli) % batch_size == 1 or batch_size < 2:
         raise ValueError(
             f"batch_size must leave no batch with a single stimulus, got {batch_size} for {len(stimuli)} stimuli"
         )
-    parts = []
-    with progress(len(stimuli), f"recording {model.name}", "stimulus") as bar:
-        for first in range(0, len(stimuli), batch_size):
-            batch = slice(first, first + batch_size)
-            image = torch.from_numpy(np.ascontiguousarray(stimuli.images[batch])).to(model.device)
-            objects = torch.from_numpy(np.ascontiguousarray(stimuli.objects[batch])).to(model.device)
-            scene = _Scene(image, objects, _alone(objects))
-            moved = _mirrored(scene) if mirrored else _moved(scene, noise, generator)
-            parts.append(_batch(model, scene, moved, mirrored=mirrored))
-            bar.update(len(image))
-    joined = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
-    return _dataset(model, stimuli, joined, mirrored=mirrored)
+    scenes = _scenes(model, stimuli)
+    free, masks = _run(model, scenes, batch_size, phases=n_objects)
+    first = [mask[0] for mask in masks]
+    of_second = [mask[1] & ~mask[0] for mask in masks]
+    attended = free["attended"][0]
+    starts = range(0, len(stimuli), batch_size)
+    donor = np.concatenate([at + donors(torch.from_numpy(attended[at : at + batch_size])).numpy() for at in starts])
+    moved = _scenes(model, _mirrored(stimuli) if mirrored else _moved(stimuli, noise, generator))
+    one_stage = [
+        _Second(f"stage{stage} alone", scenes, [ImposeInhibition([mask], stages=[stage])])
+        for stage, mask in enumerate(first, 1)
+    ]
+    seconds = [
+        _Second(IMPOSED, scenes, [ImposeInhibition(first)]),
+        _Second(ABLATED, scenes),
+        *(one_stage if len(first) > 1 else ()),
+        _Second(SWAPPED, scenes, [ImposeInhibition(of_second)]),
+        _Second(ANOTHER, scenes, [ImposeInhibition([mask[donor] for mask in first])]),
+        _Second(CARRIED, moved, [ImposeInhibition(first)]),
+        _Second(MOVED, moved),
+    ]
+    runs = [free]
+    for second in seconds:
+        with intervene(model, *second.interventions) if second.interventions else nullcontext():
+            runs.append(_run(model, second.shown, batch_size, phases=1)[0])
+    condition = [FREE] * n_objects + [second.condition for second in seconds]
+    arrays = {name: np.concatenate([run[name] for run in runs]) for name in free}
+    undefined = np.full(arrays["chosen"].shape, model.config.strength == 0)
+    undefined[condition.index(ANOTHER)] |= donor == np.arange(len(donor))
+    if mirrored:
+        undefined[-2:] |= ~changed_places(_objects(stimuli), attended)
+    for name in ("chosen", "attended"):
+        arrays[name][undefined] = -1
+    return _dataset(model, stimuli, condition, arrays, mirrored=mirrored)
 
 
-@torch.no_grad()
-def _batch(model: GatedNetwork, scene: _Scene, moved: _Scene, *, mirrored: bool) -> dict[str, np.ndarray]:
-    """Return every measure of a batch, (run, stimulus, …)."""
-    image, objects = scene.image, scene.objects
-    rows: list[dict[str, torch.Tensor]] = []
-    masks, used = (
-        [model.no_inhibition(len(image))],
-        torch.zeros(objects.shape[:2], dtype=torch.bool, device=image.device),
-    )
-    for _ in range(objects.shape[1]):
-        row, mask, used = _run(model, scene, masks[-1], used)
-        rows.append(row)
-        masks.append(mask)
-    nothing, first = masks[:2]
-    of_second = [both & ~before for both, before in zip(masks[2], first, strict=True)]
-    imposed: dict[str, Maps] = {IMPOSED: first, ABLATED: nothing}
-    for number, variable in enumerate(model.config.layers) if len(first) > 1 else ():
-        imposed[f"{_stage(variable)} alone"] = [
-            mask if index == number else empty for index, (mask, empty) in enumerate(zip(first, nothing, strict=True))
-        ]
-    donor = donors(rows[0]["attended"])
-    imposed |= {SWAPPED: of_second, ANOTHER: [mask[donor] for mask in first], CARRIED: first, MOVED: nothing}
-    for condition, mask in imposed.items():
-        shown = moved if condition in {CARRIED, MOVED} else scene
-        row = _run(model, shown, mask, torch.zeros_like(used))[0]
-        if condition == ANOTHER:
-            alone = donor == torch.arange(len(donor), device=donor.device)
-            row |= {name: row[name].masked_fill(alone, -1) for name in ("chosen", "attended")}
-        if mirrored and condition in {CARRIED, MOVED}:
-            stayed = ~_changed_places(scene, moved, rows[0]["attended"])
-            row |= {name: row[name].masked_fill(stayed, -1) for name in ("chosen", "attended")}
-        rows.append(row)
-    if model.config.strength == 0:
-        rows = [row | {name: torch.full_like(row[name], -1) for name in ("chosen", "attended")} for row in rows]
-    return {name: torch.stack([row[name] for row in rows]).cpu().numpy() for name in rows[0]}
+def _objects(stimuli: StimulusSet) -> NDArray[np.float32]:
+    """Return (stimulus, object, channel, y, x), once it is certain that there are several."""
+    if stimuli.objects is None or stimuli.objects.shape[1] < 2:
+        raise ValueError("stimuli must have at least two objects each, got none or one; there is nothing to return to")
+    return stimuli.objects
+
+
+def _scenes(model: GatedNetwork, stimuli: StimulusSet) -> _Scenes:
+    """Find the pixels that one object or none has, and the units that see one object alone."""
+    covered: NDArray[np.bool_] = np.any(_objects(stimuli) > 0, axis=2)
+    places = {"gate": covered & (covered.sum(1, keepdims=True) == 1), "gate_background": ~covered.any(1)}
+    for variable in model.config.layers:
+        own = [own_object(model.config, variable, of_one[None], share=1) for of_one in covered]
+        places[f"response_{_stage(variable)}"] = np.stack(own, 0) == np.arange(covered.shape[1])[:, None, None]
+    return _Scenes(stimuli, {name: torch.from_numpy(where) for name, where in places.items()})
 
 
 def _run(
-    model: GatedNetwork, scene: _Scene, inhibition: Maps, used: torch.Tensor
-) -> tuple[dict[str, torch.Tensor], Maps, torch.Tensor]:
-    """Run a phase; return its measures, the next phase's masks, and the objects attended so far."""
-    targets = target_images(scene.image, scene.objects, model.config.strength)
-    of_others = None
-    if model.gates_of_others:
-        intact = run_phase(model, scene.image, inhibition)
-        of_others = donors(choose(intact.gated_image, targets, used).attended)
-    with _last_responses(model) as responses:
-        phase = run_phase(model, scene.image, inhibition, donors=of_others)
-    choice = choose(phase.gated_image, targets, used)
-    gate = phase.gates[0].mean(1)
-    row = {
-        "gate": _mean(gate[:, None], scene.alone),
-        "gate_background": _mean(gate, ~(scene.objects > 0).any(2).any(1)),
-        "chosen": choice.unconstrained,
-        "attended": choice.attended,
-        "predicted": phase.logits.argmax(1),
+    model: GatedNetwork, scenes: _Scenes, batch_size: int, phases: int
+) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
+    """Run trials; return measures (phase, stimulus, …), and of each stage what a phase inhibits in those after it.
+
+    These masks are (phase, stimulus, channel, y, x), of the first two phases.
+    """
+    config, n_steps = model.config, min(model.config.steps, 2)
+    sizes = dict(config.layers)
+    if n_steps == 2:
+        sizes |= {f"{_stage(name)}/gate": size for name, size in zip(config.layers, config.input_sizes, strict=True)}
+    steps = range(config.steps - n_steps, config.steps)
+    plan = make_plan(model, scenes.stimuli, list(sizes), steps, phases=phases, batch_size=batch_size)
+    measures, masks = [], []
+    for first, batch in zip(range(0, len(scenes.stimuli), batch_size), plan.batches(), strict=True):
+        part = slice(first, first + batch_size)
+        shown = _Scenes(scenes.stimuli.select(part), {name: where[part] for name, where in scenes.places.items()})
+        maps = {
+            name: torch.from_numpy(array).reshape(-1, phases, n_steps, *sizes[name]).transpose(0, 1)
+            for name, array in batch.activations.items()
+        }
+        # The gates after the last step but one gate the last; a single step has open ones.
+        gates = [maps[name][:, :, 0] for name in maps if name.endswith("gate")]
+        gates = gates or [gate.cpu().expand(phases, *gate.shape) for gate in model.open_gates(len(shown.stimuli))]
+        values = {f"response_{_stage(name)}": maps[name][:, :, -1] for name in config.layers}
+        measures.append(_measures(shown, config.strength, gates[0], values, batch.presentations))
+        masks.append([(gate[:2] < GATE_THRESHOLD).numpy() for gate in gates])
+    return (
+        {name: np.concatenate([part[name] for part in measures], axis=1) for name in measures[0]},
+        [np.concatenate(of_stage, axis=1) for of_stage in zip(*masks, strict=True)],
+    )
+
+
+def _measures(
+    shown: _Scenes, strength: float, gates: torch.Tensor, responses: dict[str, torch.Tensor], known: pd.DataFrame
+) -> dict[str, np.ndarray]:
+    """Return measures (phase, stimulus, …), from maps (phase, stimulus, channel, y, x) and what presentations tell."""
+    stimuli = shown.stimuli
+    pictures, objects = (torch.from_numpy(np.array(array, order="C")) for array in (stimuli.images, stimuli.objects))
+    told = {name: column.to_numpy().reshape(len(stimuli), -1).T.copy() for name, column in known.items()}
+    attended = torch.from_numpy(told[dims.ATTENDED])
+    contrast = torch.stack(
+        [gate_contrast(gate, pictures, objects, now, strength) for gate, now in zip(gates, attended, strict=True)]
+    )
+    gate = gates.mean(2)
+    measures = {
+        "gate": _mean(gate[:, :, None], shown.places["gate"]),
+        "gate_background": _mean(gate, shown.places["gate_background"]),
+        "gate_attended": contrast[..., 0],
+        "gate_unattended": contrast[..., 1],
     }
-    contrast = gate_contrast(phase.gates[0], scene.image, scene.objects, choice.attended, model.config.strength)
-    if of_others is not None:  # a stimulus that no other one attends like was not shuffled
-        own = of_others == torch.arange(len(of_others), device=of_others.device)
-        row |= {name: row[name].masked_fill(own, -1) for name in ("chosen", "attended")}
-    row |= {"gate_attended": contrast[:, 0], "gate_unattended": contrast[:, 1]}
-    for variable, response in responses.items():
-        row[f"response_{_stage(variable)}"] = _mean(response.mean(1)[:, None], _seeing(model, variable, scene))
-    return row, phase.inhibition, choice.used
-
-
-@contextmanager
-def _last_responses(model: GatedNetwork) -> Iterator[dict[str, torch.Tensor]]:
-    """Give the responses of each stage, by variable, at the last step of what is run inside the block."""
-    kept: dict[str, torch.Tensor] = {}
-    known, handles = probes(model), []
-    for variable in model.config.layers:
-
-        def keep(_module: torch.nn.Module, _inputs: object, output: torch.Tensor, variable: str = variable) -> None:
-            kept[variable] = output
-
-        handles.append(known[variable].register_forward_hook(keep))
-    try:
-        yield kept
-    finally:
-        for handle in handles:
-            handle.remove()
+    for name, response in responses.items():
+        # The mean over channels that lie side by side is many times faster.
+        mean = response.movedim(2, -1).contiguous().mean(-1)
+        measures[name] = _mean(mean[:, :, None], shown.places[name])
+    # In the control of shuffled gates, a stimulus that no other one attends like kept its own.
+    meant = told.get(dims.SWAPPED, True)
+    return {name: values.numpy() for name, values in measures.items()} | {
+        "chosen": np.where(meant, told[dims.ATTENDED_UNCONSTRAINED], -1),
+        "attended": np.where(meant, told[dims.ATTENDED], -1),
+        "predicted": told[dims.PREDICTED],
+    }
 
 
 def _stage(variable: str) -> str:
@@ -205,64 +233,59 @@ def _stage(variable: str) -> str:
     return variable.partition("/")[0]
 
 
-def _alone(objects: torch.Tensor) -> torch.Tensor:
-    """Return (batch, object, y, x) pixels of each object where no other has any."""
-    covered = (objects > 0).any(2)
-    return covered & (covered.sum(1, keepdim=True) == 1)
-
-
-def _seeing(model: GatedNetwork, variable: str, scene: _Scene) -> torch.Tensor:
-    """Return (batch, object, y, x) places of a stage's response that see pixels of that object and of no other."""
-    spacing, side = receptive_field(model.config, variable)
-    covered = (scene.objects > 0).any(2).float()
-    sees = functional.max_pool2d(covered, side, spacing) > 0
-    _, height, width = model.config.layers[variable]
-    sees = sees[..., :height, :width]
-    return sees & (sees.sum(1, keepdim=True) == 1)
-
-
-def _moved(scene: _Scene, noise: float, generator: torch.Generator) -> _Scene:
-    """Return the scene with every object one place on, the last one at the first place, and a new background."""
-    last = scene.objects.shape[1] - 1
-    shifts = [SHIFT] * last + [-SHIFT * last]
-    objects = torch.stack([scene.objects[:, k].roll(shift, -1) for k, shift in enumerate(shifts)], 1)
-    composite = objects.sum(1).clamp(max=1)
-    background = noise * torch.rand(composite.shape, generator=generator)
-    image = torch.where(composite == 0, background.to(composite.device), composite)
-    return _Scene(image, objects, _alone(objects))
-
-
-def _mirrored(scene: _Scene) -> _Scene:
-    """Return the scene seen in a mirror."""
-    return _Scene(scene.image.flip(-1), scene.objects.flip(-1), scene.alone.flip(-1))
-
-
-def _changed_places(scene: _Scene, mirror: _Scene, first: torch.Tensor) -> torch.Tensor:
-    """Return (batch,) whether the object at the first one's place, counted from the left, covers it most in the mirror.
-
-    Objects above each other, or in the same half of the picture, do not change places in a mirror.
-    """
-    rows = torch.arange(len(first), device=first.device)
-    covered = (scene.alone[rows, first][:, None] & mirror.alone).sum((2, 3))
-    other = covered.shape[1] - 1 - first
-    most = covered.argmax(1)
-    return (other != first) & (most == other) & (covered[rows, most] > 0)
-
-
 def _mean(values: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
     """Return the mean over the last two axes of where it counts; NaN without a place."""
     return (values * where).sum((-2, -1)) / where.sum((-2, -1))
 
 
+def _moved(stimuli: StimulusSet, noise: float, generator: torch.Generator) -> StimulusSet:
+    """Return scenes with every object one place on, the last one at the first place, and a new background."""
+    given = torch.from_numpy(np.array(_objects(stimuli), order="C"))
+    last = given.shape[1] - 1
+    shifts = [SHIFT] * last + [-SHIFT * last]
+    objects = torch.stack([given[:, k].roll(shift, -1) for k, shift in enumerate(shifts)], 1)
+    composite = objects.sum(1).clamp(max=1)
+    background = noise * torch.rand(composite.shape, generator=generator)
+    return StimulusSet(torch.where(composite == 0, background, composite), objects)
+
+
+def _mirrored(stimuli: StimulusSet) -> StimulusSet:
+    """Return the scenes seen in a mirror."""
+    return StimulusSet(stimuli.images[..., ::-1], _objects(stimuli)[..., ::-1])
+
+
+def changed_places(objects: NDArray[np.float32], first: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return whether the object at the first one's place, counted from the left, covers it most in a mirror.
+
+    Objects above each other, or in the same half of the picture, do not change places in a mirror.
+
+    Parameters
+    ----------
+    objects
+        (stimulus, object, channel, y, x), each alone on black.
+    first
+        (stimulus,) which of them was attended first.
+    """
+    changed = np.zeros(len(first), dtype=bool)
+    for index, (scene, attended) in enumerate(zip(objects, first, strict=True)):
+        ink = (scene > 0).any(1)
+        alone = ink & (ink.sum(0) == 1)
+        covered = (alone[attended] & alone[..., ::-1]).sum((1, 2))
+        other = len(covered) - 1 - attended
+        changed[index] = other != attended and covered.argmax() == other and covered[other] > 0
+    return changed
+
+
 def _dataset(
-    model: GatedNetwork, stimuli: StimulusSet, arrays: Mapping[str, np.ndarray], *, mirrored: bool
+    model: GatedNetwork,
+    stimuli: StimulusSet,
+    condition: list[str],
+    arrays: Mapping[str, np.ndarray],
+    *,
+    mirrored: bool,
 ) -> xr.Dataset:
     n_objects = arrays["gate"].shape[2]
-    stages = [_stage(variable) for variable in model.config.layers]
-    alone = [f"{stage} alone" for stage in stages] if len(stages) > 1 else []
-    second = [IMPOSED, ABLATED, *alone, SWAPPED, ANOTHER, CARRIED, MOVED]
-    condition = [FREE] * n_objects + second
-    phase = [*range(1, n_objects + 1), *[2] * len(second)]
+    phase = [*range(1, n_objects + 1), *[2] * (len(condition) - n_objects)]
     place = np.tile(np.arange(n_objects), (len(condition), 1))
     place[-2:] = n_objects - 1 - place[-2:] if mirrored else (place[-2:] + 1) % n_objects
     axes = ("run", "stimulus", "object")

@@ -10,13 +10,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from neuroattn.experiments.inhibition_of_return.recording import (
-    _alone,
-    _changed_places,
-    _mirrored,
-    _Scene,
-    record_returns,
-)
+from neuroattn.experiments.inhibition_of_return.recording import changed_places, record_returns
 from neuroattn.models.checkpoint import load_model
 from neuroattn.models.config import GatedConfig, digits_config
 from neuroattn.models.gated import GatedNetwork
@@ -100,10 +94,9 @@ def boxes(*corners):
     ],
 )
 def test_which_objects_change_places_in_a_mirror(corners, changed):
-    objects = boxes(*corners)
-    scene = _Scene(objects.sum(1), objects, _alone(objects))
+    objects = boxes(*corners).numpy()
     for first in (0, 1):
-        assert _changed_places(scene, _mirrored(scene), torch.tensor([first])).tolist() == [changed]
+        assert changed_places(objects, np.array([first])).tolist() == [changed]
 
 
 def test_a_mirror_in_which_nothing_changed_places_tells_nothing():
