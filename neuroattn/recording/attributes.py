@@ -23,19 +23,8 @@ SCHEMA_VERSION = 2
 def attributes(plan: Plan, kept: dict[str, Any], configuration: Mapping[str, Any]) -> dict[str, Any]:
     """Return the root's attributes: scalars and JSON.
 
-    Parameters
-    ----------
-    plan
-        The recording.
-    kept
-        What is kept of it, where that is not everything.
-    configuration
-        What the protocol was asked to do. What was recorded stands over an entry of the same name.
-
-    Raises
-    ------
-    TypeError
-        If JSON cannot hold the configuration.
+    `kept` says what of a recording is kept, where that is not everything. What was recorded stands over an entry of the
+    same name in the configuration of the protocol.
     """
     libraries, subject, identity = versions(), plan.work.subject, plan.identity(kept)
     made = {key: identity[key] for key in ("design", "phases", "steps", "units") if key in identity}
@@ -60,19 +49,9 @@ def attributes(plan: Plan, kept: dict[str, Any], configuration: Mapping[str, Any
 
 
 def stored_identity(store: Path, there: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the identity that a streamed store has among its attributes.
+    """Return the identity among the attributes of a streamed store's root.
 
-    Parameters
-    ----------
-    store
-        For the error.
-    there
-        Attributes of its root.
-
-    Raises
-    ------
-    ValueError
-        If it, or another attribute that a store cannot be read without, is missing or damaged.
+    Raises ValueError if it, or another attribute that a store cannot be read without, is missing or damaged.
     """
     try:
         identity = json.loads(there["identity_of"])

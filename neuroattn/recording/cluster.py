@@ -41,21 +41,9 @@ IDLE_ROUNDS = 5  # rounds without a single new block, after which something othe
 
 
 def fill_on_cluster(plan: Plan, blocks: Blocks, client: Client) -> None:
-    """Fill the blocks that are left on a cluster, and return when all are done.
+    """Fill the blocks that are left on a cluster whose workers reach the store under the same path; wait for all.
 
-    Parameters
-    ----------
-    plan
-        The recording.
-    blocks
-        Of its store, which the workers must be able to reach under the same path.
-    client
-        Of the cluster.
-
-    Raises
-    ------
-    OSError
-        If workers keep dying without filling a block.
+    Raises OSError if workers keep dying without filling a block.
     """
     active = active_on(plan.work.subject.module)
     if active is not None:
@@ -118,14 +106,7 @@ def fill_block(
 ) -> int | None:
     """Fill a block of a store, on a worker; return how many stimuli were run, None if another process is at it.
 
-    Parameters
-    ----------
-    packed
-        What is kept: a pickled `Work`.
-    part
-        Stimuli of the block, the first of which stands at `first` of the whole set.
-    store, number, rows
-        The store, the block in it, and its presentations.
+    `packed` is a pickled `Work`; the first stimulus of `part` stands at `first` of the whole set.
     """
     lock = claim(Path(store), number)
     if lock is None:

@@ -1,4 +1,4 @@
-"""The columns of a stimulus table as coordinates of a recording: names that are free, values that a file can hold."""
+"""Coordinates of a recording: of presentations, the columns of the stimulus table, and of units, where each is."""
 
 from __future__ import annotations
 
@@ -72,3 +72,28 @@ def _plain(name: str, column: pd.Series[Any]) -> NDArray[Any]:
                 "convert the column or drop it"
             )
     return np.array([str(value) if there else "" for value, there in zip(values, known, strict=True)], dtype=object)
+
+
+def neuroids(model: str, variable: str, shape: tuple[int, ...], index: NDArray[np.int64] | None = None) -> pd.DataFrame:
+    """Return the coordinates of the units of a variable, of `shape` (channel, y, x) or fewer axes, in that order.
+
+    `index` are the numbers of the units that are recorded, None: all. A unit keeps its number, whatever else is
+    recorded.
+    """
+    import pandas as pd
+
+    whole = (*shape, 1, 1)[:3]
+    numbers = np.arange(np.prod(whole)) if index is None else index
+    channel, y, x = np.unravel_index(numbers, whole)
+    layer = variable.replace("/", ".")
+    return pd.DataFrame(
+        {
+            dims.NEUROID_ID: [f"{model}.{layer}.{number}" for number in numbers],
+            dims.MODEL: model,
+            dims.LAYER: variable,
+            dims.AREA: variable.partition("/")[0],
+            dims.CHANNEL: channel,
+            dims.CHANNEL_Y: y,
+            dims.CHANNEL_X: x,
+        }
+    )

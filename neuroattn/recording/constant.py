@@ -16,14 +16,9 @@ CHUNK = 1024  # presentations that are compared at once
 
 
 def constant_variables(arrays: Mapping[str, Any], per_stimulus: int) -> list[str]:
-    """Return the variables whose every unit has, in each phase and step, the same value for all stimuli.
+    """Return the variables whose every unit has, in each phase and step, the same value for all of several stimuli.
 
-    Parameters
-    ----------
-    arrays
-        Variable → (presentation, time_step, neuroid), an array of numpy or Zarr, stimulus-major.
-    per_stimulus
-        Presentations of a stimulus. With a single stimulus nothing is constant.
+    Arrays of numpy or Zarr are (presentation, time_step, neuroid), stimulus-major.
     """
     return [name for name, array in arrays.items() if array.shape[0] > per_stimulus and _constant(array, per_stimulus)]
 
@@ -34,13 +29,7 @@ def varying(arrays: Mapping[str, NDArray[Any]], per_stimulus: int) -> set[str]:
 
 
 class StillConstant:
-    """Watches a recording that is not kept, batch by batch, for variables that are the same for all stimuli.
-
-    Parameters
-    ----------
-    per_stimulus
-        Presentations of a stimulus.
-    """
+    """Watches a recording that is not kept, batch by batch, for variables that are the same for all stimuli."""
 
     def __init__(self, per_stimulus: int) -> None:
         self._per_stimulus, self._n = per_stimulus, 0

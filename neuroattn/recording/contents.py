@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import zarr
@@ -30,20 +29,10 @@ PROVENANCE = (
 PROVENANCE_OF_RUN = ("protocol", "configuration", "weights_sha256", "stimuli_sha256", "seeds", "versions")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Contents:
-    """What is in a store.
+class Contents(NamedTuple):
+    """What is in a store: the root's attributes, the shape of each variable, presentations done of all, bytes on disk.
 
-    Attributes
-    ----------
-    attributes
-        Of the root: identity, provenance, schema version.
-    variables
-        Variable → shape of its activation (presentation, time_step, neuroid).
-    done, presentations
-        How many presentations are recorded, of how many.
-    n_bytes
-        On disk.
+    Shapes are (presentation, time_step, neuroid).
     """
 
     attributes: dict[str, object]
@@ -54,26 +43,14 @@ class Contents:
 
 
 def contents(store: Path) -> Contents:
-    """Return what a store holds.
-
-    Raises
-    ------
-    ValueError
-        If there is no streamed recording at `store`, or it is damaged.
-    """
+    """Return what a store holds; raise ValueError where there is no streamed recording, or it is damaged."""
     root = streamed_root(store)
     try:
         done = np.asarray(array_at(root, DONE)[:])
         variables = {name: array_at(root, f"{name}/{dims.ACTIVATION}").shape for name in variables_of(root)}
     except Exception as error:
         raise _damaged(store, error) from error
-    return Contents(
-        attributes=dict(root.attrs),
-        variables=variables,
-        done=int(done.sum()),
-        presentations=len(done),
-        n_bytes=_n_bytes(store),
-    )
+    return Contents(dict(root.attrs), variables, int(done.sum()), len(done), _n_bytes(store))
 
 
 def _n_bytes(store: Path) -> int:
@@ -118,9 +95,7 @@ def _streamed_summary(store: Path) -> str:
         f"{held.attributes.get('precision')}"
         for name, shape in held.variables.items()
     ]
-    for name in PROVENANCE:
-        lines.append(f"  {name}: {held.attributes.get(name)}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"  {name}: {held.attributes.get(name)}" for name in PROVENANCE)])
 
 
 def holds_networks(store: Path) -> bool:
@@ -153,13 +128,7 @@ def named_networks(attributes: Mapping[str, object]) -> list[str]:
 
 
 def streamed_root(store: Path) -> zarr.Group:
-    """Return the root of a streamed recording.
-
-    Raises
-    ------
-    ValueError
-        If there is none.
-    """
+    """Return the root of a streamed recording; raise ValueError where there is none."""
     try:
         root = zarr.open_group(store, mode="r")
         streamed = DONE in root and "identity_of" in root.attrs

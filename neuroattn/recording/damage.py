@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,26 +27,16 @@ from neuroattn.recording.seal import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
 
 def require_whole(store: Path) -> None:
-    """Raise if a file of a finished recording is gone: Zarr would read the fill value in its place.
+    """Raise ValueError if a file of a finished recording is gone: Zarr would read the fill value in its place.
 
-    Files are looked for, and none is read but the descriptions of the arrays.
-
-    Parameters
-    ----------
-    store
-        Of a streamed recording, or of a protocol. One that is not finished may lack anything; of one that an earlier
-        version finished, only chunks of activations are known to have been written.
-
-    Raises
-    ------
-    ValueError
-        Naming the first file.
+    Files are looked for, and none is read but the descriptions of the arrays. A store, of a streamed recording or a
+    protocol, that is not finished may lack anything; of one that an earlier version finished, only chunks of
+    activations are known to have been written.
     """
     try:
         lost = next(_lost(store), None)
@@ -53,6 +44,24 @@ def require_whole(store: Path) -> None:
         raise _damaged(store, _reason(error)) from error
     if lost is not None:
         raise _damaged(store, f"{lost} is missing")
+
+
+def require_complete(recording: xr.DataTree) -> None:
+    """Raise unless every presentation of a recording was recorded, and has its coordinates and all files of its store.
+
+    A root without flags is of a recording that was kept in memory, which is complete.
+    """
+    if (store := Path(recording.encoding.get("source") or "")).is_dir():
+        require_whole(store)
+    if DONE not in recording.data_vars:
+        return
+    done = recording[DONE].to_numpy()
+    missing = int((~done).sum())
+    if missing or TRIALS in recording.data_vars:
+        what = f"{missing:,} of {len(done):,} presentations" if missing else "the coordinates of its presentations"
+        raise ValueError(
+            f"recording must be complete, got one without {what}; make the same call of record again to complete it"
+        )
 
 
 def _damaged(store: Path, what: str) -> ValueError:

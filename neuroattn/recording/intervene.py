@@ -32,15 +32,7 @@ if TYPE_CHECKING:
 
 
 class Active:
-    """The interventions on a model that are in force.
-
-    Attributes
-    ----------
-    interventions
-        In the order in which they act.
-    clock
-        Tells them when they are.
-    """
+    """The interventions on a model that are in force, in the order in which they act, and the clock that they go by."""
 
     def __init__(self, subject: Subject, interventions: Sequence[Intervention]) -> None:
         self.interventions, self.clock = tuple(interventions), Clock()
@@ -82,13 +74,7 @@ class Active:
         self._called[variable] = self.clock.runs
 
     def require_acted(self, where: str = "at some step of the recording") -> None:
-        """Raise ValueError unless every intervention acted in the last run: one that did not is a mistake.
-
-        Parameters
-        ----------
-        where
-            What the run was, for the error.
-        """
+        """Raise ValueError unless every intervention acted in the last run, which was `where` the error says."""
         for intervention in self.interventions:
             if self._acted.get(id(intervention)) == self.clock.runs:
                 continue
@@ -110,8 +96,7 @@ class Active:
             here = [i for i in on if i.variable == name]
             self._handles.append(module.register_forward_hook(_changing(name, key, here, self, fields)))
         # On any model, so that whoever calls it from elsewhere hears of it.
-        module = self._subject.module
-        self._handles.append(module.register_forward_pre_hook(self._set_strength, with_kwargs=True))
+        self._handles.append(self._subject.module.register_forward_pre_hook(self._set_strength, with_kwargs=True))
 
     def detach(self) -> None:
         """Take the hooks off the model."""
@@ -230,11 +215,8 @@ def _changing(
 ) -> Callable[[nn.Module, Any, Any], Any]:
     """Return the hook that does the interventions on one variable."""
     clock = active.clock
-    calls, past, lag = (
-        Calls(clock, variable),
-        dict[int, torch.Tensor](),
-        any(isinstance(i, Delay) for i in interventions),
-    )
+    calls, past = Calls(clock, variable), dict[int, torch.Tensor]()
+    lag = any(isinstance(i, Delay) for i in interventions)
     presented = [-1, -1]
     places: dict[tuple[int, tuple[int, ...]], torch.Tensor] = {}
 

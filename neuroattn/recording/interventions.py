@@ -32,16 +32,9 @@ MASK_SOURCES = ("object", "stimulus")
 
 
 class Now(NamedTuple):
-    """What an intervention may know of the moment at which it acts.
+    """When an intervention acts: the run's clock, the value's time step, and the variable's past.
 
-    Attributes
-    ----------
-    clock
-        Of the run.
-    step
-        Time step of the value.
-    past
-        Step → the variable's own value at the earlier steps of this presentation, before any intervention on it.
+    The past is step → its own value at the earlier steps of this presentation, before any intervention on it.
     """
 
     clock: Clock
@@ -50,18 +43,9 @@ class Now(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """What an intervention on the inhibition may know of the trial.
+    """A trial whose inhibition is changed: images (batch, channel, y, x), and the presentation's number from 0.
 
-    Attributes
-    ----------
-    network, image
-        The network and its images (batch, channel, y, x).
-    number
-        Of the presentation of these stimuli, from 0.
-    cued
-        The masks of both cues; None in a free trial.
-    clock
-        Of the run.
+    `cued` are the masks of both cues, None in a free trial.
     """
 
     network: GatedNetwork
@@ -85,11 +69,10 @@ class Intervention:
     steps: Sequence[int] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        """Keep the times as whole numbers."""
-        self._keep_numbers("phases", 0)
-        self._keep_numbers("steps", 0)
+        self._keep_numbers("phases")
+        self._keep_numbers("steps")
 
-    def _keep_numbers(self, name: str, least: int) -> None:
+    def _keep_numbers(self, name: str) -> None:
         given = getattr(self, name)
         if given is None:
             return
@@ -97,8 +80,8 @@ class Intervention:
             numbers = [operator.index(number) for number in given]
         except TypeError:
             numbers = []
-        if not numbers or min(numbers) < least:
-            raise ValueError(f"{name} must be a list of whole numbers from {least}, at least one, got {given}")
+        if not numbers or min(numbers) < 0:
+            raise ValueError(f"{name} must be a list of whole numbers from 0, at least one, got {given}")
         object.__setattr__(self, name, tuple(numbers))
 
     @property
@@ -135,7 +118,6 @@ class OnVariable(Intervention, ABC):
     units: Units | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        """Check what the units are."""
         super().__post_init__()
         if self.units is not None and not isinstance(self.units, Units):
             raise ValueError(f"units must be Units, got {self.units!r}")
@@ -152,7 +134,6 @@ class Clamp(OnVariable):
     value: float
 
     def __post_init__(self) -> None:
-        """Check the value."""
         super().__post_init__()
         _require_number("value", self.value)
 
@@ -170,7 +151,6 @@ class Scale(OnVariable):
     factor: float
 
     def __post_init__(self) -> None:
-        """Check the factor."""
         super().__post_init__()
         _require_number("factor", self.factor)
 
@@ -204,7 +184,6 @@ class Replace(OnVariable):
     values: NDArray[np.floating[Any]]
 
     def __post_init__(self) -> None:
-        """Take whatever numpy takes for an array."""
         super().__post_init__()
         object.__setattr__(self, "values", np.asarray(self.values))
 
@@ -218,18 +197,11 @@ class Replace(OnVariable):
 
 @dataclass(frozen=True, eq=False)
 class Delay(OnVariable):
-    """Let a variable lag: at step t it has its own value of step t − `by`; 0, as before the trial, where there is none.
-
-    Attributes
-    ----------
-    by
-        Time steps, at least 1.
-    """
+    """Let a variable lag by time steps: at step t it has its own value of step t − `by`, 0 where there is none."""
 
     by: int
 
     def __post_init__(self) -> None:
-        """Check the lag."""
         super().__post_init__()
         _require_number("by", self.by)
         if int(self.by) != self.by or self.by < 1:
@@ -250,12 +222,7 @@ class Delay(OnVariable):
 class Shuffle(OnVariable):
     """Give each stimulus the values of another one of its batch, the same one for every variable and step.
 
-    Values keep their statistics but not their stimulus.
-
-    Attributes
-    ----------
-    seed
-        Of the draw of the other stimulus.
+    Values keep their statistics but not their stimulus. `seed` is of the draw of the other stimulus.
     """
 
     seed: int = field(default=0, kw_only=True)
@@ -277,7 +244,6 @@ class Strength(Intervention):
     value: float
 
     def __post_init__(self) -> None:
-        """Check the strength."""
         super().__post_init__()
         if not isinstance(self.value, int | float | np.number) or not 0 <= self.value <= 1:
             raise ValueError(f"strength must be in [0, 1], got {self.value}")
@@ -296,9 +262,8 @@ class OnInhibition(Intervention, ABC):
     stages: Sequence[int] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        """Refuse steps: inhibition holds for a phase."""
         super().__post_init__()
-        self._keep_numbers("stages", 0)
+        self._keep_numbers("stages")
         if self.steps is not None:
             raise ValueError(
                 f"steps must be None where inhibition is changed, which holds for a phase, got {list(self.steps)}"
@@ -333,7 +298,6 @@ class ImposeInhibition(OnInhibition):
     given: Sequence[NDArray[np.bool_]]
 
     def __post_init__(self) -> None:
-        """Check that the masks are masks."""
         super().__post_init__()
         masks = [np.asarray(mask) for mask in self.given]
         if any(mask.dtype != bool for mask in masks):
@@ -370,7 +334,6 @@ class SwapInhibition(OnInhibition):
     seed: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
-        """Check the source."""
         super().__post_init__()
         if self.source not in MASK_SOURCES:
             raise ValueError(f"source must be one of {', '.join(MASK_SOURCES)}, got {self.source!r}")
@@ -397,13 +360,7 @@ class SwapInhibition(OnInhibition):
 
 
 def donors(clock: Clock, seed: int) -> torch.Tensor:
-    """Return for each stimulus of the batch another one: a random cycle, drawn anew for every batch.
-
-    Raises
-    ------
-    ValueError
-        If the batch has a single stimulus.
-    """
+    """Return for each stimulus of the batch another one: a random cycle, drawn anew for every batch."""
     n = len(clock.positions)
     if n < 2:
         raise ValueError("batch_size must leave no batch with a single stimulus, which has no other to shuffle with")
@@ -414,13 +371,7 @@ def donors(clock: Clock, seed: int) -> torch.Tensor:
 
 
 def of_stimuli(parameter: str, variable: str, array: NDArray[Any], value: torch.Tensor, clock: Clock) -> NDArray[Any]:
-    """Return the part of an array, shared or one entry a stimulus, that belongs to the stimuli of the batch.
-
-    Raises
-    ------
-    ValueError
-        If its shape is neither.
-    """
+    """Return the part of an array, shared or one entry a stimulus, that belongs to the stimuli of the batch."""
     shared, n = tuple(value.shape[1:]), clock.n_stimuli
     if array.shape == shared:
         return array

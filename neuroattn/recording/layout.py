@@ -20,8 +20,8 @@ import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from neuroattn import dims
+from neuroattn.recording.columns import neuroids
 from neuroattn.recording.constant import constant_variables
-from neuroattn.recording.neuroids import neuroids
 from neuroattn.recording.seal import CHECKED, seal
 from neuroattn.runs.output_file import new_folder
 
@@ -197,18 +197,9 @@ def is_finished(root: zarr.Group, store: Path) -> bool:
 
 
 def finish(store: Path, per_stimulus: int, varying: set[str]) -> None:
-    """Give every group of a store its coordinates, and note the variables that are the same for all stimuli.
+    """Give every group its coordinates once all blocks are done, and note variables that are the same for all stimuli.
 
-    Done again after a kill, it leaves the same bytes.
-
-    Parameters
-    ----------
-    store
-        Whose blocks are all done.
-    per_stimulus
-        Presentations of a stimulus.
-    varying
-        Variables that are known not to be the same for all stimuli.
+    Done again after a kill, it leaves the same bytes. `varying` are known not to be the same.
     """
     root = zarr.open_group(store, mode="r+")  # anew: another process may have finished it meanwhile
     names = variables_of(root)

@@ -14,11 +14,10 @@ import xarray as xr
 
 from neuroattn import dims
 from neuroattn.recording.attributes import attributes
-from neuroattn.recording.columns import plain_table
+from neuroattn.recording.columns import neuroids, plain_table
 from neuroattn.recording.constant import StillConstant, constant_variables, constant_warning
 from neuroattn.recording.intervene import active_on
 from neuroattn.recording.layout import CONSTANT, DONE, TRIALS
-from neuroattn.recording.neuroids import neuroids
 from neuroattn.recording.plan import Plan
 from neuroattn.recording.repeat import random_states_kept, require_repeatable
 from neuroattn.recording.room import choose_batch_size, require_block, require_memory, require_sink_memory, require_step

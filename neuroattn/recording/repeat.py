@@ -45,19 +45,15 @@ class _Call(NamedTuple):
 def require_repeatable(work: Work, stimuli: StimulusSet, rounding: float) -> None:
     """Raise unless a few stimuli have the same values alone as together, or, one at a time, the same twice.
 
+    The first stimulus of the set, the last, and some between them are shown, because neighbours may be alike. The
+    ValueError names the module that is the first to differ, and whether that is by chance or by the batch.
+
     Parameters
     ----------
-    work
+    work, stimuli
         What is to be recorded.
-    stimuli
-        The whole set: the first, the last, and what is between them is shown, because neighbours may be alike.
     rounding
         Relative distance of neighbouring numbers, of the coarsest kind in the model.
-
-    Raises
-    ------
-    ValueError
-        Naming the module that is the first to differ, and whether that is by chance or by the batch.
     """
     work = replace(work, precision="float32")
     on_gpu = any(parameter.is_cuda for parameter in work.subject.module.parameters())

@@ -28,42 +28,26 @@ def free_disk(store: Path) -> int:
 
 
 def require_memory(plan: Plan) -> None:
-    """Raise unless a recording that is kept in memory fits there.
-
-    Raises
-    ------
-    ValueError
-        With the bytes of every variable, those that are free, and what to do.
-    """
-    needed, free = plan.n_bytes(), free_memory()
-    if sum(needed.values()) > free:
-        raise ValueError(
-            f"the recording needs {_gb(sum(needed.values()))} of memory ({_listed(needed)}), and {_gb(free)} are free; "
-            f"give a store to stream to, {SUGGESTIONS}"
-        )
+    """Raise ValueError unless a recording that is kept in memory fits there, with the bytes of every variable."""
+    text = f"the recording needs {{}} of memory ({{}}), and {{}} are free; give a store to stream to, {SUGGESTIONS}"
+    _require_free(plan.n_bytes(), free_memory(), text)
 
 
 def require_sink_memory(plan: Plan, held: Mapping[str, int]) -> None:
     """Raise unless memory holds what a sink keeps of each variable; see `require_memory`."""
-    free = free_memory()
-    if sum(held.values()) > free:
-        raise ValueError(
-            f"sink must fit in memory, got one that needs {_gb(sum(held.values()))} or more for "
-            f"{plan.n_presentations:,} presentations ({_listed(dict(held))}), and {_gb(free)} are free; reduce by "
-            "coordinates of fewer values, or record fewer steps, variables or units"
-        )
+    text = (
+        f"sink must fit in memory, got one that needs {{}} or more for {plan.n_presentations:,} presentations ({{}}), "
+    )
+    text += "and {} are free; reduce by coordinates of fewer values, or record fewer steps, variables or units"
+    _require_free(held, free_memory(), text)
 
 
 def require_block(plan: Plan, block_size: int) -> None:
     """Raise unless memory holds what of a recording is written at once; see `require_memory`."""
     n = min(block_size, len(plan.stimuli)) * plan.per_stimulus
-    needed, free = {name: n * plan.work.bytes_of(name) for name in plan.variables}, free_memory()
-    if sum(needed.values()) > free:
-        raise ValueError(
-            f"batch_size must leave room in memory, got {plan.work.batch_size}, which needs "
-            f"{_gb(sum(needed.values()))} at a time ({_listed(needed)}), and {_gb(free)} are free; give a smaller one, "
-            f"or {SUGGESTIONS}"
-        )
+    text = f"batch_size must leave room in memory, got {plan.work.batch_size}, which needs {{}} at a time ({{}}), "
+    text += f"and {{}} are free; give a smaller one, or {SUGGESTIONS}"
+    _require_free({name: n * plan.work.bytes_of(name) for name in plan.variables}, free_memory(), text)
 
 
 def require_step(batch_size: int, step_bytes: int) -> None:
@@ -74,24 +58,21 @@ def require_step(batch_size: int, step_bytes: int) -> None:
 
 def require_disk(plan: Plan, store: Path) -> None:
     """Raise unless a recording fits where its store is to be; see `require_memory`."""
-    needed, free = plan.n_bytes(), free_disk(store)
-    if sum(needed.values()) > free:
+    named = str(store).replace("{", "{{").replace("}", "}}")
+    text = f"store {named!r} needs up to {{}} ({{}}), and {{}} are free; {SUGGESTIONS}"
+    _require_free(plan.n_bytes(), free_disk(store), text)
+
+
+def _require_free(needed: Mapping[str, int], free: int, text: str) -> None:
+    """Raise with a text that is told the bytes that are needed, those of each variable, and those that are free."""
+    if (total := sum(needed.values())) > free:
         raise ValueError(
-            f"store {str(store)!r} needs up to {_gb(sum(needed.values()))} ({_listed(needed)}), and {_gb(free)} are "
-            f"free; {SUGGESTIONS}"
+            text.format(_gb(total), ", ".join(f"{name} {_gb(n)}" for name, n in needed.items()), _gb(free))
         )
 
 
 def estimate(plan: Plan, n_bytes_at_once: int) -> str:
-    """Return in words what a plan will take, a line a variable.
-
-    Parameters
-    ----------
-    plan
-        The recording.
-    n_bytes_at_once
-        Bytes of values that are held in memory at a time.
-    """
+    """Return in words what a plan will take, a line a variable, and the bytes held in memory at a time."""
     needed = plan.n_bytes()
     shapes = {
         name: (plan.n_presentations, len(plan.work.steps[name]), plan.work.n_units(name)) for name in plan.variables
@@ -106,19 +87,7 @@ def estimate(plan: Plan, n_bytes_at_once: int) -> str:
 
 
 def choose_batch_size(device: torch.device, step_bytes: int, kept_bytes: int, n_stimuli: int) -> int:
-    """Return how many stimuli to run at once.
-
-    Parameters
-    ----------
-    device
-        Where they run.
-    step_bytes
-        What the model computes of one stimulus in a step.
-    kept_bytes
-        What is kept of one stimulus, of all steps and phases.
-    n_stimuli
-        How many there are.
-    """
+    """Return how many stimuli to run at once, where one computes `step_bytes` a step and leaves `kept_bytes` in all."""
     import torch
 
     budget, most = CPU_STEP_BYTES, CPU_BATCH
@@ -127,10 +96,6 @@ def choose_batch_size(device: torch.device, step_bytes: int, kept_bytes: int, n_
     at_once = min(budget // max(1, step_bytes), free_memory() // 8 // max(1, kept_bytes), most)
     power: int = 1 << max(0, int(at_once).bit_length() - 1)
     return max(1, min(power, n_stimuli))
-
-
-def _listed(needed: dict[str, int]) -> str:
-    return ", ".join(f"{name} {_gb(size)}" for name, size in needed.items())
 
 
 def _gb(size: int) -> str:

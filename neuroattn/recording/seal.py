@@ -27,16 +27,9 @@ CHECKED = (ZstdCodec(), Crc32cCodec())
 
 
 def seal(group: Path, attributes: Mapping[str, Any], without: str = "") -> None:
-    """Set attributes of a group, and seal it at the same moment.
+    """Set attributes, scalars and JSON, of a group whose arrays are written, and seal it at the same moment.
 
-    Parameters
-    ----------
-    group
-        Whose arrays are written.
-    attributes
-        Scalars and JSON.
-    without
-        Name of what is in the group and will not stay.
+    `without` is in the group and will not stay.
     """
     found = {folder: _digest((group / folder / DESCRIPTION).read_bytes()) for folder in _folders(group)}
     others = {folder: digest for folder, digest in found.items() if folder != without}
@@ -107,13 +100,7 @@ def has_checksums(folder: Path) -> bool:
 
 
 def description(folder: Path) -> dict[str, Any]:
-    """Return what an array or group says of itself.
-
-    Raises
-    ------
-    ValueError
-        If it is no description of either.
-    """
+    """Return what an array or group says of itself; raise ValueError where that is no description of either."""
     try:
         found = json.loads((folder / DESCRIPTION).read_bytes())
     except (ValueError, RecursionError):

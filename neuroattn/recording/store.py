@@ -22,16 +22,7 @@ if TYPE_CHECKING:
 
 
 def write_model(tree: xr.DataTree, store: Path, model: str) -> None:
-    """Add the recording of one network to a store, whole or not at all.
-
-    Parameters
-    ----------
-    tree
-        The recording.
-    store
-        Path of the store; made if it does not exist.
-    model
-        Name of the network, which becomes the group.
+    """Add the recording of one network to a store, new or not, as the group of its name, whole or not at all.
 
     Raises
     ------

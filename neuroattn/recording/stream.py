@@ -69,25 +69,18 @@ def stream(
     *,
     batch_size_asked: bool = False,
 ) -> xr.DataTree:
-    """Record a plan into a store, going on where an earlier call of the same plan was interrupted.
+    """Record a plan into a store, going on where an earlier call of the same plan was interrupted; return the store.
 
     Parameters
     ----------
-    plan
-        What to record.
-    store
-        Path of the Zarr store.
+    plan, store
+        What to record, and where.
     attributes
         Of the root: provenance and identity.
     client
         Of a Dask cluster that is to do the work; None: this process.
     batch_size_asked
         Whether the user chose the batch size of the plan; otherwise a store that is there keeps its own.
-
-    Returns
-    -------
-    xarray.DataTree
-        The store, loaded when it is looked at; the root has ``done`` (presentation).
 
     Raises
     ------
@@ -153,13 +146,7 @@ def _begin(plan: Plan, store: Path, attributes: dict[str, Any]) -> None:
 
 
 class Blocks:
-    """The blocks of a store: which are left to be filled, and who fills which.
-
-    Parameters
-    ----------
-    plan, store, root
-        The recording, its path, and its opened root.
-    """
+    """The blocks of a store: which are left to be filled, and who fills which."""
 
     def __init__(self, plan: Plan, store: Path, root: zarr.Group) -> None:
         self.store, self.root, self.size = store, root, int(str(root.attrs["block_size"]))
@@ -239,13 +226,7 @@ def _fill(plan: Plan, blocks: Blocks) -> None:
 
 
 def require_same(store: Path, there: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raise unless the attributes of a store are those of the recording that is to go into it.
-
-    Raises
-    ------
-    ValueError
-        If it is no store of this package, of another version, or differs; the message names what differs.
-    """
+    """Raise ValueError, naming what differs, unless a store has the attributes of the recording that is to go there."""
     version = there.get("schema_version")
     if version is None or "identity_of" not in there:
         raise ValueError(f"store {str(store)!r} is no recording of this package; choose another path")

@@ -15,8 +15,7 @@ from refused import refused
 from neuroattn.recording import layout as layout_module
 from neuroattn.recording import seal as seal_module
 from neuroattn.recording.__main__ import main, show
-from neuroattn.recording.completeness import require_complete
-from neuroattn.recording.damage import faults, problems, require_whole, unchecked
+from neuroattn.recording.damage import faults, problems, require_complete, require_whole, unchecked
 from neuroattn.recording.export.netcdf import to_netcdf
 from neuroattn.recording.record import record
 from neuroattn.recording.store import open_recording, write_attributes, write_model

@@ -22,8 +22,6 @@ from neuroattn.stimuli.digits import SHIFT
 from neuroattn.stimuli.stimulus_set import StimulusSet
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -40,14 +38,6 @@ class _Scenes(NamedTuple):
 
     stimuli: StimulusSet
     places: dict[str, torch.Tensor]
-
-
-class _Second(NamedTuple):
-    """A second phase: its name, what is shown, and what is done to its inhibition."""
-
-    condition: str
-    shown: _Scenes
-    interventions: Sequence[ImposeInhibition] = ()
 
 
 def record_returns(
@@ -72,15 +62,11 @@ def record_returns(
 
     Parameters
     ----------
-    model
-        Takes the stimuli.
-    stimuli
-        Pictures with their objects, at least two each, in the order of their places from the left: composites, side by
-        side as `neuroattn.stimuli.digits` puts them, or photographs.
-    noise
-        Upper bound of the background noise of the scenes in which objects moved.
-    generator
-        Draws it.
+    model, stimuli
+        The network, and pictures with at least two objects each, in the order of their places from the left:
+        composites, side by side as `neuroattn.stimuli.digits` puts them, or photographs.
+    noise, generator
+        Upper bound of the background noise of the scenes in which objects moved, and what draws it.
     batch_size
         Stimuli at once, at least two: another stimulus is one of the batch.
     mirrored
@@ -119,24 +105,25 @@ def record_returns(
     starts = range(0, len(stimuli), batch_size)
     donor = np.concatenate([at + donors(torch.from_numpy(attended[at : at + batch_size])).numpy() for at in starts])
     moved = _scenes(model, _mirrored(stimuli) if mirrored else _moved(stimuli, noise, generator))
-    one_stage = [
-        _Second(f"stage{stage} alone", scenes, [ImposeInhibition([mask], stages=[stage])])
-        for stage, mask in enumerate(first, 1)
-    ]
-    seconds = [
-        _Second(IMPOSED, scenes, [ImposeInhibition(first)]),
-        _Second(ABLATED, scenes),
-        *(one_stage if len(first) > 1 else ()),
-        _Second(SWAPPED, scenes, [ImposeInhibition(of_second)]),
-        _Second(ANOTHER, scenes, [ImposeInhibition([mask[donor] for mask in first])]),
-        _Second(CARRIED, moved, [ImposeInhibition(first)]),
-        _Second(MOVED, moved),
+    # Condition, what is shown, and what inhibits it.
+    seconds: list[tuple[str, _Scenes, ImposeInhibition | None]] = [
+        (IMPOSED, scenes, ImposeInhibition(first)),
+        (ABLATED, scenes, None),
+        *(
+            (f"stage{stage} alone", scenes, ImposeInhibition([mask], stages=[stage]))
+            for stage, mask in enumerate(first, 1)
+            if len(first) > 1
+        ),
+        (SWAPPED, scenes, ImposeInhibition(of_second)),
+        (ANOTHER, scenes, ImposeInhibition([mask[donor] for mask in first])),
+        (CARRIED, moved, ImposeInhibition(first)),
+        (MOVED, moved, None),
     ]
     runs = [free]
-    for second in seconds:
-        with intervene(model, *second.interventions) if second.interventions else nullcontext():
-            runs.append(_run(model, second.shown, batch_size, phases=1)[0])
-    condition = [FREE] * n_objects + [second.condition for second in seconds]
+    for _, shown, inhibition in seconds:
+        with intervene(model, inhibition) if inhibition else nullcontext():
+            runs.append(_run(model, shown, batch_size, phases=1)[0])
+    condition = [FREE] * n_objects + [name for name, *_ in seconds]
     arrays = {name: np.concatenate([run[name] for run in runs]) for name in free}
     undefined = np.full(arrays["chosen"].shape, model.config.strength == 0)
     undefined[condition.index(ANOTHER)] |= donor == np.arange(len(donor))
@@ -257,14 +244,8 @@ def _mirrored(stimuli: StimulusSet) -> StimulusSet:
 def changed_places(objects: NDArray[np.float32], first: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return whether the object at the first one's place, counted from the left, covers it most in a mirror.
 
-    Objects above each other, or in the same half of the picture, do not change places in a mirror.
-
-    Parameters
-    ----------
-    objects
-        (stimulus, object, channel, y, x), each alone on black.
-    first
-        (stimulus,) which of them was attended first.
+    Objects (stimulus, object, channel, y, x) above each other, or in the same half of the picture, do not change places
+    in a mirror. `first` (stimulus,) is the one attended first.
     """
     changed = np.zeros(len(first), dtype=bool)
     for index, (scene, attended) in enumerate(zip(objects, first, strict=True)):
@@ -277,12 +258,7 @@ def changed_places(objects: NDArray[np.float32], first: NDArray[np.int64]) -> ND
 
 
 def _dataset(
-    model: GatedNetwork,
-    stimuli: StimulusSet,
-    condition: list[str],
-    arrays: Mapping[str, np.ndarray],
-    *,
-    mirrored: bool,
+    model: GatedNetwork, stimuli: StimulusSet, condition: list[str], arrays: dict[str, np.ndarray], *, mirrored: bool
 ) -> xr.Dataset:
     n_objects = arrays["gate"].shape[2]
     phase = [*range(1, n_objects + 1), *[2] * (len(condition) - n_objects)]

@@ -267,9 +267,8 @@ def _controls(
     """Return the recordings of the controls, by their group."""
     import xarray as xr
 
-    from neuroattn.recording.confirmed import over_confirmed
     from neuroattn.recording.record import record
-    from neuroattn.recording.reduce import Reduction
+    from neuroattn.recording.reduce import Reduction, over_confirmed
 
     bar, few, half = (stimuli.table[name].to_numpy() for name in ("bar", "for_controls", "half"))
     trees: dict[str, xr.DataTree] = {}

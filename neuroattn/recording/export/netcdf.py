@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neuroattn.recording.completeness import require_complete
+from neuroattn.recording.damage import require_complete
 from neuroattn.recording.room import free_disk
 from neuroattn.runs.local_path import local_path
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from neuroattn import dims
-from neuroattn.recording.completeness import require_complete
+from neuroattn.recording.damage import require_complete
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
