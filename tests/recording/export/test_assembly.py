@@ -8,7 +8,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from refused import refused
+from recording.export.by_hand import on, refused
 
 from neuroattn.recording.export.assembly import to_assembly
 from neuroattn.recording.record import record
@@ -17,10 +17,6 @@ from neuroattn.recording.record import record
 def flat(assembly):
     """Return an assembly with its levels as coordinates; indices with NaN are never the same."""
     return assembly.reset_index(list(assembly.indexes))
-
-
-def on(group, dim):
-    return {name for name, coordinate in group.coords.items() if coordinate.dims == (dim,)}
 
 
 def test_a_single_step(gate):
@@ -125,6 +121,22 @@ def test_a_duration_without_a_step_or_with_a_coordinate_in_the_way(gate):
         to_assembly(gate.isel(time_step=0, drop=True), ms_per_step=1)
     with refused("data must not have a coordinate time_bin_end, which is an assembly's own; rename it"):
         to_assembly(gate.rename(width="time_bin_end"), ms_per_step=1)
+
+
+def test_what_has_no_activation_or_other_dims(gate, reduced):
+    with refused(
+        "data must have an array activation, got mean, maximum, count; pass one variable of a recording that was not "
+        "reduced"
+    ):
+        to_assembly(reduced)
+    with refused("data must have an array activation, got none; pass one variable of a recording that was not reduced"):
+        to_assembly(gate.drop_vars("activation"))
+    with refused(
+        "dims must include presentation, got (condition, time_step, neuroid); pass a recording, not a part of it"
+    ):
+        to_assembly(reduced["mean"])
+    with refused("dims must be among presentation, neuroid, time_step, got fold too; pass a recording as it is"):
+        to_assembly(gate.expand_dims("fold"))
 
 
 def test_what_record_returns(network, stimuli):

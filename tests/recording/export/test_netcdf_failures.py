@@ -6,14 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 
-import dask.array
 import numpy as np
 import pytest
 import xarray as xr
-from refused import refused
+from recording.export.by_hand import refused
 
 from neuroattn.recording.export import netcdf
 from neuroattn.recording.export.netcdf import to_netcdf
@@ -23,11 +21,12 @@ def test_nothing_is_overwritten(monkeypatch, tree, tmp_path):
     path, text = tmp_path / "a.nc", "path must not exist, got {!r}, which does; choose another path"
     path.write_text("precious")
     with monkeypatch.context() as patch, refused(text.format(str(path))):
-        patch.setattr(netcdf, "free_disk", None)  # not even begun
+        patch.setattr(netcdf, "_write", None)  # not even begun
         to_netcdf(tree, path)
     assert path.read_text() == "precious"
     path.unlink()
-    monkeypatch.setattr(netcdf, "free_disk", lambda _: 10**12 * path.write_text("another's"))
+    fill = netcdf._fill
+    monkeypatch.setattr(netcdf, "_fill", lambda *arguments: (fill(*arguments), path.write_text("another's")))
     with refused(text.format(str(path))):
         to_netcdf(tree, path)
     assert path.read_text() == "another's"
@@ -103,30 +102,21 @@ def test_a_store_that_cannot_be_read_leaves_no_file(stored, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
 
 
-def test_an_interrupt_leaves_no_file(tree, tmp_path):
-    begun, told = [], threading.Event()
+def test_an_interrupt_leaves_no_file(monkeypatch, tree, tmp_path):
+    begun = []
 
-    def handler(*_):
-        told.set()
-        raise KeyboardInterrupt
-
-    def interrupted(block):
-        begun.append(block.shape)
-        if not told.is_set():
+    class Interrupted(netcdf._Slices):
+        def __getitem__(self, key):
+            begun.append(key)
             os.kill(os.getpid(), signal.SIGINT)
-            told.wait(20)
-            time.sleep(0.1)
-        return block
+            deadline = time.monotonic() + 20
+            while self._file.stop is None and time.monotonic() < deadline:
+                time.sleep(0.01)
+            return super().__getitem__(key)
 
-    for array in (tree["stage1/gate"]["activation"], tree["readout/logits"]["activation"]):
-        lazy = dask.array.from_array(array.values, chunks=-1)
-        array.variable.data = lazy.map_blocks(interrupted, meta=array.values[:0])
-    before = signal.signal(signal.SIGINT, handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            to_netcdf(tree, tmp_path / "a.nc")
-    finally:
-        signal.signal(signal.SIGINT, before)
+    monkeypatch.setattr(netcdf, "_Slices", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        to_netcdf(tree, tmp_path / "a.nc")
     assert list(tmp_path.iterdir()) == []
     assert len(begun) == 1  # of two chunks
 

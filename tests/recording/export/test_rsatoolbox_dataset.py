@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from refused import refused
+from recording.export.by_hand import on, refused
 
 from neuroattn.recording.export.rsatoolbox_dataset import to_rsatoolbox
 from neuroattn.recording.record import record
@@ -18,10 +18,6 @@ from neuroattn.recording.record import record
 @pytest.fixture(scope="module")
 def rsatoolbox():
     return pytest.importorskip("rsatoolbox")
-
-
-def on(group, dim):
-    return {name for name, coordinate in group.coords.items() if coordinate.dims == (dim,)}
 
 
 def assert_described(descriptors, group, dim):

@@ -10,7 +10,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
-from refused import refused
+from recording.export.by_hand import refused
 
 from neuroattn.recording.export import tidy
 from neuroattn.recording.export.tidy import to_dataframe

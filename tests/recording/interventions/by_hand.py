@@ -11,16 +11,9 @@ import torch.nn.functional as F
 from numpy.testing import assert_array_equal
 
 from neuroattn.models.config import GatedConfig
-from neuroattn.models.gated import GatedNetwork
-from neuroattn.recording.interventions import (
-    Clamp,
-    Delay,
-    Replace,
-    Scale,
-    Silence,
-)
-from neuroattn.recording.units import Units, seen
-from neuroattn.subjects.gated import GatedSubject
+from neuroattn.models.receptive_field import sees
+from neuroattn.recording.interventions import Clamp, Delay, Replace, Scale, Silence
+from neuroattn.recording.units import Units
 
 N = 7
 STRENGTH = 0.7
@@ -150,7 +143,7 @@ WINDOW[[0, 2], 3:7, 5:11] = True
 
 def seen_by_patch(variable, n_channels):
     config = GatedConfig(size=SIZES[0], channels=(3, 5), classes=7, kernel=2)
-    return np.repeat(seen(GatedSubject(module=GatedNetwork(config)), variable, PATCH)[None], n_channels, 0)
+    return np.repeat(sees(config, variable, PATCH)[None], n_channels, 0)
 
 
 def attended_by_hand(gated, stimuli, strengths):
@@ -173,92 +166,76 @@ def find_donors(shuffled, intact):
     return same.argmax(1)
 
 
+def done(*changes):
+    """Return interventions, and the same for `Hand`, from (intervention, what becomes of a value, in which units)."""
+    by_hand = [does(i.variable, what, i.phases or (0, 1), i.steps or range(5), *where) for i, what, *where in changes]
+    return [intervention for intervention, *_ in changes], then(*by_hand)
+
+
+def times(factor):
+    return lambda value, _own: value * factor
+
+
+def held(at):
+    return lambda value, _own: torch.full_like(value, at)
+
+
+def put(array):
+    return lambda value, _own: torch.from_numpy(array).expand_as(value)
+
+
 # Name → interventions, and the same for `Hand`.
 CASES = {
-    "a response is silenced in one step of one phase": (
-        [Silence("stage1/response", phases=[1], steps=[2])],
-        does("stage1/response", lambda value, _: value * 0, [1], [2]),
+    "a response is silenced in one step of one phase": done(
+        (Silence("stage1/response", phases=[1], steps=[2]), times(0))
     ),
-    "a gate is clamped after a step": (
-        [Clamp("stage2/gate", 0.9, steps=[1])],
-        does("stage2/gate", lambda value, _: value * 0 + 0.9, steps=[1]),
+    "a gate is clamped after a step": done((Clamp("stage2/gate", 0.9, steps=[1]), held(0.9))),
+    "gates after step T - 1 make the next inhibition": done(
+        (Scale("stage1/gate", -1.5, phases=[0], steps=[3]), times(-1.5))
     ),
-    "gates after step T - 1 make the next inhibition": (
-        [Scale("stage1/gate", -1.5, phases=[0], steps=[3])],
-        does("stage1/gate", lambda value, _: value * -1.5, [0], [3]),
+    "gates after the last step make nothing": done((Scale("stage1/gate", -1.5, phases=[0], steps=[4]), times(-1.5))),
+    "a gated input is scaled in the decision": done((Scale("stage1/gated_input", 0.5, steps=[4]), times(0.5))),
+    "a pooled response is scaled, which the top-down path sees too": done(
+        (Scale("stage2/pooled", 3, steps=(0, 2)), times(3))
     ),
-    "gates after the last step make nothing": (
-        [Scale("stage1/gate", -1.5, phases=[0], steps=[4])],
-        does("stage1/gate", lambda value, _: value * -1.5, [0], [4]),
+    "logits are clamped": done(
+        (
+            Clamp("readout/logits", -2.5, steps=[1], units=Units(channels=[6, 2])),
+            held(-2.5),
+            np.isin(range(7), [2, 6]),
+        )
     ),
-    "a gated input is scaled in the decision": (
-        [Scale("stage1/gated_input", 0.5, steps=[4])],
-        does("stage1/gated_input", lambda value, _: value / 2, steps=[4]),
+    "feedback is cut": done((Silence("readout/feedback", phases=range(1)), times(0))),
+    "a response is replaced by one for all stimuli": done(
+        (Replace("stage1/response", RESPONSE, phases=[0], steps=[1, 2]), put(RESPONSE))
     ),
-    "a pooled response is scaled, which the top-down path sees too": (
-        [Scale("stage2/pooled", 3, steps=(0, 2))],
-        does("stage2/pooled", lambda value, _: value * 3, steps=[0, 2]),
+    "gates are replaced, one a stimulus": done((Replace("stage2/gate", GATES, phases=[0], steps=[0, 3]), put(GATES))),
+    "a gate lags by one step": done((Delay("stage1/gate", 1), lag(1))),
+    "a response lags by two steps": done((Delay("stage2/response", 2, phases=[1]), lag(2))),
+    "a lag in one step only": done((Delay("stage2/gate", 2, steps=[3]), lag(2))),
+    "units in a window": done(
+        (
+            Clamp("stage1/response", 1.3, steps=[2], units=Units(channels=[0, 2], y=(3, 7), x=(5, 11))),
+            held(1.3),
+            WINDOW,
+        )
     ),
-    "logits are clamped": (
-        [Clamp("readout/logits", -2.5, steps=[1], units=Units(channels=[6, 2]))],
-        does("readout/logits", lambda value, _: value * 0 - 2.5, steps=[1], where=np.isin(range(7), [2, 6])),
+    "units that see a part of the image": done(
+        (Silence("stage2/response", units=Units(field=PATCH)), times(0), seen_by_patch("stage2/response", 5)),
+        (Scale("stage2/gate", 0.3, units=Units(field=PATCH)), times(0.3), seen_by_patch("stage2/gate", 3)),
     ),
-    "feedback is cut": (
-        [Silence("readout/feedback", phases=range(1))],
-        does("readout/feedback", lambda value, _: value * 0, [0]),
+    "clamped and then scaled": done(
+        (Clamp("stage1/gate", 0.8, steps=[1]), held(0.8)), (Scale("stage1/gate", 0.5, steps=[1, 2]), times(0.5))
     ),
-    "a response is replaced by one for all stimuli": (
-        [Replace("stage1/response", RESPONSE, phases=[0], steps=[1, 2])],
-        does("stage1/response", lambda value, _: torch.from_numpy(RESPONSE).expand_as(value), [0], [1, 2]),
-    ),
-    "gates are replaced, one a stimulus": (
-        [Replace("stage2/gate", GATES, phases=[0], steps=[0, 3])],
-        does("stage2/gate", lambda _value, _own: torch.from_numpy(GATES), [0], [0, 3]),
-    ),
-    "a gate lags by one step": ([Delay("stage1/gate", 1)], does("stage1/gate", lag(1))),
-    "a response lags by two steps": (
-        [Delay("stage2/response", 2, phases=[1])],
-        does("stage2/response", lag(2), [1]),
-    ),
-    "a lag in one step only": (
-        [Delay("stage2/gate", 2, steps=[3])],
-        does("stage2/gate", lag(2), steps=[3]),
-    ),
-    "units in a window": (
-        [Clamp("stage1/response", 1.3, steps=[2], units=Units(channels=[0, 2], y=(3, 7), x=(5, 11)))],
-        does("stage1/response", lambda value, _: value * 0 + 1.3, steps=[2], where=WINDOW),
-    ),
-    "units that see a part of the image": (
-        [
-            Silence("stage2/response", units=Units(field=PATCH)),
-            Scale("stage2/gate", 0.3, units=Units(field=PATCH)),
-        ],
-        then(
-            does("stage2/response", lambda value, _: value * 0, where=seen_by_patch("stage2/response", 5)),
-            does("stage2/gate", lambda value, _: value * 0.3, where=seen_by_patch("stage2/gate", 3)),
+    "scaled and then, in part, clamped": done(
+        (Scale("stage1/response", 0.5, steps=[1]), times(0.5)),
+        (
+            Clamp("stage1/response", 0.8, units=Units(x=(2, 5)), steps=[1]),
+            held(0.8),
+            np.isin(range(12), [2, 3, 4])[None, None],
         ),
     ),
-    "clamped and then scaled": (
-        [Clamp("stage1/gate", 0.8, steps=[1]), Scale("stage1/gate", 0.5, steps=[1, 2])],
-        then(
-            does("stage1/gate", lambda value, _: value * 0 + 0.8, steps=[1]),
-            does("stage1/gate", lambda value, _: value * 0.5, steps=[1, 2]),
-        ),
-    ),
-    "scaled and then, in part, clamped": (
-        [Scale("stage1/response", 0.5, steps=[1]), Clamp("stage1/response", 0.8, units=Units(x=(2, 5)), steps=[1])],
-        then(
-            does("stage1/response", lambda value, _: value * 0.5, steps=[1]),
-            does(
-                "stage1/response",
-                lambda value, _: value * 0 + 0.8,
-                steps=[1],
-                where=np.isin(np.arange(12), [2, 3, 4])[None, None],
-            ),
-        ),
-    ),
-    "a lag of what is scaled lags behind the variable itself": (
-        [Scale("stage2/gate", 0.5, steps=[1]), Delay("stage2/gate", 1, steps=[2])],
-        then(does("stage2/gate", lambda value, _: value * 0.5, steps=[1]), does("stage2/gate", lag(1), steps=[2])),
+    "a lag of what is scaled lags behind the variable itself": done(
+        (Scale("stage2/gate", 0.5, steps=[1]), times(0.5)), (Delay("stage2/gate", 1, steps=[2]), lag(1))
     ),
 }

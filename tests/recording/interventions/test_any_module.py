@@ -11,26 +11,14 @@ import torch
 import torch.nn.functional as F
 import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
-from recording.interventions.by_hand import (
-    N,
-    hooks,
-    refused,
-    values_of,
-)
+from recording.interventions.by_hand import N, hooks, refused, values_of
 from torch import nn
 
 from neuroattn.recording import layout as layout_module
 from neuroattn.recording.attributes import attributes
 from neuroattn.recording.cluster import fill_block
 from neuroattn.recording.intervene import intervene
-from neuroattn.recording.interventions import (
-    AblateInhibition,
-    Delay,
-    Replace,
-    Scale,
-    Silence,
-    Strength,
-)
+from neuroattn.recording.interventions import AblateInhibition, Delay, Replace, Scale, Silence, Strength
 from neuroattn.recording.record import make_plan, record
 from neuroattn.recording.units import Units
 from neuroattn.subjects.timed_module import TimedModule

@@ -72,20 +72,15 @@ def test_without_interventions_no_bit_changes(network, stimuli):
 EVERYTHING = [Silence("stage1/gate"), Scale("readout/logits", 2), Strength(0.3), AblateInhibition()]
 
 
-def test_hooks_go_with_the_block(network):
+def test_hooks_go_with_the_block_and_when_an_exception_leaves_it(network):
     with intervene(network, *EVERYTHING):
         assert active_on(network) is not None
         assert len(hooks(network)) >= 3
-    assert active_on(network) is None
-    assert hooks(network) == []
-
-
-def test_hooks_go_when_an_exception_leaves_the_block(network):
+    assert (active_on(network), hooks(network)) == (None, [])
     block = intervene(network, *EVERYTHING)
     with pytest.raises(KeyError, match="lost"), block:
         raise KeyError("lost")
-    assert active_on(network) is None
-    assert hooks(network) == []
+    assert (active_on(network), hooks(network)) == (None, [])
 
 
 def test_a_recording_that_fails_does_not_spoil_the_next(network, stimuli):
@@ -180,16 +175,14 @@ def test_interventions_are_part_of_the_identity(network, stimuli):
     intact = record(network, stimuli, ["readout/logits"], [4]).attrs["identity"]
     other = RESPONSE.copy()
     other[2, 9, 11] += 1
+    units = [Units(y=(2, 5)), Units(x=(2, 5)), Units(field=PATCH), Units(field=np.roll(PATCH, 1, 1))]
     different = [
         [Clamp("stage1/gate", 0.5, steps=[1])],
         [Clamp("stage2/gate", 0.5, steps=[1])],
         [Clamp("stage1/gate", 0.25, steps=[1])],
         [Clamp("stage1/gate", 0.5, steps=[2])],
         [Clamp("stage1/gate", 0.5, phases=[1])],
-        [Clamp("stage1/gate", 0.5, steps=[1], units=Units(y=(2, 5)))],
-        [Clamp("stage1/gate", 0.5, steps=[1], units=Units(x=(2, 5)))],
-        [Clamp("stage1/gate", 0.5, steps=[1], units=Units(field=PATCH))],
-        [Clamp("stage1/gate", 0.5, steps=[1], units=Units(field=np.roll(PATCH, 1, 1)))],
+        *([Clamp("stage1/gate", 0.5, steps=[1], units=some)] for some in units),
         [Scale("stage1/gate", 0.5, steps=[1])],
         [Replace("stage1/response", RESPONSE, steps=[1])],
         [Replace("stage1/response", other, steps=[1])],

@@ -6,25 +6,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
-from recording.interventions.by_hand import (
-    MASKS,
-    NAMES,
-    Hand,
-    N,
-    does,
-    find_donors,
-    flat,
-    values_of,
-)
+from recording.interventions.by_hand import MASKS, NAMES, Hand, N, does, find_donors, flat, values_of
 
 from neuroattn.recording.intervene import intervene
-from neuroattn.recording.interventions import (
-    AblateInhibition,
-    ImposeInhibition,
-    Scale,
-    Strength,
-    SwapInhibition,
-)
+from neuroattn.recording.interventions import AblateInhibition, ImposeInhibition, Scale, Strength, SwapInhibition
 from neuroattn.recording.record import record
 from neuroattn.stimuli.stimulus_set import StimulusSet
 
@@ -47,12 +32,38 @@ def check(network, stimuli, interventions, expected, **options):
         assert_allclose(found[name], flat(expected[name]), atol=2e-5, err_msg=name)
 
 
-@pytest.mark.parametrize("stages", [None, [1], [2]])
-def test_ablated_inhibition(network, stimuli, stages):
-    def masks_of(_phase, masks):
-        return [m & ~torch.tensor(number in (stages or (1, 2))) for number, m in enumerate(masks, 1)]
+FIRST, SECOND = torch.from_numpy(MASKS[0]), torch.from_numpy(MASKS[1]).expand(N, 3, 5, 6)
+# Name → interventions, the masks that they make of those of a phase, and phases.
+CASES = {
+    "ablated": ([AblateInhibition()], lambda _, masks: [masks[0] & False, masks[1] & False], 2),
+    "ablated in stage 1": ([AblateInhibition(stages=[1])], lambda _, masks: [masks[0] & False, masks[1]], 2),
+    "ablated in stage 2": ([AblateInhibition(stages=[2])], lambda _, masks: [masks[0], masks[1] & False], 2),
+    "ablated in one phase, which makes it anew": (
+        [AblateInhibition(phases=[1])],
+        lambda phase, masks: [mask & (phase != 1) for mask in masks],
+        3,
+    ),
+    "imposed": ([ImposeInhibition(MASKS)], lambda *_: [FIRST, SECOND], 2),
+    "imposed in one phase": (
+        [ImposeInhibition(MASKS, phases=[1])],
+        lambda phase, masks: [FIRST, SECOND] if phase == 1 else masks,
+        2,
+    ),
+    "imposed on one stage": ([ImposeInhibition([MASKS[1]], stages=[2])], lambda _, masks: [masks[0], SECOND], 2),
+    "imposed on stages in any order": ([ImposeInhibition(MASKS[::-1], stages=[2, 1])], lambda *_: [FIRST, SECOND], 2),
+    "masks meet in the order in which they are given": (
+        [ImposeInhibition(MASKS), AblateInhibition(stages=[2])],
+        lambda *_: [FIRST, SECOND & False],
+        2,
+    ),
+}
 
-    check(network, stimuli, [AblateInhibition(stages=stages)], masked(network, stimuli, masks_of))
+
+@pytest.mark.parametrize("case", CASES)
+def test_ablated_and_imposed_inhibition(network, stimuli, case):
+    interventions, masks_of, phases = CASES[case]
+    shown = StimulusSet(stimuli.images) if phases > 2 else stimuli
+    check(network, shown, interventions, masked(network, shown, masks_of, phases), phases=phases)
 
 
 def test_without_inhibition_every_phase_is_the_first(network, stimuli):
@@ -65,48 +76,10 @@ def test_without_inhibition_every_phase_is_the_first(network, stimuli):
             assert_array_equal(found[name][1::2], intact[name][::2])
 
 
-def test_inhibition_that_is_ablated_in_one_phase_is_made_anew_in_it(network, stimuli):
-    def masks_of(phase, masks):
-        return [torch.zeros_like(mask) for mask in masks] if phase == 1 else masks
-
-    three = StimulusSet(stimuli.images)
-    check(network, three, [AblateInhibition(phases=[1])], masked(network, three, masks_of, 3), phases=3)
-
-
-@pytest.mark.parametrize("phases", [None, [1]])
-def test_imposed_inhibition(network, stimuli, phases):
-    given_masks = [torch.from_numpy(MASKS[0]), torch.from_numpy(MASKS[1]).expand(N, 3, 5, 6)]
-
-    def masks_of(phase, masks):
-        return given_masks if phases is None or phase in phases else masks
-
-    check(network, stimuli, [ImposeInhibition(MASKS, phases=phases)], masked(network, stimuli, masks_of))
-
-
-def test_imposed_inhibition_of_one_stage(network, stimuli):
-    expected = masked(network, stimuli, lambda _, masks: [masks[0], torch.from_numpy(MASKS[1]).expand(N, 3, 5, 6)])
-    check(network, stimuli, [ImposeInhibition([MASKS[1]], stages=[2])], expected)
-
-
-def test_imposed_inhibition_of_stages_in_any_order(network, stimuli):
-    given_masks = [torch.from_numpy(MASKS[0]), torch.from_numpy(MASKS[1]).expand(N, 3, 5, 6)]
-    expected = masked(network, stimuli, lambda _phase, _masks: given_masks)
-    check(network, stimuli, [ImposeInhibition([MASKS[1], MASKS[0]], stages=[2, 1])], expected)
-
-
 def test_imposed_inhibition_takes_the_place_of_a_cue(network, stimuli):
-    given_masks = [torch.from_numpy(MASKS[0]), torch.from_numpy(MASKS[1]).expand(N, 3, 5, 6)]
-    one = Hand(network, stimuli.images).run(1, given_masks)
+    one = Hand(network, stimuli.images).run(1, [FIRST, SECOND])
     expected = {name: np.concatenate([values, values], 1) for name, values in one.items()}
     check(network, stimuli, [ImposeInhibition(MASKS)], expected, design="cued")
-
-
-def test_masks_meet_in_the_order_in_which_they_are_given(network, stimuli):
-    def masks_of(_phase, masks):
-        return [torch.from_numpy(MASKS[0]), torch.zeros_like(masks[1])]
-
-    order = [ImposeInhibition(MASKS), AblateInhibition(stages=[2])]
-    check(network, stimuli, order, masked(network, stimuli, masks_of))
 
 
 @pytest.mark.parametrize("stages", [None, [1], [2]])

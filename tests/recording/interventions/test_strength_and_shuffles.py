@@ -24,12 +24,7 @@ from recording.interventions.by_hand import (
 
 from neuroattn.recording import record as record_module
 from neuroattn.recording.intervene import intervene
-from neuroattn.recording.interventions import (
-    Shuffle,
-    Strength,
-    SwapInhibition,
-    donors,
-)
+from neuroattn.recording.interventions import Shuffle, Strength, SwapInhibition, donors
 from neuroattn.recording.record import make_plan, record
 from neuroattn.stimuli.stimulus_set import StimulusSet
 from neuroattn.subjects.clock import Clock

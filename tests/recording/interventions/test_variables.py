@@ -6,21 +6,10 @@ import numpy as np
 import pytest
 import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
-from recording.interventions.by_hand import (
-    CASES,
-    NAMES,
-    STRENGTH,
-    Hand,
-    attended_by_hand,
-    flat,
-    values_of,
-)
+from recording.interventions.by_hand import CASES, NAMES, STRENGTH, Hand, attended_by_hand, flat, values_of
 
 from neuroattn.recording.intervene import intervene
-from neuroattn.recording.interventions import (
-    Clamp,
-    Scale,
-)
+from neuroattn.recording.interventions import Clamp, Scale
 from neuroattn.recording.record import record
 
 
