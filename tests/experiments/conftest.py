@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from contextlib import redirect_stderr, redirect_stdout
-from functools import cache
 
 import pytest
 import torch
@@ -55,15 +54,15 @@ def small():
 
 
 @pytest.fixture(scope="session")
-def finished(command, small, tmp_path_factory):
-    """Return the folder of a small run of a protocol on digits-0, which is made once."""
+def finished(command, small, made_once):
+    """Return the folder of a small run of a protocol on digits-0, which is made once; no test may change it."""
 
-    @cache
     def run(name):
-        folder = tmp_path_factory.mktemp("runs") / name
-        status, _, err = command(name, "--out", folder, *small[name])
-        assert (status, err) == (0, "")
-        return folder
+        def make(folder):
+            status, _, err = command(name, "--out", folder, *small[name])
+            assert (status, err) == (0, "")
+
+        return made_once(f"finished-{name}", make)
 
     return run
 

@@ -13,13 +13,14 @@ import xarray as xr
 from neuroattn import dims
 from neuroattn.models.checkpoint import weights_hash
 from neuroattn.models.controls import donors
-from neuroattn.models.receptive_field import own_object
 from neuroattn.models.trial import GATE_THRESHOLD, gate_contrast
 from neuroattn.recording.intervene import intervene
 from neuroattn.recording.interventions import ImposeInhibition
 from neuroattn.recording.record import make_plan
 from neuroattn.stimuli.digits import SHIFT
 from neuroattn.stimuli.stimulus_set import StimulusSet
+from neuroattn.subjects.adapter import subject_of
+from neuroattn.subjects.fields import own_object
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,7 +147,8 @@ def _scenes(model: GatedNetwork, stimuli: StimulusSet) -> _Scenes:
     covered: NDArray[np.bool_] = np.any(_objects(stimuli) > 0, axis=2)
     places = {"gate": covered & (covered.sum(1, keepdims=True) == 1), "gate_background": ~covered.any(1)}
     for variable in model.config.layers:
-        own = [own_object(model.config, variable, of_one[None], share=1) for of_one in covered]
+        fields = subject_of(model).fields(variable)
+        own = [own_object(fields.pixels(of_one[None]), share=1) for of_one in covered]
         places[f"response_{_stage(variable)}"] = np.stack(own, 0) == np.arange(covered.shape[1])[:, None, None]
     return _Scenes(stimuli, {name: torch.from_numpy(where) for name, where in places.items()})
 

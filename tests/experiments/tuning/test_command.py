@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -80,8 +81,8 @@ def test_controls_in_which_attention_cannot_act_show_nothing(finished):
 
 
 @pytest.mark.slow
-def test_the_same_configuration_goes_on_without_recording_again(finished, command, small):
-    folder = finished("tuning")
+def test_the_same_configuration_goes_on_without_recording_again(finished, command, small, tmp_path):
+    folder = shutil.copytree(finished("tuning"), tmp_path / "run")
     group = folder / "recording.zarr" / "digits-0" / "zarr.json"
     before, table = group.stat().st_mtime_ns, pd.read_csv(folder / "statistics.csv")
     (folder / "statistics.csv").unlink()

@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from numpy.testing import assert_array_equal
 
 from neuroattn.models.config import GatedConfig
-from neuroattn.models.receptive_field import sees
+from neuroattn.models.gated import GatedNetwork
 from neuroattn.recording.interventions import Clamp, Delay, Replace, Scale, Silence
-from neuroattn.recording.units import Units
+from neuroattn.recording.units import Units, seen
+from neuroattn.subjects.gated import GatedSubject
 
 N = 7
 STRENGTH = 0.7
@@ -143,7 +144,7 @@ WINDOW[[0, 2], 3:7, 5:11] = True
 
 def seen_by_patch(variable, n_channels):
     config = GatedConfig(size=SIZES[0], channels=(3, 5), classes=7, kernel=2)
-    return np.repeat(sees(config, variable, PATCH)[None], n_channels, 0)
+    return np.repeat(seen(GatedSubject(module=GatedNetwork(config)), variable, PATCH)[None], n_channels, 0)
 
 
 def attended_by_hand(gated, stimuli, strengths):
