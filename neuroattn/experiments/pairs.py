@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from neuroattn.recording.object_drive import Drive
+    from neuroattn.recording.units import Units
     from neuroattn.stimuli.stimulus_set import StimulusSet
     from neuroattn.subjects.subject import Subject
 
@@ -121,7 +122,7 @@ def record_pairs(
         Group → subject that is shown both states beside the controls, on their stimuli, and the step to keep.
     undirected
         Group → arguments of `neuroattn.record` under which attention is directed nowhere: recorded once a stimulus, of
-        the controls too (``controls/NAME/GROUP``).
+        the controls too (``controls/NAME/GROUP``); without ``steps`` at those of the states.
 
     Returns
     -------
@@ -129,7 +130,6 @@ def record_pairs(
         A group a variable, of the controls below ``controls/NAME``. With ``own`` (presentation, neuroid), −1 for none,
         and ``ungated_with_object``, ``ungated_without_object`` (neuroid), by which units are selected.
     """
-    from neuroattn.recording.object_drive import object_drive
     from neuroattn.recording.record import record
     from neuroattn.recording.units import Units
 
@@ -144,35 +144,20 @@ def record_pairs(
     }
     trees = {"/": record(subject, stimuli, variables, steps, design=config.design, **options)}
     for group, chosen in (undirected or {}).items():
-        trees[f"/{group}"] = record(subject, stimuli, variables, **chosen, **options)
+        trees[f"/{group}"] = record(subject, stimuli, variables, **{"steps": steps, **chosen}, **options)
     # No batch of a single stimulus: its gates could not be shuffled.
     options["batch_size"] = next((b for b in range(config.batch_size, 1, -1) if len(few) % b != 1), len(few))
     controls = {f"controls/{name}": found for name, found in controls_of(config, subject).items()}
     for at, (other, step) in {**(others or {}), **controls}.items():
         trees[f"/{at}"] = record(other, few, variables, [step], design=config.design, **options)
-    for at, (other, _) in controls.items():
-        for group, chosen in (undirected or {}).items():
-            trees[f"/{at}/{group}"] = record(other, few, variables, **chosen, **options)
-    selecting = np.flatnonzero(stimuli.table["half"] == SELECTION)
-
-    def drive(driven: Subject) -> dict[str, Drive]:
-        return object_drive(
-            driven,
-            stimuli.select(selecting),
-            {variable: own[variable][selecting] for variable in variables},
-            options["units"],
-            noise=None if config.stimuli == SCENES else config.noise,
-            seed=config.seed,
-            batch_size=config.batch_size,
-        )
-
+        for group, chosen in (undirected or {}).items() if at in controls else ():
+            trees[f"/{at}/{group}"] = record(other, few, variables, **{"steps": [step], **chosen}, **options)
     # What no attention has reached is the same at any strength and with anybody's gates, but not with other weights.
-    untrained = "controls/untrained"
-    drives = {untrained: drive(controls[untrained][0])} if untrained in controls else {}
-    drives[""] = drive(subject)
+    driven = {"": subject} | {at: controls[at][0] for at in ("controls/untrained",) if at in controls}
+    drives = {at: _drive(config, one, stimuli, own, options["units"]) for at, one in driven.items()}
 
     def with_objects(at: str, variable: str, dataset: xr.Dataset) -> xr.Dataset:
-        of_subject = drives[untrained if at.startswith(f"/{untrained}") else ""][variable]
+        of_subject = drives[max(name for name in drives if at.strip("/").startswith(name))][variable]
         n_shown = len(np.unique(dataset[dims.STIMULUS_ID]))
         y, x = dataset[dims.CHANNEL_Y].values, dataset[dims.CHANNEL_X].values
         of_units = own[variable][:n_shown, y, x].astype(np.int8)
@@ -183,6 +168,28 @@ def record_pairs(
         )
 
     return joined(subject, trees, with_objects)
+
+
+def _drive(
+    config: PairOptions,
+    subject: Subject,
+    stimuli: StimulusSet,
+    own: Mapping[str, np.ndarray],
+    units: Mapping[str, Units],
+) -> dict[str, Drive]:
+    """Return what its object adds to every unit's ungated response, on the half of the stimuli that selects."""
+    from neuroattn.recording.object_drive import object_drive
+
+    selecting = np.flatnonzero(stimuli.table["half"] == SELECTION)
+    return object_drive(
+        subject,
+        stimuli.select(selecting),
+        {variable: own[variable][selecting] for variable in units},
+        units,
+        noise=None if config.stimuli == SCENES else config.noise,
+        seed=config.seed,
+        batch_size=config.batch_size,
+    )
 
 
 def _few(config: PairOptions, stimuli: StimulusSet) -> StimulusSet:

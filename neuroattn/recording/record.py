@@ -179,6 +179,15 @@ def record(  # noqa: PLR0913 -- what a user says of a recording, each by its nam
     provenance = attributes(plan, {} if sink is None else sink.kept, json.loads(settings))
     if path is not None:
         return stream(plan, path, provenance, client, batch_size_asked=asked)
+    tree, constant = _in_memory(plan, sink)
+    tree.attrs = provenance
+    for name in constant:
+        warnings.warn(constant_warning(name, len(stimuli)), UserWarning, stacklevel=2)
+    return tree
+
+
+def _in_memory(plan: Plan, sink: Sink | None) -> tuple[xr.DataTree, Iterable[str]]:
+    """Return what a sink makes of a recording, or everything, and the variables that are the same for all stimuli."""
     if sink is not None:
         constant = _pour(plan, sink)
         axes, first, arrays = sink.result()
@@ -189,12 +198,10 @@ def record(  # noqa: PLR0913 -- what a user says of a recording, each by its nam
         arrays = {name: {dims.ACTIVATION: values} for name, values in room.items()}
         constant = constant_variables(room, plan.per_stimulus)
     tree = xr.DataTree.from_dict({name: _labelled(plan, name, arrays[name], axes, first) for name in plan.variables})
-    tree.attrs = provenance
     for name in constant:
         for array in tree[name].data_vars.values():
             array.attrs[CONSTANT] = 1
-        warnings.warn(constant_warning(name, len(stimuli)), UserWarning, stacklevel=2)
-    return tree
+    return tree, constant
 
 
 def _pour(plan: Plan, sink: Sink) -> Iterable[str]:

@@ -65,7 +65,7 @@ def recording(config: Config, subject: Subject, stimuli: StimulusSet) -> xr.Data
     """Return responses in both states, before attention acts and, where there is one, in a first phase without mask."""
     undirected = {"ungated": subject.ungated}
     if "free" not in subject.lacks:
-        undirected["first_phase"] = {"steps": [subject.steps[-1]], "phases": 1}
+        undirected["first_phase"] = {"phases": 1}
     return pairs.record_pairs(config, subject, stimuli, [subject.steps[-1]], undirected=undirected)
 
 

@@ -32,7 +32,8 @@ def test_a_network_from_the_command_to_the_figure(tmp_path):
     run = neuroattn.run("cost_and_benefit", out=tmp_path / "run", n_stimuli=60, n_control_stimuli=20, n_resamples=100)
     means = run.statistics.query("model == '' and layer == 'stage1/response'").set_index(["control", "what"])
     for check in ("zero_strength", "one_step"):  # attention cannot act
-        assert_allclose(means.loc[check, "estimate"][["benefit", "cost"]], 0, atol=1e-6)
+        none = ["benefit", "cost", "difference", "benefit_first_phase", "cost_first_phase"]
+        assert_allclose(means.loc[check, "estimate"][none], 0, atol=1e-6)
     assert "first phase, no mask, between pictures" in {finding.condition for finding in run.findings}
     assert (tmp_path / "run" / "report.html").is_file()
     assert len(run.figure().axes) == 2
