@@ -97,10 +97,12 @@ def record(  # noqa: PLR0913 -- what a user says of a recording, each by its nam
     steps
         Time steps to keep, from 0, ascending; None keeps all.
     design
-        ``free``: the phases of a trial in the network's own order. ``cued``: both objects cued in fresh trials of one
-        phase, by the inhibition of the other (coordinate ``cued``). For gated networks.
+        ``free``: the phases of a trial in the network's own order, or the run of a module. ``cued``: both objects cued
+        in fresh trials of one phase (coordinate ``cued``), in a network by the inhibition of the other one, in a
+        `TimedModule` by its cue.
     phases
-        Phases of a free trial; None takes one an object, or 2 without objects. A cued trial has one, whatever is given.
+        Phases of a network's free trial; None takes one an object, or 2 without objects. A cued trial has one, whatever
+        is given.
     units
         Which units to keep: of all variables, or variable → units; None keeps all.
     precision
