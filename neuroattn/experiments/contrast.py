@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from neuroattn import dims
-from neuroattn.command.option import MOST_AT_ONCE, MOST_RESAMPLES, check_options, option
+from neuroattn.command.option import MOST_AT_ONCE, MOST_RESAMPLES, option
 from neuroattn.experiments.scene_stimuli import SceneOptions, check_scene_options
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class ControlOptions(SceneOptions):
 
     def __post_init__(self) -> None:
         """Check every option."""
-        check_options(self)
+        super().__post_init__()
         check_scene_options(self)
         if "none" in self.controls and len(self.controls) > 1:
             raise ValueError(f"controls must be none or a list of controls, got {', '.join(self.controls)}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuroattn import dims
+from neuroattn.command.groups import Noise
 from neuroattn.command.option import option
 from neuroattn.experiments.contrast import ContrastOptions, controls_of, joined, require_few
 from neuroattn.experiments.recording import stored_configuration
@@ -35,13 +36,12 @@ FEWEST_STIMULI = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairOptions(ContrastOptions):
+class PairOptions(Noise, ContrastOptions):
     """Options of protocols that show pairs of objects."""
 
     n_stimuli: int = option(
         500, "composites of embedded digits, or scenes at most; half select units, half measure", low=20, high=5000
     )
-    noise: float = option(0.3, "upper bound of the uniform background noise", unit="luminance", low=0, high=1)
     n_units: int = option(1000, "units a layer and network, drawn from those that see one object alone", low=1)
     driven: float = option(
         0.02,

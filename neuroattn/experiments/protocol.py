@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from neuroattn.command.groups import Compute, Models, Seed
 from neuroattn.command.option import option
 
 if TYPE_CHECKING:
@@ -20,15 +21,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CommandConfig:
+class CommandConfig(Seed, Compute, Models):
     """Options of every command on networks."""
 
-    models: tuple[str, ...] = option(
-        ("digits-0",), "networks: shipped names, or paths of .safetensors or published .pt files", path=True
-    )
     out: str | None = option(None, "folder of the run (default: runs/PROTOCOL-DATE-TIME)", path=True)
-    device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
-    seed: int = option(0, "seed of everything that is drawn", low=0, high=2**32 - 1)
 
 
 @dataclass(frozen=True, kw_only=True)

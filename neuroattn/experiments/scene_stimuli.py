@@ -49,13 +49,11 @@ def check_scene_options(config: SceneOptions) -> None:
     Raises
     ------
     ValueError
-        If images are named without annotations or the other way round, or the size has not two numbers.
+        If images are named without annotations or the other way round.
     """
     require_both(config)
     if config.images is not None and config.stimuli != SCENES:
         raise ValueError(f"stimuli must be {SCENES} where images are named, got {config.stimuli!r}")
-    if len(config.size) != 2:
-        raise ValueError(f"size must be two numbers, height and width, got {len(config.size)}")
 
 
 def require_digit_networks(config: SceneOptions, subjects: Sequence[Subject], n_objects: int) -> None:

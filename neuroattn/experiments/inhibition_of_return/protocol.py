@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from neuroattn.command.groups import Noise
 from neuroattn.command.option import option
 from neuroattn.experiments.contrast import ControlOptions, require_few
 from neuroattn.experiments.inhibition_of_return.analysis import analysis
@@ -55,12 +56,11 @@ is defined), one time step. The biology: Posner & Cohen (1984), Klein (2000)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(ControlOptions):
+class Config(Noise, ControlOptions):
     """Options of the protocol."""
 
     n_objects: int = option(2, "objects of a picture; with three some are never attended", low=2, high=10)
     n_stimuli: int = option(1000, "composites of embedded digits, or scenes at most", low=20, high=5000)
-    noise: float = option(0.3, "upper bound of the uniform background noise", unit="luminance", low=0, high=1)
     n_control_stimuli: int = option(200, "stimuli of the controls", low=20)
     bound: float = option(
         0.1, "avoidance (difference of fractions) within ± this counts as none", low=0.01, high=0.5, analysis=True

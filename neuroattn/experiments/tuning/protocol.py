@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuroattn import dims
-from neuroattn.command.option import MOST_AT_ONCE, option
+from neuroattn.command.groups import Noise
+from neuroattn.command.option import MOST_AT_ONCE, option, varied
 from neuroattn.experiments.contrast import ContrastOptions, controls_of, joined, states_needed
 from neuroattn.experiments.protocol import Protocol, Tables
 from neuroattn.experiments.recording import stored_configuration
@@ -88,9 +89,7 @@ class Config(ContrastOptions):
         low=0,
         high=9,
     )
-    noise: float = option(
-        0.0, "upper bound of the uniform background noise, beside a digit", unit="luminance", low=0, high=1
-    )
+    noise: float = varied(Noise, "noise", default=0.0)
     n_units: int = option(20_000, "units a layer and network, drawn at random where there are more", low=1)
     driven: float = option(
         0.1,
