@@ -13,6 +13,7 @@ import xarray as xr
 from neuroattn.experiments import pairs
 from neuroattn.experiments.activity_scaling import protocol as activity_scaling
 from neuroattn.models.checkpoint import load_models
+from neuroattn.subjects.adapter import subject_of
 
 SMALL = {
     "activity_scaling": "--n_stimuli 20 --n_control_stimuli 20 --n_units 12 --strengths 0.2",
@@ -42,7 +43,7 @@ def test_the_order_in_which_a_store_lists_its_groups_does_not_matter():
         controls=("shuffled_gates", "untrained"),
     )  # fmt: skip
     shown = pairs.pair_stimuli(config, ())
-    trees = {model.name: activity_scaling.recording(config, model, shown) for model in load_models(names)}
+    trees = {model.name: activity_scaling.recording(config, subject_of(model), shown) for model in load_models(names)}
     tables = set()
     for repeat in range(8):
         random = np.random.default_rng(repeat)

@@ -13,6 +13,7 @@ from neuroattn.evaluation.trials import evaluate
 from neuroattn.experiments.inhibition_of_return import protocol as inhibition_of_return
 from neuroattn.models.checkpoint import load_model
 from neuroattn.stimuli.digits import Composites
+from neuroattn.subjects.adapter import subject_of
 
 
 @pytest.mark.slow
@@ -62,7 +63,7 @@ def test_every_network_has_an_untrained_one_of_its_own():
     shown = inhibition_of_return.stimuli(config, ())
     gates = []
     for name in ("digits-0", "digits-1", "digits-0"):
-        tree = inhibition_of_return.recording(config, load_model(name), shown)
+        tree = inhibition_of_return.recording(config, subject_of(load_model(name)), shown)
         gates.append(tree["controls/untrained"]["gate"].values)
     assert_array_equal(gates[0], gates[2])
     assert not (gates[0] == gates[1]).all()
