@@ -289,6 +289,7 @@ def card(*arguments):
     return ended(main, "scenes-card", *arguments)
 
 
+@pytest.mark.slow
 def test_a_card(files, scenes, network, tmp_path):
     options = ["--images", files[0], "--annotations", files[1], "--cache", tmp_path / "cache"]
     mine = [

@@ -154,6 +154,7 @@ def two_networks(command, tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
@@ -186,6 +187,7 @@ def test_a_damaged_store_is_one_line_that_names_it_and_what_to_do(damage, told, 
     assert capfd.readouterr() == ("", "")  # nor does a library write
 
 
+@pytest.mark.slow
 def test_what_the_analysis_refuses_is_no_damage(two_networks, tmp_path, refused, monkeypatch):
     out = tmp_path / "run"
     shutil.copytree(two_networks, out)
@@ -216,6 +218,7 @@ def whole(command, disk):
     return out
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_every_file_of_a_finished_run(whole, command, refused):
     before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
     filler = whole.parent / "filler"

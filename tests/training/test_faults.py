@@ -33,6 +33,7 @@ def busy(folder):
     )
 
 
+@pytest.mark.slow
 def test_a_folder_that_another_process_works_in_is_refused(folder, tmp_path):
     recipe = tmp_path / "r.yaml"
     recipe.write_text("base: {epochs: 1}\ngrid: {seed: [0]}\n")

@@ -123,6 +123,7 @@ def test_gates_of_stimuli_with_the_same_side_attended_leave_an_effect_of_the_sid
     assert told(tables, "gates of other stimuli do as much (as much: 0.8 to 1.25)")
 
 
+@pytest.mark.slow
 def test_several_networks_are_the_sample():
     subjects = [planted(gain=1.2 + 0.1 * seed, offset=0.1, seed=seed) for seed in range(6)]
     tables = run(*subjects, n_stimuli=60, n_control_stimuli=20)

@@ -24,6 +24,7 @@ from neuroattn.stimuli.synthetic_scenes import write_synthetic_scenes
 SMALL = ["--stimuli", "scenes", "--size", "40", "60", "--n_control_stimuli", "20", "--n_resamples", "100"]
 
 
+@pytest.mark.slow
 def test_drawn_scenes(network, tmp_path, command):
     images, annotations = drawn_scenes(tmp_path / "drawn", 24)
     files = ["--images", images, "--annotations", annotations, "--cache", tmp_path / "cache"]
@@ -46,6 +47,7 @@ def test_drawn_scenes(network, tmp_path, command):
     assert "handwritten" not in report
 
 
+@pytest.mark.slow
 def test_synthetic_scenes_say_that_they_are(network, tmp_path, command):
     options = [*SMALL, "--models", network, "--n_stimuli", "20", "--controls", "none"]
     status, out, err = command("inhibition_of_return", *options, "--out", tmp_path / "run")
@@ -74,6 +76,7 @@ def test_the_figure_says_that_scenes_are_synthetic(network, tmp_path, command):
     assert drawn[0].get_supxlabel() == "synthetic scenes"
 
 
+@pytest.mark.slow
 def test_what_was_left_out_is_told(network, tmp_path, command):
     images, annotations = drawn_scenes(tmp_path / "drawn", 24)
     (images / "000000000003.png").unlink()

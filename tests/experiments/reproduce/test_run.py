@@ -53,6 +53,7 @@ def test_the_names_of_a_sweeps_networks_are_text(tmp_path):
     assert last["epoch"].tolist() == [2, 2, 2, 2]
 
 
+@pytest.mark.slow
 def test_our_networks_alone(capsys, sweep, tmp_path):
     status, out, err = run_here(capsys, "--sweep", sweep, "--out", tmp_path / "run")
     assert (status, err) == (0, "")
@@ -102,6 +103,7 @@ def test_the_published_weights(capsys, sweep, tmp_path, reference, mnist):
     assert len(scenes) == 11
 
 
+@pytest.mark.slow
 def test_our_networks_of_scenes(capsys, sweep, tmp_path):
     images, annotations = drawn_scenes(tmp_path / "drawn", 7)
     (images / "000000000002.png").unlink()
