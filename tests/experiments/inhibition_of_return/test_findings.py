@@ -80,6 +80,17 @@ def recorded(seed, n_stimuli=60, *, memory=True, inhibits="place", before=0.3, s
     )
 
 
+def statistics_of(*runs, n_resamples=100):
+    """Return the statistics of the runs of networks net0, net1 …"""
+    trials = pd.concat([return_trials(of_network, f"net{number}") for number, of_network in enumerate(runs)])
+    return return_statistics(trials, 0, n_resamples)
+
+
+def verdict_line(table, *shown):
+    (line,) = [line for line in sentences(table, 3, *shown) if line.startswith("Verdict")]
+    return line
+
+
 def rows_of(table, what, condition=None):
     rows = table[table["what"] == what]
     return rows if condition is None else rows[rows["condition"] == condition].iloc[0]
@@ -109,7 +120,7 @@ def test_what_an_object_is_to_a_phase():
 
 def test_one_network():
     runs = recorded(1)
-    table = return_statistics(return_trials(runs, "a"), 0, 500)
+    table = statistics_of(runs, n_resamples=500)
     for condition, fraction in (("imposed", 0), ("ablated", 1), ("swapped", 1)):
         row = rows_of(table, "return", condition)
         assert row["estimate"] == fraction
@@ -163,10 +174,9 @@ def test_several_networks():
 )
 @pytest.mark.parametrize("n_networks", [1, 4])
 def test_verdicts(options, what, pixels, n_networks):
-    tables = [return_trials(recorded(seed, 150, **options), f"net{seed}") for seed in range(n_networks)]
-    table = return_statistics(pd.concat(tables), 0, 100)
+    table = statistics_of(*(recorded(seed, 150, **options) for seed in range(n_networks)))
     assert (verdict(table), inhibited(table), own_pixels(table)) == ("imposed by the mask", what, pixels)
-    (line,) = [line for line in sentences(table, 3) if line.startswith("Verdict")]
+    line = verdict_line(table)
     needs = "part of the avoidance needs the object's own pixels" if pixels == "part" else (
         "the object's own pixels are not needed")  # fmt: skip
     expected = "Verdict: avoidance of the attended object is imposed by the mask; what the mask inhibits is"
@@ -175,15 +185,15 @@ def test_verdicts(options, what, pixels, n_networks):
 
 def test_of_photographs_nothing_is_said_of_own_pixels():
     """Another stimulus's object of the same rank from the left lies elsewhere, whatever its shape is."""
-    table = return_statistics(return_trials(recorded(0, 150, share=0.6), "a"), 0, 100)
-    (line,) = [line for line in sentences(table, 3, ("scenes", "objects")) if line.startswith("Verdict")]
+    table = statistics_of(recorded(0, 150, share=0.6))
+    line = verdict_line(table, ("scenes", "objects"))
     assert "; whether it needs the object's own pixels cannot be told of photographs, in which " in line
 
 
 def test_with_nine_stimuli_what_is_inhibited_is_undecided():
-    table = return_statistics(return_trials(recorded(7, 9, inhibits="pixels"), "a"), 0, 100)
+    table = statistics_of(recorded(7, 9, inhibits="pixels"))
     assert (verdict(table), inhibited(table)) == ("imposed by the mask", "undecided")
-    (line,) = [line for line in sentences(table, 3) if line.startswith("Verdict")]
+    line = verdict_line(table)
     assert "what the mask inhibits is undecided; " in line
     assert line.endswith("needs the object's own pixels.")
 
@@ -191,17 +201,16 @@ def test_with_nine_stimuli_what_is_inhibited_is_undecided():
 @pytest.mark.parametrize(("n_stimuli", "expected"), [(300, "absent"), (9, "undecided")])
 @pytest.mark.parametrize("n_networks", [1, 4])
 def test_that_masks_do_nothing_is_shown_by_equivalence(n_stimuli, expected, n_networks):
-    tables = [return_trials(recorded(seed, n_stimuli, memory=False), f"net{seed}") for seed in range(n_networks)]
-    table = return_statistics(pd.concat(tables), 0, 100)
+    table = statistics_of(*(recorded(seed, n_stimuli, memory=False) for seed in range(n_networks)))
     assert verdict(table) == expected
-    (line,) = [line for line in sentences(table, 3) if line.startswith("Verdict")]
+    line = verdict_line(table)
     assert line == f"Verdict: avoidance of the attended object is {expected}."
 
 
 def test_what_is_inhibited_is_undecided_where_no_stimulus_tells():
     runs = recorded(2)
     runs["chosen"].values[6:] = -1  # as in a mirror in which no objects changed places
-    table = return_statistics(return_trials(runs, "a"), 0, 100)
+    table = statistics_of(runs)
     assert set(table["condition"].dropna()).isdisjoint({"another", "carried", "carried to place"})
     assert (verdict(table), inhibited(table), own_pixels(table)) == ("imposed by the mask", "undecided", "undecided")
     assert any("what the mask inhibits is undecided" in line for line in sentences(table, 3))
@@ -210,7 +219,7 @@ def test_what_is_inhibited_is_undecided_where_no_stimulus_tells():
 def test_the_numbers_of_the_verdict_stand_beside_it():
     runs = recorded(3, 150, share=0.6)
     runs["chosen"].values[7:, :13] = -1
-    table = return_statistics(return_trials(runs, "a"), 0, 100)
+    table = statistics_of(runs)
     lines = sentences(table, 3)
     for condition, n in (("imposed", 150), ("another", 150), ("own less another", 150), ("carried to place", 137)):
         row = rows_of(table, "avoidance", condition)
@@ -222,7 +231,7 @@ def test_the_numbers_of_the_verdict_stand_beside_it():
 def test_how_much_of_the_avoidance_needs_the_own_pixels():
     runs = recorded(3, 150, share=0.6)
     runs["chosen"].values[6, :11] = -1
-    table = return_statistics(return_trials(runs, "a"), 0, 100)
+    table = statistics_of(runs)
     first, another = runs["chosen"].values[[0, 6], 11:]
     back = (first == another).mean()
     rows = {name: rows_of(table, "avoidance", name) for name in ("imposed", "another", "own less another")}
@@ -244,8 +253,7 @@ def two_objects(runs):
 
 
 def test_what_is_one_number_with_two_objects_is_tested_once():
-    tables = [return_trials(two_objects(recorded(seed)), f"net{seed}") for seed in range(6)]
-    table = adjusted(return_statistics(pd.concat(tables), 0, 100))
+    table = adjusted(statistics_of(*(two_objects(recorded(seed)) for seed in range(6))))
     together = table[table["model"] == ""].set_index(["what", "condition"])
     for one, other, sign in ((("avoidance", "carried"), ("avoidance", "carried to place"), -1),
                              (("return", "carried"), ("return to place", "carried"), 1)):  # fmt: skip
@@ -254,7 +262,7 @@ def test_what_is_one_number_with_two_objects_is_tested_once():
         assert kept["p"] >= 0
         assert left_out[["p", "p_adjusted", "p_sign_flip"]].isna().all()
         assert left_out["test"].startswith("none: with two objects")
-    three = return_statistics(pd.concat([return_trials(recorded(seed), f"net{seed}") for seed in range(6)]), 0, 100)
+    three = statistics_of(*map(recorded, range(6)))
     assert three[three["condition"] == "carried to place"]["p"].iloc[0] >= 0
 
 
@@ -338,12 +346,12 @@ def test_a_choice_that_is_not_defined_is_left_out():
 def test_an_emergent_return_would_be_seen():
     runs = recorded(3)
     runs["chosen"].values[4] = runs["attended"].values[1]  # without a mask, too, it goes elsewhere
-    table = return_statistics(return_trials(runs, "a"), 0, 200)
+    table = statistics_of(runs)
     assert verdict(table) == "emergent"
 
 
 def test_a_control_that_avoids_is_a_warning():
-    table = return_statistics(return_trials(recorded(4), "a"), 0, 200)
+    table = statistics_of(recorded(4))
     control = table[(table["condition"] == "imposed") & table["what"].isin(["return", "avoidance"])]
     lines = sentences(pd.concat([table, control.assign(control="untrained")]), 3)
     assert lines[0] == (
