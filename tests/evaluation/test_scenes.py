@@ -200,6 +200,7 @@ def test_categories_are_told_by_supercategory_too(files, network, tmp_path):
     assert [line.split()[:3] for line in printed.splitlines() if "vehicle" in line] == [["vehicle", "6", "1.000"]]
 
 
+@pytest.mark.slow
 def test_the_whole_command(files, network, tmp_path):
     save_model(network, tmp_path / "drawn.safetensors", training={}, provenance={})
     images, annotations = files

@@ -39,6 +39,7 @@ def test_a_run_opens(former):
         _ = run.findings
 
 
+@pytest.mark.slow
 def test_a_run_is_analysed_again_to_the_same_numbers(former):
     before = (former / "run" / "statistics.csv").read_bytes()
     table = pd.read_csv(former / "run" / "statistics.csv")

@@ -228,6 +228,7 @@ def test_a_whole_store_of_networks_is_summed_up_and_verified(of_networks, capfd)
     )
 
 
+@pytest.mark.slow
 def test_no_damage_of_a_store_of_networks_is_silent(of_networks):
     """A file of each kind is deleted, cut, and has a bit flipped; the campaign over every file is slow."""
     array = of_networks / "m-1" / "readout" / "logits"

@@ -357,6 +357,7 @@ def brightened(gain):
     return run
 
 
+@pytest.mark.slow
 def test_what_makes_the_model_and_its_run_this_one(plain, stimuli):
     def identity(subject, name="conv1"):
         return record(subject, stimuli, [name]).attrs["identity"]

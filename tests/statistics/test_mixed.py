@@ -94,6 +94,7 @@ def test_networks_of_unequal_size_are_not_weighted_by_their_units():
     assert_allclose(row["estimate"], table.groupby("model")["effect"].mean().mean(), atol=0.02)
 
 
+@pytest.mark.slow
 def test_the_optimum_is_reached():
     """Where variances are small, statsmodels' first choice of method stops short of it, by up to a factor of two."""
     for seed in range(10):

@@ -112,6 +112,7 @@ def files(draw):
     return images, Rule(least_area=numbers[0], most_overlap=numbers[1], n_objects=draw(st.integers(1, 3)))
 
 
+@pytest.mark.slow
 @given(files())
 def test_the_rule_is_that_of_dense_masks(tmp_path_factory, drawn):
     images, rule = drawn

@@ -52,6 +52,7 @@ def test_every_composite_is_the_clamped_sum_of_its_shifted_digits(digits, n_obje
     assert_array_equal(made.labels, digits.labels[made.digit])
 
 
+@pytest.mark.slow
 def test_noise_fills_exactly_the_background():
     made = composites(embedded(), torch.arange(0, 5000, 7), noise=0.3, generator=seeded())
     background = made.objects.sum(dim=1) == 0
@@ -84,6 +85,7 @@ def test_without_resampling_every_digit_of_another_class_is_as_likely(digits):
     assert_allclose(np.bincount(further, minlength=22) / 20_000, expected, atol=0.006)
 
 
+@pytest.mark.slow
 def test_without_resampling_the_third_digit_follows_from_the_first_two(digits):
     made = composites(
         digits, torch.zeros(40_000, dtype=torch.int64), n_objects=3, resample=False, generator=seeded()

@@ -14,6 +14,7 @@ from neuroattn import stimuli
 MODULES = [name for _, name, _ in pkgutil.iter_modules(stimuli.__path__) if name not in {"__main__", "config", "shown"}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODULES)
 def test_every_public_name_has_an_example_that_is_true(name, tmp_path, monkeypatch):
     module = importlib.import_module(f"neuroattn.stimuli.{name}")

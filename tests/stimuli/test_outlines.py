@@ -125,6 +125,7 @@ def inside(corners, height, width):
 CORNER = st.tuples(st.floats(-5, 25, width=32), st.floats(-5, 25, width=32))
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(st.lists(st.lists(CORNER, min_size=3, max_size=6), min_size=1, max_size=40))
 def test_polygons_cover_what_is_inside_one_of_them(polygons):

@@ -389,6 +389,7 @@ def coco(reference):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of pycocotools, with NumPy 2
 def test_the_real_scenes(coco, tmp_path):
     from pycocotools.coco import COCO

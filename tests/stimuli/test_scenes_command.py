@@ -112,6 +112,7 @@ def test_cache(paths):
     assert [line.split() for line in by_category.splitlines()[3:]] == [["car", "3"], ["dog", "3"]]
 
 
+@pytest.mark.slow
 def test_show(paths, tmp_path):
     out = tmp_path / "sheet.png"
     options = (*paths, "--size", "24", "32", "--number", "2", "--out", out)

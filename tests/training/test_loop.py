@@ -34,6 +34,7 @@ def last_epoch(one_process):
     return run
 
 
+@pytest.mark.slow
 def test_the_seed_decides_every_weight(last_epoch, few_digits):
     before = torch.get_rng_state()
     one, same, other = (last_epoch(few_digits, epochs=1, seed=seed)[0] for seed in (3, 3, 4))

@@ -154,6 +154,7 @@ def test_a_network_learns_two_colours(options, tmp_path):
     assert load_model(file).config.size == (3, 30, 40)
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_goes_on_to_the_same_weights(options, tmp_path, monkeypatch):
     more = ["--epochs", 2, "--composites", 9]
     assert ended(main, *options, *more, "--out", tmp_path / "whole")[0] == 0

@@ -400,6 +400,7 @@ def test_no_recipe(tmp_path):
     assert refused(missing).startswith(f"error: recipe must be a YAML file that can be read, got {str(missing)!r}")
 
 
+@pytest.mark.slow
 def test_a_folder_of_another_sweep_or_of_something_else(recipe, folder, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")

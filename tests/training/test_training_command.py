@@ -121,6 +121,7 @@ def test_a_whole_training(folder, tmp_path):
     assert about["provenance"]["torch"] == torch.__version__
 
 
+@pytest.mark.slow
 def test_options_reach_the_network_and_the_seed_decides(folder, tmp_path):
     options = ["digits", "--data", folder, "--epochs", 1, "--n_objects", 3, "--strength", 0.45, "--resample", "false"]
     for name, seed in (("one", 7), ("same", 7), ("other", 8)):

@@ -137,6 +137,7 @@ def test_where_no_unit_sees_an_object_alone_nothing_is_left_behind(network, tmp_
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_controls_are_of_the_same_units_and_a_layer_without_any_is_told(tmp_path, monkeypatch):
     images, annotations = drawn_scenes(tmp_path / "drawn", 60)
     config = activity_scaling.Config(

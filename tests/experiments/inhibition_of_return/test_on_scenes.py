@@ -94,6 +94,7 @@ def test_what_was_left_out_is_told(network, tmp_path, command):
     assert "stimuli" not in pd.read_csv(tmp_path / "run" / "statistics.csv")
 
 
+@pytest.mark.slow
 def test_classes_are_those_of_the_network(tmp_path, command):
     images, annotations = drawn_scenes(tmp_path / "drawn", 24)
     classes = ("car", "dog", "pizza")

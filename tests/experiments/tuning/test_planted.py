@@ -122,6 +122,7 @@ def test_pure_gain_is_found_to_leave_the_shape() -> None:
     assert_allclose(within[["estimate", "interval_low", "interval_high"]].astype(float), [1, 0.025 ** (1 / 61), 1])
 
 
+@pytest.mark.slow
 def test_one_network_gives_no_population_p_value() -> None:
     rng = np.random.default_rng(2)
     plain = curves(rng, 13)
