@@ -187,6 +187,8 @@ def _towards(last: Any, image: torch.Tensor) -> dict[Any, None]:
 def _below(node: Any, seen: tuple[_Axis, _Axis], edges: list[tuple[Any, int]]) -> tuple[_Axis, _Axis] | None:
     """Return what is seen of an operation's inputs; None where its geometry is not known."""
     name = re.sub(r"Backward\d*$", "", node.name())
+    if name == "NativeBatchNorm" and _saved(node, "training"):
+        return None  # by means over all places
     if name in _PLACE_BY_PLACE or (name == "Cat" and _saved(node, "dim") == 1):
         # What is broadcast over places is of other places.
         size = _place_size(node, 0)

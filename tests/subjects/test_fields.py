@@ -72,6 +72,10 @@ MODULES = {
     "branches": (Residual(), (1, 7, 9)),
     "broadcast": (Scaled(), (1, 5, 7)),
     "adaptive": (nn.Sequential(nn.Conv2d(1, 2, 2), nn.AdaptiveAvgPool2d((2, 3))), (1, 6, 8)),
+    "norm of the batch": (
+        nn.Sequential(nn.Conv2d(1, 2, 2), nn.BatchNorm2d(2, track_running_stats=False)),
+        (1, 4, 5),
+    ),
     "transposed": (nn.Sequential(nn.Conv2d(1, 3, 2), nn.ConvTranspose2d(3, 2, 3, stride=2)), (1, 4, 5)),
 }
 
