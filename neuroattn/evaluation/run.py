@@ -138,10 +138,11 @@ def _export(config: ScenesConfig, found: SceneEvaluation, scenes: Scenes, name: 
             out.write_text(json.dumps(found.results.detections), encoding="utf-8")
     if config.figure is not None:
         from neuroattn.figures.scenes import confusion_figure
+        from neuroattn.figures.style import save
 
         figure = confusion_figure(found.confusion, scenes.classes, f"{name}, {len(scenes):,} scenes")
         with replacing(Path(config.figure)) as unfinished:
-            figure.savefig(unfinished, dpi=300)
+            save(figure, unfinished)
 
 
 def _text(name: str, table: pd.DataFrame) -> str:

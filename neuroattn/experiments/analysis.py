@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from neuroattn.experiments.finding import ON_TOP, to_json
 from neuroattn.experiments.recording import damaged, in_order
 from neuroattn.experiments.run_file import write_run
+from neuroattn.figures.style import as_svg, save
 from neuroattn.runs.output_file import replacing, write_csv
 from neuroattn.runs.provenance import versions
 
@@ -91,10 +92,15 @@ def analyse_recording(
         "sessions": [*about["sessions"], session.record(recorded)],
         "findings": [*notes, *tables.text],
     }
-    page = _page(protocol, config, tables, figure, outcome)
+    svg = as_svg(figure)
+    page = _page(protocol, config, tables, svg, outcome)
     # Whoever is interrupted from here on leaves a folder that says so, not tables of two analyses.
     write_run(folder, {**outcome, "state": "analysing"})
-    _write_tables(config, tables, figure, folder)
+    _write_tables(config, tables, folder)
+    with replacing(folder / "figure.svg") as file:
+        file.write_text(svg, encoding="utf-8")
+    with replacing(folder / "figure.png") as file:
+        save(figure, file)
     with replacing(folder / FINDINGS) as file:
         file.write_text(json.dumps(to_json(tables.findings), indent=2, allow_nan=False) + "\n", encoding="utf-8")
     with replacing(folder / REPORT) as file:
@@ -103,7 +109,7 @@ def analyse_recording(
     return tables
 
 
-def _page(protocol: Protocol[C], config: C, tables: Tables, figure: Figure, outcome: Mapping[str, Any]) -> str:
+def _page(protocol: Protocol[C], config: C, tables: Tables, svg: str, outcome: Mapping[str, Any]) -> str:
     from neuroattn.experiments.report import report
 
     return report(
@@ -111,7 +117,7 @@ def _page(protocol: Protocol[C], config: C, tables: Tables, figure: Figure, outc
         description=protocol.description,
         notes=[*outcome["notes"], *(line for line in tables.text if line.startswith(ON_TOP))],
         tables=tables,
-        figure=figure,
+        figure=svg,
         methods=f"{protocol.methods(config)} {_software(outcome['versions'], outcome['analysis_versions'])}",
         about=outcome,
     )
@@ -140,15 +146,12 @@ def _tables(protocol: Protocol[C], config: C, store: Path, models: list[str]) ->
         raise
 
 
-def _write_tables(config: Any, tables: Tables, figure: Figure, folder: Path) -> None:
+def _write_tables(config: Any, tables: Tables, folder: Path) -> None:
     # A table may be looked at without its report.
     made = {"stimuli": "synthetic scenes"} if config.synthetic else {}
     with replacing(folder / UNITS) as file:
         tables.units.assign(**made).to_parquet(file, index=False)
     write_csv(tables.statistics.assign(**made), folder / STATISTICS)
-    for suffix in ("png", "svg"):
-        with replacing(folder / f"figure.{suffix}") as file:
-            figure.savefig(file, dpi=300)
 
 
 def _software(recorded: Mapping[str, str], analysed: Mapping[str, str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from markupsafe import Markup
-    from matplotlib.figure import Figure
 
     from neuroattn.experiments.protocol import Tables
 
@@ -30,14 +28,14 @@ def report(
     description: str,
     notes: Sequence[str],
     tables: Tables,
-    figure: Figure,
+    figure: str,
     methods: str,
     about: Mapping[str, Any],
 ) -> str:
     """Return the report as HTML.
 
     `notes` stand on top, findings are a table, verdict first, sentences are folded, statistics lack columns without any
-    entry, `methods` is a paragraph for a paper; `about` is what ``run.json`` says.
+    entry, `figure` is the text of an SVG file, `methods` is a paragraph for a paper; `about` is what ``run.json`` says.
     """
     import jinja2
     from markupsafe import Markup
@@ -64,19 +62,12 @@ def report(
         networks=networks,
         findings=tables.findings,
         text="\n".join(line for line in tables.text if line not in notes),
-        figure=Markup(_svg(figure)),  # noqa: S704 -- matplotlib's own, which escapes its texts
+        figure=Markup(figure[figure.index("<svg") :]),  # noqa: S704 -- matplotlib's own, which escapes its texts
         statistics=tables.statistics.dropna(axis=1, how="all"),
         methods=methods,
         provenance=_provenance(about),
         table=_table,
     )
-
-
-def _svg(figure: Figure) -> str:
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
 
 
 def _provenance(about: Mapping[str, Any]) -> pd.DataFrame:

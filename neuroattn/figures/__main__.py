@@ -72,6 +72,7 @@ def draw_training(runs: list[Path], config: TrainingConfig) -> None:
     ValueError
         If a run is none, a figure exists, or the scenes of a trial cannot be had.
     """
+    from neuroattn.figures.style import save
     from neuroattn.figures.training import accuracy_figure, curves_figure
     from neuroattn.models.checkpoint import load_model
 
@@ -95,7 +96,7 @@ def draw_training(runs: list[Path], config: TrainingConfig) -> None:
     for name, figure in figures.items():
         for kind in ("png", "svg"):
             with replacing(folder / f"{name}.{kind}") as file:
-                figure.savefig(file, dpi=300)
+                save(figure, file)
     number = f"{len(weights)} network{'s' if len(weights) > 1 else ''}"
     tell(f"{number}; {', '.join(figures)} (.png, .svg) in {folder}{missing}")
 

@@ -42,6 +42,7 @@ def _show(config: ShowConfig, _: list[str]) -> None:
     import numpy as np
 
     from neuroattn.figures.scenes import scenes_sheet
+    from neuroattn.figures.style import save
 
     require_new("out", config.out)
     require_picture("out", config.out)
@@ -53,7 +54,7 @@ def _show(config: ShowConfig, _: list[str]) -> None:
     titles = [Path(name).stem.lstrip("0") or "0" for name in part.table["file_name"]]
     sheet = scenes_sheet(part.images[part.rows], part.objects[part.rows], names, titles)
     with replacing(Path(config.out)) as file:
-        sheet.savefig(file, dpi=300)
+        save(sheet, file)
     tell(f"{number} of {len(scenes):,} scenes in {config.out}")
 
 

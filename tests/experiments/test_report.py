@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from neuroattn.experiments.finding import Estimate, Finding
 from neuroattn.experiments.protocol import Tables
 from neuroattn.experiments.report import report
+from neuroattn.figures.style import as_svg
 
 NOTES = ["WARNING: a control shows <an effect>.", "NOTE: beware."]
 TEXT = ["Gain 1.2 [1.1, 1.3], n = 5 & more.", "a sentence \x1b[2J"]
@@ -56,7 +57,7 @@ def text():
         description="What it asks.",
         notes=NOTES,
         tables=Tables(units=statistics, statistics=statistics, findings=tuple(FINDINGS), text=(*NOTES, *TEXT)),
-        figure=figure,
+        figure=as_svg(figure),
         methods="We did <this>.",
         about=about,
     )

