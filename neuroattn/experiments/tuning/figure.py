@@ -99,7 +99,7 @@ def _draw_examples(figure: Any, examples: pd.DataFrame, layers: Sequence[str]) -
             axes.set_title(f"{stage(layer)}{_gain(shown['gain'].iloc[0])}")
             axes.set_xticks([0, 90, 180])
             axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
-    grid[-1, N_EXAMPLES // 2].set_xlabel("orientation of the bar (°)")
+    figure.supxlabel("orientation of the bar (°)", fontsize=6.5)
     figure.supylabel("response (1)", fontsize=6.5)
     handles, names = grid[0, 0].get_legend_handles_labels()
     if handles:
