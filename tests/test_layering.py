@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import re
 from pathlib import Path
 
@@ -114,6 +115,17 @@ def test_folders_form_no_circle():
     order = list(ALLOWED)
     for folder, below in ALLOWED.items():
         assert all(order.index(name) < order.index(folder) for name in below - {"dims"}), folder
+
+
+def test_modules_form_no_circle():
+    """Imports for types alone count, too: two modules that name each other are one idea, or three."""
+    graph = {}
+    for path in PACKAGE.rglob("*.py"):
+        if path.name != "__init__.py":
+            name = ".".join(("neuroattn", *path.relative_to(PACKAGE).with_suffix("").parts))
+            graph[name] = imported(path.read_text())
+    known = {name: {below for below in names if below in graph} for name, names in graph.items()}
+    assert tuple(graphlib.TopologicalSorter(known).static_order())  # raises CycleError, naming the circle
 
 
 def test_no_protocol_imports_another():

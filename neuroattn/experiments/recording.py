@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 STORE = "recording.zarr"  # in the folder of a run
 # Options that are not part of what a run is.
 ELSEWHERE = ("out", "analyse")
-# What makes recordings, beside the protocol's own `protocol.py`, `recording.py` and `layout.py`.
+# What makes recordings, beside files of the protocol's own.
 _CODE = (
     "dims.py", "models", "stimuli", "subjects", "recording", "experiments/contrast.py",
     "experiments/pairs.py", "experiments/scene_stimuli.py",
 )  # fmt: skip
+_OWN_CODE = ("protocol", "options", "stimuli", "recording", "layout")
 
 
 def record_networks(
@@ -157,7 +158,7 @@ def _lacking(config: ProtocolConfig, subjects: Sequence[Subject]) -> list[str]:
 
 
 def _about(protocol: Protocol[C], config: C, subjects: Sequence[Subject], hashes: dict[str, str]) -> dict[str, Any]:
-    own = [f"experiments/{protocol.name}/{file}.py" for file in ("protocol", "recording", "layout")]
+    own = [f"experiments/{protocol.name}/{file}.py" for file in _OWN_CODE]
     return {
         "protocol": protocol.name,
         "configuration": stored_configuration(config),

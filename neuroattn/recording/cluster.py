@@ -18,10 +18,11 @@ import cloudpickle
 import pandas as pd
 import zarr
 
+from neuroattn.recording.blocks import POLL_SECONDS
 from neuroattn.recording.intervene import active_on, intervene
 from neuroattn.recording.layout import DONE, array_at, write_block
+from neuroattn.recording.locks import claim
 from neuroattn.recording.plan import run_part
-from neuroattn.recording.stream import POLL_SECONDS, claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 
     from distributed import Client, Future
 
+    from neuroattn.recording.blocks import Blocks
     from neuroattn.recording.plan import Plan
     from neuroattn.recording.run import Work
-    from neuroattn.recording.stream import Blocks
     from neuroattn.stimuli.stimulus_set import StimulusSet
 
 AT_ONCE = 2  # blocks a worker: one that it fills, one that waits

@@ -11,22 +11,18 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 import warnings
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 import zarr
-from filelock import FileLock, Timeout
 
 from neuroattn.recording.attributes import SCHEMA_VERSION, stored_identity
+from neuroattn.recording.blocks import Blocks
+from neuroattn.recording.cluster import fill_on_cluster
 from neuroattn.recording.constant import constant_warning, varying
 from neuroattn.recording.layout import (
-    DONE,
-    array_at,
     block_size,
     constant_ones,
     finish,
@@ -34,12 +30,12 @@ from neuroattn.recording.layout import (
     lay_out,
     write_block,
 )
+from neuroattn.recording.locks import holding, locks_of, said
 from neuroattn.recording.plan import run_part
 from neuroattn.recording.room import require_block, require_disk
 from neuroattn.recording.store import open_recording
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     import xarray as xr
@@ -47,9 +43,6 @@ if TYPE_CHECKING:
 
     from neuroattn.recording.plan import Plan
     from neuroattn.recording.run import Arrays
-    from neuroattn.stimuli.stimulus_set import StimulusSet
-
-POLL_SECONDS = 0.2  # between two looks at blocks that other processes have begun
 
 
 def batch_size_there(store: Path) -> int | None:
@@ -94,7 +87,7 @@ def stream(
     size = block_size(plan)
     require_block(plan, size)
     if not (store.exists() or store.is_symlink()):
-        with _said(store):
+        with said(store):
             _begin(plan, store, {**attributes, "batch_size": plan.work.batch_size, "block_size": size})
     root = _opened(store)
     there = dict(root.attrs)
@@ -123,17 +116,15 @@ def _fill_and_finish(plan: Plan, blocks: Blocks, client: Client | None) -> None:
     if client is None:
         _fill(plan, blocks)
     else:
-        from neuroattn.recording.cluster import fill_on_cluster
-
         fill_on_cluster(plan, blocks, client)
-    with _said(blocks.store), _holding(blocks.store, "finish"):
+    with said(blocks.store), holding(blocks.store, "finish"):
         finish(blocks.store, plan.per_stimulus, blocks.varying)
-    shutil.rmtree(_locks(blocks.store), ignore_errors=True)
+    shutil.rmtree(locks_of(blocks.store), ignore_errors=True)
 
 
 def _begin(plan: Plan, store: Path, attributes: dict[str, Any]) -> None:
     """Lay a store out, once, however many processes begin it."""
-    with _holding(store, "layout"):
+    with holding(store, "layout"):
         if store.exists():
             return
         try:
@@ -141,71 +132,8 @@ def _begin(plan: Plan, store: Path, attributes: dict[str, Any]) -> None:
             lay_out(plan, store, attributes)
         except BaseException:
             # Held still: whoever waits for this lock notices that its file is gone, and makes a new one.
-            shutil.rmtree(_locks(store), ignore_errors=True)
+            shutil.rmtree(locks_of(store), ignore_errors=True)
             raise
-
-
-class Blocks:
-    """The blocks of a store: which are left to be filled, and who fills which."""
-
-    def __init__(self, plan: Plan, store: Path, root: zarr.Group) -> None:
-        self.store, self.root, self.size = store, root, int(str(root.attrs["block_size"]))
-        self._stimuli = plan.stimuli
-        self._rows = [plan.rows(first, self.size) for first in range(0, len(plan.stimuli), self.size)]
-        # Variables that this process saw vary over stimuli; of the others the store is asked in the end.
-        self.varying: set[str] = set()
-        flags = np.asarray(array_at(root, DONE)[:])
-        self.pending = [number for number, rows in enumerate(self._rows) if not flags[rows].all()]
-
-    def rows(self, number: int) -> slice:
-        """Return the presentations of a block."""
-        return self._rows[number]
-
-    def part(self, number: int) -> tuple[int, StimulusSet]:
-        """Return the stimuli of a block, and where the first of them stands in the whole set."""
-        first = number * self.size
-        return first, self._stimuli.select(slice(first, first + self.size))
-
-    @property
-    def n_stimuli_left(self) -> int:
-        """How many stimuli the pending blocks hold."""
-        return sum(min(self.size, len(self._stimuli) - number * self.size) for number in self.pending)
-
-    def is_done(self, number: int) -> bool:
-        """Return whether a block is filled, by whomever."""
-        return bool(np.asarray(array_at(self.root, DONE)[self._rows[number]]).all())
-
-    def begin(self, number: int) -> FileLock | None:
-        """Lock a block for this process; None if another one has begun it, or it is done."""
-        lock = claim(self.store, number)
-        if lock is not None and self.is_done(number):
-            lock.release()
-            return None
-        return lock
-
-    def begun(self) -> Iterator[tuple[int, FileLock]]:
-        """Yield blocks to fill, each locked, until all of them are done, by whomever."""
-        while self.pending:
-            progressed = False
-            for number in list(self.pending):
-                lock = self.begin(number)
-                if lock is not None:
-                    self.pending.remove(number)
-                    progressed = True
-                    yield number, lock
-            # What others have begun they finish, or leave behind for us to take over.
-            self.pending = [number for number in self.pending if not self.is_done(number)]
-            if self.pending and not progressed:
-                time.sleep(POLL_SECONDS)
-
-
-def claim(store: Path, number: int) -> FileLock | None:
-    """Lock a block of a store; None if another process has it."""
-    with _said(store):
-        try:
-            return _locked(store, f"block-{number}", timeout=0)
-        except Timeout:
-            return None
 
 
 def _fill(plan: Plan, blocks: Blocks) -> None:
@@ -219,7 +147,7 @@ def _fill(plan: Plan, blocks: Blocks) -> None:
                 arrays = {name: array[: len(part) * plan.per_stimulus] for name, array in room.items()}
                 trials = pd.concat(run_part(plan.work, part, first, arrays, progress), ignore_index=True)
                 blocks.varying |= varying(arrays, plan.per_stimulus)
-                with _said(blocks.store):
+                with said(blocks.store):
                     write_block(blocks.root, number, blocks.rows(number), arrays, trials)
             finally:
                 lock.release()
@@ -246,43 +174,3 @@ def require_same(store: Path, there: dict[str, Any], now: dict[str, Any]) -> Non
     if differing:
         named = "; ".join(f"{key} ({before.get(key)} there, {wanted.get(key)} now)" for key in differing)
         raise ValueError(f"store {str(store)!r} holds another recording, which differs in {named}; choose another path")
-
-
-@contextmanager
-def _said(store: Path) -> Iterator[None]:
-    """Say of a disk that cannot be written what became of the recording."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(
-            f"store {str(store)!r} could not be written ({error.strerror or error}); what was written stays valid, and "
-            "the same call goes on from there"
-        ) from error
-
-
-def _locks(store: Path) -> Path:
-    # Beside the store, which holds nothing but Zarr.
-    return store.with_name(f"{store.name}.locks")
-
-
-@contextmanager
-def _holding(store: Path, name: str) -> Iterator[None]:
-    """Hold a lock of a store, waiting for it as long as it takes."""
-    lock = _locked(store, name)
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _locked(store: Path, name: str, timeout: float = -1) -> FileLock:
-    """Return a lock of a store once this process has it; raise Timeout if it takes longer than `timeout` seconds."""
-    folder = _locks(store)
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / name)
-        try:
-            lock.acquire(timeout=timeout)
-        except FileNotFoundError:  # another process is done, and has just cleared the folder away
-            continue
-        return lock

@@ -20,6 +20,7 @@ from refused import refused
 from torch import nn
 
 from neuroattn.compute.cluster import dask_client
+from neuroattn.recording import blocks, locks
 from neuroattn.recording import cluster as cluster_module
 from neuroattn.recording import layout as layout_module
 from neuroattn.recording import stream as stream_module
@@ -233,7 +234,7 @@ def test_a_block_that_another_process_has_begun_is_left_to_it(network, many, tmp
 
     def note(root, number, *what):
         if not written:
-            held[5] = stream_module.claim(store, 5)  # as another process would
+            held[5] = locks.claim(store, 5)  # as another process would
             assert held[5] is not None
         if len(written) == 32:
             assert 5 not in written
@@ -245,7 +246,7 @@ def test_a_block_that_another_process_has_begun_is_left_to_it(network, many, tmp
         held[5].release()
 
     monkeypatch.setattr(stream_module, "write_block", note)
-    monkeypatch.setattr(stream_module.time, "sleep", gone)
+    monkeypatch.setattr(blocks.time, "sleep", gone)
     record(network, many, NAMES, batch_size=3, store=store).close()
     assert written[-1] == 5
     assert sorted(written) == list(range(34))
@@ -268,7 +269,7 @@ def test_a_cluster_waits_for_blocks_that_another_process_has_begun(
     record(network, many, NAMES, batch_size=3, store=tmp_path / "alone.zarr").close()
     with stopped(0, TypeError), pytest.raises(TypeError):  # lays the store out
         record(network, many, NAMES, batch_size=3, store=store)
-    held = stream_module.claim(store, 5)
+    held = locks.claim(store, 5)
     assert held is not None
 
     def sleep(seconds):

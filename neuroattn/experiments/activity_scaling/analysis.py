@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from neuroattn.experiments.activity_scaling.protocol import Config
+    from neuroattn.experiments.activity_scaling.options import Config
     from neuroattn.experiments.activity_scaling.units import Responses
 
 K = TypeVar("K", str, float)  # how a control or a strength is named

@@ -9,13 +9,12 @@ and McAdams & Maunsell (1999), J. Neurosci. 19:431.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from neuroattn.command.option import option
 from neuroattn.experiments.activity_scaling.analysis import analysis
+from neuroattn.experiments.activity_scaling.options import Config
 from neuroattn.experiments.contrast import states_needed
-from neuroattn.experiments.pairs import PairOptions, pair_stimuli, record_pairs, require_pairs
+from neuroattn.experiments.pairs import pair_stimuli, record_pairs, require_pairs
 from neuroattn.experiments.protocol import Protocol, Tables
 from neuroattn.experiments.scene_stimuli import SCENES
 
@@ -40,15 +39,6 @@ which takes layers to be equally variable. Time steps that differ were found by 
 2007).{similarity} p values were adjusted after Benjamini & Hochberg (1995). Controls: gate strength 0, one
 time step, gates of other stimuli, untrained weights. The paradigm is that of Lei, Benjamin & Kording (2021,
 arXiv:2106.04540)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config(PairOptions):
-    """Options of the protocol."""
-
-    strengths: tuple[float, ...] = option(
-        (0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0), "gate strengths of the dose-response curve", low=0, high=1
-    )
 
 
 def recording(config: Config, subject: Subject, stimuli: StimulusSet) -> xr.DataTree:

@@ -13,7 +13,7 @@ from neuroattn.experiments.scene_stimuli import (
 if TYPE_CHECKING:
     import xarray as xr
 
-    from neuroattn.experiments.inhibition_of_return.protocol import Config
+    from neuroattn.experiments.inhibition_of_return.options import Config
 
 
 def analysis(config: Config, recording: xr.DataTree) -> Tables:

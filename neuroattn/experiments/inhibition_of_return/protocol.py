@@ -11,15 +11,12 @@ Sci. 4:138.
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from neuroattn.command.groups import Noise
-from neuroattn.command.option import option
-from neuroattn.experiments.contrast import ControlOptions, require_few
 from neuroattn.experiments.inhibition_of_return.analysis import analysis
+from neuroattn.experiments.inhibition_of_return.options import Config
 from neuroattn.experiments.protocol import Protocol, Tables
 from neuroattn.experiments.scene_stimuli import (
     SCENES,
@@ -53,23 +50,6 @@ permutation over network means, p values adjusted after Benjamini & Hochberg (19
 choices). What follows from the architecture, that no mask gives the first phase again, was not tested. Controls: gates
 of other pictures, untrained weights (drawn for each network); checks of the code: gate strength 0 (at which no choice
 is defined), one time step. The biology: Posner & Cohen (1984), Klein (2000)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config(Noise, ControlOptions):
-    """Options of the protocol."""
-
-    n_objects: int = option(2, "objects of a picture; with three some are never attended", low=2, high=10)
-    n_stimuli: int = option(1000, "composites of embedded digits, or scenes at most", low=20, high=5000)
-    n_control_stimuli: int = option(200, "stimuli of the controls", low=20)
-    bound: float = option(
-        0.1, "avoidance (difference of fractions) within ± this counts as none", low=0.01, high=0.5, analysis=True
-    )
-
-    def __post_init__(self) -> None:
-        """Check every option."""
-        super().__post_init__()
-        require_few(self.n_control_stimuli, self.n_stimuli)
 
 
 def stimuli(config: Config, subjects: Sequence[Subject]) -> StimulusSet:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from neuroattn.experiments.reproduce.run import Config
+    from neuroattn.experiments.reproduce.options import Config
     from neuroattn.models.gated import GatedNetwork
     from neuroattn.stimuli.mnist import Digits
     from neuroattn.stimuli.stimulus_set import StimulusSet

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from neuroattn.experiments.tuning.protocol import Config
+    from neuroattn.experiments.tuning.options import Config
     from neuroattn.experiments.tuning.units import Curves, Ungated
 
 

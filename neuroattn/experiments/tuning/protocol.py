@@ -11,23 +11,15 @@ Source: Lei, Benjamin & Kording (2021), arXiv:2106.04540; the biology: McAdams &
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from neuroattn import dims
-from neuroattn.command.groups import Noise
-from neuroattn.command.option import MOST_AT_ONCE, option, varied
-from neuroattn.experiments.contrast import ContrastOptions, controls_of, joined, states_needed
+from neuroattn.experiments.contrast import controls_of, joined, states_needed
 from neuroattn.experiments.protocol import Protocol, Tables
 from neuroattn.experiments.recording import stored_configuration
-from neuroattn.experiments.scene_stimuli import (
-    DIGITS,
-    SCENES,
-    require_digit_networks,
-    scene_stimuli,
-)
+from neuroattn.experiments.scene_stimuli import SCENES
 from neuroattn.experiments.tuning.analysis import analysis, too_few_orientations
 from neuroattn.experiments.tuning.layout import (
     CONDITIONS,
@@ -39,10 +31,10 @@ from neuroattn.experiments.tuning.layout import (
     WITH_BAR,
     WITHOUT_BAR,
 )
+from neuroattn.experiments.tuning.options import Config
+from neuroattn.experiments.tuning.stimuli import stimuli
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import xarray as xr
     from matplotlib.figure import Figure
 
@@ -66,134 +58,6 @@ taken to be shown where the 95 % t intervals of their mean sizes lie within ±{c
 ±{config.bandwidth_bound:g}° (equivalence; Schuirmann 1987). Gates of other stimuli were compared with a stimulus's own
 by the share that they leave of each unit's difference between the states. The paradigm is that of Lei, Benjamin &
 Kording (2021, arXiv:2106.04540); the biology that of McAdams & Maunsell (1999)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config(ContrastOptions):
-    """Options of the protocol; the defaults are the paper's grid and a cued design."""
-
-    stimuli: str = option(
-        DIGITS, "the distractor: an embedded digit, or an object of a scene of COCO", choices=(DIGITS, SCENES)
-    )
-
-    n_orientations: int = option(20, "orientations of the bar, equally spaced on [0°, 180°)", low=6, high=360)
-    n_widths: int | None = option(None, "widths of the bar (default: 6; with scenes 3)", low=1, high=100)
-    n_x: int | None = option(
-        None, "horizontal places of the bar's centre (default: 11; with scenes 5)", low=2, high=1000
-    )
-    n_y: int | None = option(None, "vertical places of the bar's centre (default: 11; with scenes 5)", low=2, high=1000)
-    distractors: tuple[int, ...] = option(
-        (7, 2, 5),
-        "classes of the digits on the right (the first embedded ones): the first for selection, the others for "
-        "measurement, or one for both; with scenes as many objects",
-        low=0,
-        high=9,
-    )
-    noise: float = varied(Noise, "noise", default=0.0)
-    n_units: int = option(20_000, "units a layer and network, drawn at random where there are more", low=1)
-    driven: float = option(
-        0.1,
-        "a driven unit's ungated curve peaks by more than this above the response without the bar",
-        unit="1",
-        low=0,
-        analysis=True,
-    )
-    tuned: float = option(
-        0.5, "R² a tuned unit's ungated curve needs, on the other half of the bars", low=0, high=1, analysis=True
-    )
-    fitted: float = option(0.5, "R² that each state's fit needs for fit-based measures", low=0, high=1, analysis=True)
-    shift_bound: float = option(
-        5.0, "equivalence bound of the preferred orientation's shift", unit="degree", low=0.01, analysis=True
-    )
-    bandwidth_bound: float = option(
-        5.0, "equivalence bound of the change in half width at half height", unit="degree", low=0.01, analysis=True
-    )
-    batch_size: int = option(256, "stimuli at once", low=2, high=MOST_AT_ONCE)
-
-    def __post_init__(self) -> None:
-        """Check every option."""
-        super().__post_init__()
-        if not self.distractors or len(set(self.distractors)) < len(self.distractors):
-            given = ", ".join(map(str, self.distractors)) or "none"
-            raise ValueError(f"distractors must be different classes of digits, at least one, got {given}")
-        to_share = math.prod(self.grid[1:]) // 2
-        if len(self.distractors) - 1 > to_share:
-            raise ValueError(
-                f"distractors must be at most {to_share + 1} for {math.prod(self.grid[1:])} bars an orientation, "
-                f"got {len(self.distractors)}; name fewer, or show more bars"
-            )
-
-    @property
-    def grid(self) -> tuple[int, int, int, int]:
-        """Numbers of orientations, widths, and places along x and y."""
-        defaults = (3, 5, 5) if self.stimuli == SCENES else (6, 11, 11)
-        given = (self.n_widths, self.n_x, self.n_y)
-        n_widths, n_x, n_y = (n or default for n, default in zip(given, defaults, strict=True))
-        return (self.n_orientations, n_widths, n_x, n_y)
-
-
-def stimuli(config: Config, subjects: Sequence[Subject]) -> StimulusSet:
-    """Return the bars beside the distractors, and last what is seen without a bar.
-
-    Columns of the table: ``bar`` (whether there is one), ``half``, ``for_controls`` (a sparse part of the bars).
-    """
-    import torch
-
-    from neuroattn.stimuli.bars import bar_and_digit, tuning_grid
-    from neuroattn.stimuli.beside import in_one, shared_out
-    from neuroattn.stimuli.digits import SHIFT
-    from neuroattn.stimuli.mnist import SIDE, embedded
-
-    if config.stimuli == SCENES:
-        return _beside_objects(config, subjects)
-    require_digit_networks(config, subjects, 2)
-    _require_room(config, SIDE * (SIDE + SHIFT))
-    digits = embedded()
-    generator = torch.Generator().manual_seed(config.seed)
-    grids = shared_out(tuning_grid(*config.grid), len(config.distractors), noise=config.noise > 0)
-    parts = [
-        bar_and_digit(grid, digits.images[digits.labels == label][0], label, noise=config.noise, generator=generator)
-        for label, grid in zip(config.distractors, grids, strict=True)
-    ]
-    return in_one(parts)
-
-
-def _beside_objects(config: Config, subjects: Sequence[Subject]) -> StimulusSet:
-    """Return the bars beside the larger objects of scenes that are drawn at random."""
-    from neuroattn.stimuli.beside import in_one, shared_out
-    from neuroattn.stimuli.scene_bars import bar_and_object, on_the_right, scene_tuning_grid
-
-    height, width = config.size
-    _require_room(config, 3 * height * width)
-    drawn, parts = scene_stimuli(config, subjects, len(config.distractors), 2), []
-    if len(drawn) < len(config.distractors):
-        raise ValueError(
-            f"distractors must be no more than there are scenes, {len(drawn)}, got {len(config.distractors)}; "
-            "name fewer, or take more scenes"
-        )
-    grids = shared_out(scene_tuning_grid((height, width), *config.grid), len(config.distractors))
-    for number, grid in enumerate(grids):
-        scene = drawn.table.iloc[number]
-        larger = int(scene["area_1"] > scene["area_0"])
-        alone = np.round(np.asarray(drawn.objects)[number, larger] * 255).astype(np.uint8)
-        part = bar_and_object(grid, on_the_right(alone))
-        part.table["distractor"] = str(scene[f"category_{larger}"])
-        parts.append(part)
-    return in_one(parts, drawn.notes)
-
-
-def _require_room(config: Config, n_values: int) -> None:
-    """Raise unless memory holds the pictures, of so many values each, with both objects of each."""
-    from neuroattn.compute.memory import free_memory
-
-    # Twice, while the pictures beside several distractors are put together.
-    needed = math.prod(config.grid) * 3 * n_values * 4 * min(2, len(config.distractors))
-    free = free_memory() // 2
-    if needed > free:
-        raise ValueError(
-            f"n_orientations × n_widths × n_x × n_y must fit in memory, got {math.prod(config.grid):,} pictures of "
-            f"{needed / 1e9:.1f} GB with their objects, and {free / 1e9:.1f} GB are free for them; show fewer"
-        )
 
 
 def check(config: Config, subject: Subject, stimuli: StimulusSet) -> None:
