@@ -118,6 +118,7 @@ def _page(protocol: Protocol[C], config: C, tables: Tables, svg: str, outcome: M
         notes=[*outcome["notes"], *(line for line in tables.text if line.startswith(ON_TOP))],
         tables=tables,
         figure=svg,
+        caption=protocol.caption,
         methods=f"{protocol.methods(config)} {_software(outcome['versions'], outcome['analysis_versions'])}",
         about=outcome,
     )

@@ -55,11 +55,17 @@ class Estimate:
         low, high = self.bounds
         return f"bound {high:g}{self.unit}" if low == -math.inf else f"bounds {low:g} to {high:g}{self.unit}"
 
-    def __str__(self) -> str:
+    @property
+    def number(self) -> str:
+        """The number with its interval, in words where there is none."""
         if math.isnan(self.value):
-            return printable(f"{self.what} not measured")
+            return "not measured"
         value, low, high = (f"{number:.3f}".replace("inf", "∞") for number in (self.value, self.low, self.high))
-        return printable(f"{self.what} {value}{self.unit} [{low}, {high}]")
+        interval = "no interval" if math.isnan(self.low) else f"[{low}, {high}]"
+        return f"{value}{self.unit} {interval}"
+
+    def __str__(self) -> str:
+        return printable(f"{self.what} {self.number}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +88,8 @@ class Finding:
         Where the intervals come from.
     warnings
         What weakens it.
+    biology
+        What neurons do, with its source.
     """
 
     claim: str
@@ -92,15 +100,22 @@ class Finding:
     n: Mapping[str, int] = field(default_factory=dict)
     test: str = ""
     warnings: tuple[str, ...] = ()
+    biology: str = ""
+
+    @property
+    def numbers(self) -> str:
+        """The numbers at every level, in words."""
+        one = {"stimuli": "stimulus"}
+        return ", ".join(
+            f"{number:,} {what if number != 1 else one.get(what, what.removesuffix('s'))}"
+            for what, number in self.n.items()
+        )
 
     def __str__(self) -> str:
         about = ", ".join(part for part in (self.layer, self.condition) if part)
         numbers = "; ".join(map(str, self.rests_on)) or "no number"
-        n = ", ".join(
-            f"{number:,} {what if number != 1 else what.removesuffix('s')}" for what, number in self.n.items()
-        )
-        where = f" ({about})" if about else ""
-        return printable(f"{self.verdict.upper()}  {self.claim}{where}: {numbers}" + (f"; n = {n}" if n else ""))
+        where, n = f" ({about})" if about else "", f"; n = {self.numbers}" if self.n else ""
+        return printable(f"{self.verdict.upper()}  {self.claim}{where}: {numbers}{n}")
 
 
 def rows_of(statistics: pd.DataFrame, **where: Any) -> pd.DataFrame:
@@ -161,7 +176,7 @@ def other_gates(shares: pd.DataFrame, layer: str, condition: str = "") -> Iterat
     """Yield whether gates of other stimuli do as much, from the rows of the share that they leave."""
     for row in each_of(shares):
         yield Finding(
-            claim="Gates of other stimuli do as much",
+            claim="Do gates of other stimuli do as much?",
             verdict=compared(row),
             layer=layer,
             condition=condition,

@@ -92,6 +92,8 @@ class Protocol(Generic[C]):
         subjects (a group each) → tables; options, tables → figure.
     needs
         Options → what a subject must not lack, from `neuroattn.subjects.subject`: one that does is told the reason.
+    caption
+        Of the figure: what every panel shows, for those who cannot see it, too.
     methods
         Options → a paragraph for a paper: what was shown, recorded and tested, with its sources.
     """
@@ -104,5 +106,6 @@ class Protocol(Generic[C]):
     recording: Callable[[C, Subject, StimulusSet], xr.DataTree]
     analysis: Callable[[C, xr.DataTree], Tables]
     figure: Callable[[C, Tables], Figure]
+    caption: str
     methods: Callable[[C], str]
     needs: Callable[[C], tuple[str, ...]]

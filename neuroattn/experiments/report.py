@@ -15,11 +15,19 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
+    from neuroattn.experiments.finding import Estimate
     from neuroattn.experiments.protocol import Tables
 
 _TEMPLATE = "report.html.j2"
 # Beyond so many characters a cell is text to read, which may wrap.
 _LONG = 40
+# Of the estimates that a verdict rests on: those that a card shows unfolded.
+_SHOWN = 2
+# Columns of the statistics that are shown at first; the others are there to be chosen.
+_FIRST = (
+    *("what", "model", "layer", "control", "reduction", "condition", "strength", "time_step", "unit", "estimate"),
+    *("interval_low", "interval_high", "n_models", "n_units", "n_stimuli", "p", "p_adjusted"),
+)
 
 
 def report(
@@ -29,13 +37,15 @@ def report(
     notes: Sequence[str],
     tables: Tables,
     figure: str,
+    caption: str,
     methods: str,
     about: Mapping[str, Any],
 ) -> str:
     """Return the report as HTML.
 
-    `notes` stand on top, findings are a table, verdict first, sentences are folded, statistics lack columns without any
-    entry, `figure` is the text of an SVG file, `methods` is a paragraph for a paper; `about` is what ``run.json`` says.
+    `notes` stand on top, a finding is a card, verdict first, sentences are folded, statistics lack columns without any
+    entry, `figure` is the text of an SVG file, which `caption` describes, `methods` is a paragraph for a paper; `about`
+    is what ``run.json`` says.
     """
     import jinja2
     from markupsafe import Markup
@@ -63,7 +73,11 @@ def report(
         findings=tables.findings,
         text="\n".join(line for line in tables.text if line not in notes),
         figure=Markup(figure[figure.index("<svg") :]),  # noqa: S704 -- matplotlib's own, which escapes its texts
+        caption=caption,
         statistics=tables.statistics.dropna(axis=1, how="all"),
+        first=_FIRST,
+        shown=_SHOWN,
+        estimates=_estimates,
         methods=methods,
         provenance=_provenance(about),
         table=_table,
@@ -91,6 +105,46 @@ def _provenance(about: Mapping[str, Any]) -> pd.DataFrame:
 
 def _plain(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _estimates(estimates: Sequence[Estimate]) -> Markup:
+    """Return numbers that a verdict rests on, each with a picture of its interval."""
+    from markupsafe import Markup
+
+    rows = [
+        Markup("<tr><td>{}</td><td>{}</td><td class='picture'>{}</td></tr>").format(
+            printable(estimate.what), printable(estimate.number), _interval(estimate)
+        )
+        for estimate in estimates
+    ]
+    return Markup("<table class='estimates'>{}</table>").format(Markup("").join(rows)) if rows else Markup("")
+
+
+def _interval(estimate: Estimate) -> Markup:
+    """Return a drawing of an interval beside 0, or 1 where that lies within its bounds, and of the bounds."""
+    from markupsafe import Markup
+
+    bounds = estimate.bounds or (math.nan, math.nan)
+    none = 1.0 if bounds[0] > 0 else 0.0
+    known = [x for x in (estimate.value, estimate.low, estimate.high, *bounds, none) if math.isfinite(x)]
+    if math.isnan(estimate.value):
+        return Markup("")
+    low, width = min(known), (max(known) - min(known)) or 1.0
+
+    def at(x: float) -> float:
+        return round(min(max(4 + 92 * (x - low) / width, 0), 100), 2)
+
+    parts = [Markup('<line class="zero" x1="{0}" x2="{0}" y1="0" y2="14"/>').format(at(none))]
+    if estimate.bounds is not None:
+        left, right = map(at, bounds)
+        parts.insert(0, Markup('<rect class="within" x="{}" y="0" width="{}" height="14"/>').format(left, right - left))
+    if not math.isnan(estimate.low):
+        parts.append(
+            Markup('<line class="range" x1="{}" x2="{}" y1="7" y2="7"/>').format(at(estimate.low), at(estimate.high))
+        )
+    parts.append(Markup('<rect class="value" x="{}" y="3" width="1.6" height="8"/>').format(at(estimate.value) - 0.8))
+    drawing = '<svg viewBox="0 0 100 14" preserveAspectRatio="none" aria-hidden="true">{}</svg>'
+    return Markup(drawing).format(Markup("").join(parts))  # noqa: S704 -- the text above
 
 
 def _table(table: pd.DataFrame) -> Markup:

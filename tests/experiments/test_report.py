@@ -21,8 +21,13 @@ TEXT = ["Gain 1.2 [1.1, 1.3], n = 5 & more.", "a sentence \x1b[2J"]
 FINDINGS = [
     Finding(
         claim="Attention multiplies <responses>", verdict="supported", layer="stage1/response", condition="by the mean",
-        rests_on=(Estimate(what="gain", value=1.25, low=1.125, high=np.inf, unit="°", bounds=(0.5, 2)),),
-        n={"networks": 3, "units": 12_345}, test="t intervals", warnings=("a finding \x1b[2J",),
+        rests_on=(
+            Estimate(what="gain", value=1.25, low=1.125, high=np.inf, unit="°", bounds=(0.5, 2)),
+            Estimate(what="slope", value=1.0, low=np.nan, high=np.nan),
+            Estimate(what="offset", value=np.nan, low=np.nan, high=np.nan),
+        ),
+        n={"networks": 3, "units": 12_345, "stimuli": 1}, test="t intervals", warnings=("a finding \x1b[2J",),
+        biology="1.26 in V4 (A & B 1999)",
     ),
 ]  # fmt: skip
 
@@ -58,6 +63,7 @@ def text():
         notes=NOTES,
         tables=Tables(units=statistics, statistics=statistics, findings=tuple(FINDINGS), text=(*NOTES, *TEXT)),
         figure=as_svg(figure),
+        caption="(a) What <was> seen.",
         methods="We did <this>.",
         about=about,
     )
@@ -75,19 +81,30 @@ def test_everything_is_in_it(text):
         assert part in text
     assert '<p class="warning">WARNING: a control shows &lt;an effect&gt;.</p>' in text
     assert text.count("WARNING: a control") == 1
-    assert "Gain 1.2 [1.1, 1.3], n = 5 &amp; more." in text[text.index("<details>") : text.index("</details>")]
-    (claims,) = re.findall(r'<table class="claims">.*?</table>', text, re.DOTALL)
-    order = ["supported", "Attention multiplies &lt;responses&gt;", "stage1/response", "by the mean"]
-    order += ["gain 1.250° [1.125, ∞]", "bounds 0.5 to 2°", "t intervals", "3 networks", "12,345 units"]
-    places = [claims.index(part) for part in order]
+    assert (
+        "Gain 1.2 [1.1, 1.3], n = 5 &amp; more."
+        in text[text.index("in sentences</summary>") : text.index("<h2>Figure")]
+    )
+    (card,) = re.findall(r'<section class="card supported">.*?</section>', text, re.DOTALL)
+    order = ["supported", "Attention multiplies &lt;responses&gt;", "stage1/response, by the mean", "gain"]
+    order += [
+        "1.250° [1.125, ∞]",
+        "<svg",
+        "The brain: 1.26 in V4 (A &amp; B 1999)",
+        "3 networks, 12,345 units, 1 stimulus",
+    ]
+    order += ["What decides", "offset", "t intervals; bounds 0.5 to 2°"]
+    places = [card.index(part) for part in order]
     assert places == sorted(places)
+    assert 'aria-label="(a) What &lt;was&gt; seen."' in text
+    assert "<figcaption>(a) What &lt;was&gt; seen.</figcaption>" in text
     assert "<i>" not in text
     for cell in (">1.235<", ">12,345<", ">∞<", ">2e-07<", ">True<"):
         assert cell in text
     assert 'data-value="1.23456789"' in text
     assert 'data-value="Infinity"' in text
     assert ">empty<" not in text  # a column without any entry
-    assert text.count("<svg") == 1
+    assert text.count("<svg") == 3  # the figure, and the intervals of two estimates
     assert "2026-01-01, 4.5 s on cpu, peak memory 1.25 GB; recorded: a, b" in text
     assert "2026-01-02, 4.5 s on cpu, peak memory 1.25 GB; recorded: nothing, all was there" in text
 
@@ -104,9 +121,12 @@ def test_a_browser_shows_and_sorts_it(text, tmp_path):
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("no Chromium here: install Debian's package chromium to have the page rendered")
-    # Both clicks of a user who sorts by estimate, from the largest on.
+    # What a user does who sorts by estimate, from the largest on, hides a column, and looks for a row.
     clicks = """<script>for (const i of [0, 1]) [...document.querySelectorAll("th button")]
-        .find(button => button.textContent === "estimate").click();</script></body>"""
+        .find(button => button.textContent === "estimate").click();
+        document.querySelector(".columns input[value='1']").click();
+        const search = document.querySelector("input[type=search]"); search.value = "SHIFT ∞";
+        search.dispatchEvent(new Event("input"));</script></body>"""
     page = tmp_path / "report.html"
     page.write_text(text.replace("</body>", clicks), encoding="utf-8")
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--hide-scrollbars"]
@@ -127,5 +147,7 @@ def test_a_browser_shows_and_sorts_it(text, tmp_path):
         [browser, *options, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=120, check=True
     ).stdout
     table = dom[dom.index("<h2>Statistics") : dom.index("<h2>Methods")]
-    assert re.findall(r"<tr><td class=\"text\">(\w+)</td>", table) == ["shift", "gain", "index"]
+    rows = re.findall(r"<tr(?: class=\"(\w*)\")?><td class=\"text\">(\w+)</td><td class=\"(.*?)\"", table)
+    hidden = "number off"
+    assert rows == [("", "shift", hidden), ("off", "gain", hidden), ("off", "index", hidden)]
     assert 'aria-sort="descending"' in table

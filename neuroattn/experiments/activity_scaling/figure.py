@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,30 +23,44 @@ from neuroattn.figures.panels import (
 from neuroattn.figures.style import COLUMN_WIDTH, LAYER_COLOURS, REFERENCE_COLOUR, house_style
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
     from matplotlib.axes import Axes
 
 
 def scaling_figure(units: pd.DataFrame, statistics: pd.DataFrame, biology: Mapping[str, float]) -> Figure:
-    """Draw the figure from units and statistics (strengths and controls included); `biology` is area → index."""
+    """Draw the figure from units and statistics (strengths and controls included); `biology` is area → index.
+
+    What has nothing to show has no panel.
+    """
     layers = list(units[LAYER].unique())
     statistics = statistics[statistics["model"] == ""]
     taking_part = units[units["excluded_by"] == ""]
     main = statistics[statistics["control"].eq("") & statistics["strength"].isna()]
+    strengths, by_step = statistics[statistics["strength"].notna()], main[main["time_step"].notna()]
+    in_controls = statistics[statistics["control"].ne("")]
+    panels: list[tuple[Callable[[Axes], None], bool]] = [
+        (lambda axes: _draw_index(axes, taking_part, main, layers, biology), True),
+        (lambda axes: _draw_states(axes, taking_part, layers), True),
+        (lambda axes: _draw_course(axes, main, layers), len(set(by_step["time_step"])) > 1),
+        (lambda axes: _draw_doses(axes, strengths, layers), len(strengths) > 0),
+        (lambda axes: _draw_form(axes, taking_part, layers), bool(taking_part["slope"].notna().any())),
+        (lambda axes: _draw_controls(axes, in_controls, layers), len(in_controls) > 0),
+    ]
+    shown = [draw for draw, there in panels if there]
+    n_columns = 2 if len(shown) == 4 else 3
+    n_rows = math.ceil(len(shown) / n_columns)
     with house_style():
-        figure = Figure(figsize=(2 * COLUMN_WIDTH, 4.4), layout="constrained")
-        grid = figure.subplots(2, 3, width_ratios=[1, 1, 1])
-        _draw_index(grid[0, 0], taking_part, main, layers, biology)
-        _draw_states(grid[0, 1], taking_part, layers)
-        _draw_course(grid[0, 2], main, layers)
-        _draw_doses(grid[1, 0], statistics, layers)
-        _draw_form(grid[1, 1], taking_part, layers)
-        _draw_controls(grid[1, 2], statistics, layers)
-        for text, axes in zip("abcdef", grid.ravel(), strict=True):
-            letter(axes, text)
-        handles, names = grid[0, 0].get_legend_handles_labels()
+        figure = Figure(figsize=(2 / 3 * n_columns * COLUMN_WIDTH, 2.2 * n_rows), layout="constrained")
+        grid = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
+        for number, axes in enumerate(grid):
+            if number < len(shown):
+                shown[number](axes)
+                letter(axes, "abcdef"[number])
+            else:
+                axes.remove()
+        handles, names = grid[0].get_legend_handles_labels()
         if handles:
             figure.legend(handles, names, loc="outside upper center", ncols=len(names))
     return figure
@@ -102,7 +117,7 @@ def _draw_course(axes: Axes, main: pd.DataFrame, layers: Sequence[str]) -> None:
 
 def _draw_doses(axes: Axes, statistics: pd.DataFrame, layers: Sequence[str]) -> None:
     """Draw the index over gate strength, with the ceiling of one gate."""
-    curves(axes, statistics[statistics["strength"].notna()], "strength", layers)
+    curves(axes, statistics, "strength", layers)
     s = np.linspace(0, 1, 51)
     axes.plot(s, s, color=REFERENCE_COLOUR, lw=0.8, ls="--")
     axes.plot(s, s / (2 - s), color=REFERENCE_COLOUR, lw=0.8, ls=":")
@@ -128,8 +143,7 @@ def _draw_form(axes: Axes, units: pd.DataFrame, layers: Sequence[str]) -> None:
 
 def _draw_controls(axes: Axes, statistics: pd.DataFrame, layers: Sequence[str]) -> None:
     """Draw the index in each control."""
-    rows = statistics[statistics["control"].ne("")]
     texts = CONTROL_NAMES | {"intact": "intact,\nfewer stimuli"}
-    names = {name: texts[name] for name in CONTROLS if name in set(rows["control"])}
-    controls(axes, rows, names, layers, rotation=40, ha="right")
+    names = {name: texts[name] for name in CONTROLS if name in set(statistics["control"])}
+    controls(axes, statistics, names, layers, rotation=40, ha="right")
     axes.set_ylabel("modulation index (median)")

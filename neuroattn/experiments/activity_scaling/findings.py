@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 # McAdams & Maunsell (1999), J. Neurosci. 19:431: median gain of 262 V4 and 135 V1 cells, as (gain − 1)/(gain + 1).
 BIOLOGY = {"V4": 0.115, "V1": 0.038}
+SOURCE = "McAdams & Maunsell 1999"
 # What counts as no gain, and as no offset (in mean responses): half of what the least gain of the biology, 1.08, does.
 NO_GAIN, NO_OFFSET = (1 / 1.04, 1.04), (-0.04, 0.04)
 # Of the index: half the least of the biology.
@@ -95,6 +96,7 @@ def _of_layer(of_layer: pd.DataFrame, layer: str) -> Iterator[Finding]:
         n=numbers_of(index),
         test=f"t interval over {clusters_of(index)}",
         warnings=warnings_of(index),
+        biology=f"modulation index {', '.join(f'{value:g} in {area}' for area, value in BIOLOGY.items())} ({SOURCE})",
     )
     lines = {
         "slope": ("slope", NO_GAIN),
@@ -112,5 +114,6 @@ def _of_layer(of_layer: pd.DataFrame, layer: str) -> Iterator[Finding]:
         n=numbers_of(slope),
         test="Deming regression over stimuli; intervals " + intervals_of(slope),
         warnings=warnings_of(slope),
+        biology=f"multiplicative in V4 ({SOURCE})",
     )
     yield from other_gates(rows_of(of_layer, what=SHARE), layer)

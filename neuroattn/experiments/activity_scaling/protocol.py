@@ -88,6 +88,11 @@ PROTOCOL = Protocol(
     recording=recording,
     analysis=analysis,
     figure=figure,
+    caption="From the upper left, as far as there is something to show: modulation index of the units of each layer, "
+    "as fractions of units (points above are medians with 95 % intervals, lines are neurons); each unit's "
+    "mean response with its own object attended, against that with the other one attended; index at every "
+    "time step; index over gate strength, with the most that one gate can do; offset and slope over stimuli "
+    "of each unit, additive and multiplicative effects; index in the controls.",
     methods=methods,
     needs=states_needed,
 )

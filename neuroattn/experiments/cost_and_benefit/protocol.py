@@ -47,6 +47,7 @@ CLAIMS = {
     "cost": ("Attention to the other object suppresses: N is below O", -1),
     "difference": ("Responses are larger with the unit's own object attended: A is above N", 1),
 }
+BIOLOGY = "(A − N)/(A + N) 0.09 in MT, 0.17 in MST (Treue & Maunsell 1999)"
 FIRST_PHASE = "_first_phase"
 MEASURES = (
     *(Measure(name, limits=(-1.0, 1.0)) for name in (*CLAIMS, "benefit_first_phase", "cost_first_phase")),
@@ -121,6 +122,7 @@ def findings(config: Config, statistics: pd.DataFrame) -> tuple[finding.Finding,
             n=finding.numbers_of(row),
             test=f"t interval over {finding.clusters_of(row)}",
             warnings=finding.warnings_of(row),
+            biology=BIOLOGY if name == "difference" else "",
         )
         for row in finding.each_of(statistics, model="", control="")
         if (name := str(row["what"]).removesuffix(FIRST_PHASE)) in CLAIMS
@@ -149,6 +151,9 @@ PROTOCOL = Protocol(
     recording=recording,
     analysis=partial(layer_analysis, units=units, measures=MEASURES, findings=findings),
     figure=figure,
+    caption="(a) Benefit: responses with a unit's object attended (A) beside those before attention acts (O). (b) "
+    "Cost: responses with the other object attended (N) beside O. Means with 95 % t intervals of every layer, "
+    "in the network and in the controls. Within the grey band there is no effect; −1 is silence.",
     methods=methods,
     needs=states_needed,
 )

@@ -33,6 +33,7 @@ AVOIDANCE = {
 }
 # Within it of 0, avoidance counts as none; beyond it, as there.
 BOUND = 0.1
+BIOLOGY = "people are slow to go back to where they attended before (Posner & Cohen 1984; Klein 2000)"
 PLACE, OBJECT, BOTH, NEITHER = "the place", "the object", "place and object", "neither place nor object"
 
 
@@ -116,9 +117,8 @@ def findings(
     claim = "The mask that a phase leaves imposes avoidance of the object that was attended"
     if whose == "emergent":
         return (_emergent(main, claim),)
-    found = [
-        _finding(main, claim, SUPPORTED if whose == "imposed by the mask" else whose, ("imposed",), (-bound, bound))
-    ]
+    answer = SUPPORTED if whose == "imposed by the mask" else whose
+    found = [_finding(main, claim, answer, ("imposed",), (-bound, bound), biology=BIOLOGY)]
     if whose in {ABSENT, UNDECIDED}:
         return tuple(found)
     few = ("with two objects the rows of the carried mask are one number with either sign",) if n_objects == 2 else ()
@@ -153,6 +153,7 @@ def _finding(
     conditions: Sequence[str],
     bounds: tuple[float, float],
     warnings: tuple[str, ...] = (),
+    biology: str = "",
 ) -> Finding:
     rows = [row for name in conditions if (row := _row(main, "avoidance", name)) is not None]
     return Finding(
@@ -162,6 +163,7 @@ def _finding(
         n=_numbers(rows),
         test=f"intervals over {_clusters(rows)}",
         warnings=warnings,
+        biology=biology,
     )
 
 

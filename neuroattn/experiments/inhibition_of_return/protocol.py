@@ -154,6 +154,11 @@ PROTOCOL = Protocol(
     recording=recording,
     analysis=analysis,
     figure=figure,
+    caption="Above, as far as there are such stimuli: mean gate over the pixels of objects attended now, before and "
+    "never; difference between objects attended before and never, at the same place; return in the controls. "
+    "Below: how often the second phase chooses the object attended first, and what stands where it stood, under "
+    "each mask. Points are means with 95 % intervals, open circles follow from the architecture, the dashed line "
+    "is chance.",
     methods=methods,
     needs=lambda _config: ("inhibition",),
 )

@@ -101,5 +101,6 @@ def _of_layer(of_layer: pd.DataFrame, layer: str, condition: str) -> Iterator[Fi
         n=numbers_of(*rows),
         test=f"equivalence; t intervals over {clusters_of(rows[0])}",
         warnings=warnings_of(*rows),
+        biology="bandwidth unchanged in V4 (McAdams & Maunsell 1999)",
     )
     yield from other_gates(rows_of(of_layer, what=SHARE), layer, condition)

@@ -215,6 +215,11 @@ PROTOCOL = Protocol(
     recording=recording,
     analysis=analysis,
     figure=figure,
+    caption="(a) Tuning curves of example units of each layer, with the bar attended and unattended: responses and "
+    "fits. (b to e) What attention to the bar did to the units of each layer, as fractions of units: gain, "
+    "offset of the baseline, shift of the preferred orientation and change of half width; points above are "
+    "medians with 95 % intervals, the grey range is the bound of equivalence, lines in (b) are neurons. (f) "
+    "Modulation index in the controls.",
     methods=methods,
     needs=states_needed,
 )
