@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ONE_NETWORK = "units of one network"  # a scope
+# A ratio of the responses in two states → the only state with a response, and the column that counts such units.
+_ONLY = {math.inf: ("attended", "n_infinite"), 0.0: ("unattended", "n_zero")}
 _NO_MEAN = re.compile(r"the median of (\d+) networks between the smallest and the largest, an interval of (\S+) %")
 
 
@@ -34,16 +37,20 @@ def interval(
     """Return an estimate with its interval, and what that is where it is no interval of the usual kind.
 
     `of` may be ``cluster_mean``, for the mean over networks, or over the channels of one; `limits` are those between
-    which the estimate lies by its definition.
+    which the estimate lies by its definition. Of a ratio that is ∞ or 0 it says how many units are silent in a state.
     """
     names = (of, f"{of}_low", f"{of}_high") if of else ("estimate", "interval_low", "interval_high")
     middle, low, high = (number(row[name], digits) for name in names)
+    only = ""
+    if not of and (state := _ONLY.get(row["estimate"])) is not None and row.get(state[1], 0) > 0:
+        only = f": {row[state[1]]:,.0f} of {row['n_units']:,.0f} units respond only when {state[0]}"
     if row[names[1]] == row[names[2]]:
         alike = ("channels" if of else "resamples") if str(row["scope"]).endswith("of one network") else "networks"
-        return f"{middle}{unit} (all {alike} {'at the limit' if row[names[0]] in (limits or ()) else 'agree'})"
+        at_limit = "at the limit" if row[names[0]] in (limits or ()) else "agree"
+        return f"{middle}{unit}{only or f' (all {alike} {at_limit})'}"
     if not of and (no_mean := _NO_MEAN.search(str(row["warnings"]))):
-        return f"{middle}{unit} [{low}, {high}] (smallest to largest of {no_mean[1]} networks, {no_mean[2]} %)"
-    return f"{middle}{unit} [{low}, {high}]"
+        return f"{middle}{unit} [{low}, {high}] (smallest to largest of {no_mean[1]} networks, {no_mean[2]} %){only}"
+    return f"{middle}{unit} [{low}, {high}]{only}"
 
 
 def share(row: Any) -> str:

@@ -139,10 +139,11 @@ def estimate(
         a warning says how sure that is;
         ``cluster_mean`` (geometric of ratios) with its 95 % t interval ``cluster_mean_low``, ``cluster_mean_high``;
         ``effect_size`` (dz: cluster mean minus null over the sd of the cluster means, of ratios on the log scale);
-        ``n_models``, ``n_channels``, ``n_units``, ``n_missing``; ``scope``; ``unit``; ``test`` (what was tested over
-        what); ``p`` and ``p_within_network``, of which at most one is a number; ``p_sign_flip``,
-        ``smallest_p_sign_flip`` if asked for; ``equivalence_low``, ``equivalence_high``, ``p_equivalence``,
-        ``p_equivalence_within_network``; ``warnings``.
+        ``n_models``, ``n_channels``, ``n_units``, ``n_missing``, of ratios ``n_zero`` and ``n_infinite`` (a state
+        without a response); ``scope``; ``unit``; ``test`` (what was tested over what); ``p`` and
+        ``p_within_network``, of which at most one is a number; ``p_sign_flip``, ``smallest_p_sign_flip`` if asked
+        for; ``equivalence_low``, ``equivalence_high``, ``p_equivalence``, ``p_equivalence_within_network``;
+        ``warnings``.
 
     Raises
     ------
@@ -183,6 +184,8 @@ def estimate(
         "n_channels": int(kept.groupby([MODEL, CHANNEL], observed=True).ngroups),
         "n_units": len(kept),
         "n_missing": len(units) - len(kept),
+        "n_zero": int((numbers == 0).sum()) if log else NAN,
+        "n_infinite": int((numbers == np.inf).sum()) if log else NAN,
         **tests,
         "warnings": "; ".join(filter(None, [*warnings, *of_tests, warning, of_flips])),
     }

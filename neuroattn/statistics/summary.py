@@ -24,7 +24,18 @@ if TYPE_CHECKING:
 COLUMNS = (
     *("what", "model", "layer", "control", "unit", "estimate", "interval_low", "interval_high"),
     *("cluster_mean", "cluster_mean_low", "cluster_mean_high", "effect_size", "n_models", "n_channels", "n_units"),
-    *("n_missing", "n_stimuli", "scope", "test", "p", "p_adjusted", "p_within_network", "p_within_network_adjusted"),
+    *(
+        "n_missing",
+        "n_zero",
+        "n_infinite",
+        "n_stimuli",
+        "scope",
+        "test",
+        "p",
+        "p_adjusted",
+        "p_within_network",
+        "p_within_network_adjusted",
+    ),
     *("p_sign_flip", "smallest_p_sign_flip", "equivalence_low", "equivalence_high", "p_equivalence"),
     *("p_equivalence_within_network", "warnings"),
 )

@@ -24,6 +24,22 @@ def row(estimate=1.0, low=0.5, high=1.5, scope="3 networks", warnings="", **more
         (row(), {}, "1.000 [0.500, 1.500]"),
         (row(high=np.inf), {"digits": 1, "unit": "°"}, "1.0° [0.5, ∞]"),
         (row(np.inf, 1.3, np.inf, warnings=MEDIANS), {}, "∞ [1.300, ∞] (smallest to largest of 3 networks, 75 %)"),
+        (
+            row(np.inf, np.inf, np.inf, n_infinite=1220.0, n_units=1677),
+            {},
+            "∞: 1,220 of 1,677 units respond only when attended",
+        ),
+        (
+            row(np.inf, 1.3, np.inf, warnings=MEDIANS, n_infinite=5.0, n_units=7),
+            {},
+            "∞ [1.300, ∞] (smallest to largest of 3 networks, 75 %): 5 of 7 units respond only when attended",
+        ),
+        (
+            row(0.0, 0.0, 0.5, n_zero=3.0, n_units=5),
+            {},
+            "0.000 [0.000, 0.500]: 3 of 5 units respond only when unattended",
+        ),
+        (row(0.0, -1.0, 0.5, n_zero=np.nan, n_units=5), {}, "0.000 [-1.000, 0.500]"),
         (row(1, 1, 1), {}, "1.000 (all networks agree)"),
         (row(1, 1, 1), {"limits": (-1, 1)}, "1.000 (all networks at the limit)"),
         (row(1, 1, 1, "units of one network"), {}, "1.000 (all resamples agree)"),

@@ -42,9 +42,9 @@ NOTHING = 1e-3
 COLUMNS = [
     "what", "layer", "model", "against", "time_step", "last_step", "strength", "control", "confirmed", "unit",
     "estimate", "interval_low", "interval_high", "cluster_mean", "cluster_mean_low", "cluster_mean_high",
-    "effect_size", "n_models", "n_channels", "n_units", "n_missing", "n_stimuli", "n_stimuli_of_unit",
-    "n_stimuli_selection", "n_stimuli_dropped", "scope", "test", "p", "p_adjusted", "p_within_network",
-    "p_within_network_adjusted", "p_sign_flip", "smallest_p_sign_flip", "converged", "warnings",
+    "effect_size", "n_models", "n_channels", "n_units", "n_missing", "n_zero", "n_infinite", "n_stimuli",
+    "n_stimuli_of_unit", "n_stimuli_selection", "n_stimuli_dropped", "scope", "test", "p", "p_adjusted",
+    "p_within_network", "p_within_network_adjusted", "p_sign_flip", "smallest_p_sign_flip", "converged", "warnings",
 ]  # fmt: skip
 
 

@@ -55,6 +55,8 @@ COLUMNS = [
     "what", "model", "layer", "reduction", "control", "unit", "estimate", "interval_low", "interval_high",
     "cluster_mean", "cluster_mean_low", "cluster_mean_high", "effect_size", "n_models", "n_channels", "n_units",
     "n_missing",
+    "n_zero",
+    "n_infinite",
     "n_stimuli", "n_stimuli_dropped", "scope", "test", "p", "p_adjusted", "p_within_network",
     "p_within_network_adjusted", "equivalence_low", "equivalence_high", "p_equivalence",
     "p_equivalence_within_network", "converged", "warnings",
