@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[1] / "neuroattn"
+TESTS = Path(__file__).resolve().parent
+PACKAGE = TESTS.parent / "neuroattn"
 # What each folder may import beside itself and what lies below all: names of dims, files of a run, options, where to
 # compute. Doors (`__main__`) stand on top of everything, and nobody imports them.
 BELOW = ("dims", "runs", "command", "compute")
@@ -135,6 +136,26 @@ def test_no_protocol_imports_another():
             name.split(".")[2] for name in imported(path.read_text()) if name.startswith("neuroattn.experiments.")
         }
         assert not (imports & PROTOCOLS) - {path.parent.name}, path.name
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: str(path.relative_to(TESTS)))
+def test_a_test_knows_public_names_alone(path):
+    """Neither imported, nor patched by name: a private name is free to change."""
+    tree, found = ast.parse(path.read_text()), set()
+    ours = {alias.asname or alias.name for node in ast.walk(tree) for alias in _imports(node)}
+    for node in ast.walk(tree):
+        found |= {alias.name for alias in _imports(node)}
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ours:
+            found.add(node.attr)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "setattr":
+            owner, name = node.args[:2]
+            known = isinstance(owner, ast.Name) and owner.id in ours and isinstance(name, ast.Constant)
+            found |= {name.value} if known else set()
+    assert not {name for name in found if name.startswith("_") and not name.startswith("__")}
+
+
+def _imports(node):
+    return node.names if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("neuroattn") else ()
 
 
 def test_no_module_is_named_after_nothing():

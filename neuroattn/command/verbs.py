@@ -18,7 +18,7 @@ from neuroattn.command.option import suggestion
 from neuroattn.command.program import typed
 from neuroattn.runs.plain_text import shown
 
-_PACKAGE = Path(__file__).resolve().parents[1]
+PACKAGE = Path(__file__).resolve().parents[1]
 
 
 class Verb(NamedTuple):
@@ -39,7 +39,7 @@ VERBS = {
 
 def verbs() -> dict[str, Verb]:
     """Return every verb, protocols first."""
-    found = {path.parent.name: path.parent for path in sorted(_PACKAGE.glob("experiments/*/__main__.py"))}
+    found = {path.parent.name: path.parent for path in sorted(PACKAGE.glob("experiments/*/__main__.py"))}
     protocols = {name: Verb(f"neuroattn.experiments.{name}", _about(folder)) for name, folder in found.items()}
     return {**protocols, **VERBS}
 

@@ -60,7 +60,7 @@ def fill_on_cluster(plan: Plan, blocks: Blocks, client: Client) -> None:
             before = len(blocks.pending)
             # As bytes: workers hand it on to each other, and must not hand on the hooks of what they are at.
             work = client.scatter(packed, broadcast=True, hash=False)  # type: ignore[no-untyped-call]
-            busy = _round(blocks, client, work, progress.update)
+            busy = give_out(blocks, client, work, progress.update)
             blocks.pending = [number for number in blocks.pending if not blocks.is_done(number)]
             if busy == before:  # others are at every block that is left: they finish it, or leave it to us
                 time.sleep(POLL_SECONDS)
@@ -73,7 +73,7 @@ def fill_on_cluster(plan: Plan, blocks: Blocks, client: Client) -> None:
                 )
 
 
-def _round(blocks: Blocks, client: Client, work: Future[bytes], progressed: Callable[[int], object]) -> int:
+def give_out(blocks: Blocks, client: Client, work: Future[bytes], progressed: Callable[[int], object]) -> int:
     """Give every pending block out once, a few at a time; return how many another process has begun."""
     from distributed import CancelledError, as_completed
     from distributed.scheduler import KilledWorker

@@ -63,7 +63,7 @@ def test_a_new_protocol_is_found(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     (folder / "__init__.py").write_text('"""Search: how long it takes.\n\nAt length.\n"""\nimport no_such_module\n')
     (folder / "__main__.py").touch()
-    monkeypatch.setattr(verbs_module, "_PACKAGE", tmp_path)
+    monkeypatch.setattr(verbs_module, "PACKAGE", tmp_path)
     assert verbs()["search"] == ("neuroattn.experiments.search", "Search: how long it takes.")
 
 

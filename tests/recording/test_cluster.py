@@ -253,7 +253,7 @@ def test_a_block_that_another_process_has_begun_is_left_to_it(network, many, tmp
 
 
 def test_workers_that_keep_dying_end_the_recording(network, many, tmp_path, client, monkeypatch):
-    monkeypatch.setattr(cluster_module, "_round", lambda *_: 0)
+    monkeypatch.setattr(cluster_module, "give_out", lambda *_: 0)
     text = (
         "the workers of the cluster died 5 times in a row without recording anything; what was written stays valid, "
         "look at their logs (memory?) and make the same call again"

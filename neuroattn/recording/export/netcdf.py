@@ -89,7 +89,7 @@ def to_netcdf(recording: xr.DataTree, path: str | Path) -> None:
 
 def _write(groups: dict[str, xr.Dataset], path: Path) -> None:
     # In a thread of its own, where no interrupt can reach into the middle of HDF5.
-    with _Unfailing(path, "x+b") as file, ThreadPoolExecutor(1) as thread:
+    with Unfailing(path, "x+b") as file, ThreadPoolExecutor(1) as thread:
         try:
             thread.submit(_fill, file, groups).result()
         except BaseException as failure:
@@ -97,7 +97,7 @@ def _write(groups: dict[str, xr.Dataset], path: Path) -> None:
             raise
 
 
-def _fill(file: _Unfailing, groups: dict[str, xr.Dataset]) -> None:
+def _fill(file: Unfailing, groups: dict[str, xr.Dataset]) -> None:
     import dask
     import xarray as xr
 
@@ -111,7 +111,7 @@ def _fill(file: _Unfailing, groups: dict[str, xr.Dataset]) -> None:
     file.check()
 
 
-class _Unfailing(io.FileIO):
+class Unfailing(io.FileIO):
     """A file that keeps a failure to itself until HDF5 is done: a full disk makes HDF5 crash the process."""
 
     failure: Exception | None = None
@@ -179,19 +179,19 @@ def _described(value: Any) -> str:
     return f"{type(value).__name__} {text if len(text) <= 60 else f'{text[:60]}…'}"
 
 
-class _Slices:
+class Slices:
     """An array that dask reads a slice at a time: of one in memory it would make a copy first."""
 
-    def __init__(self, array: xr.DataArray, file: _Unfailing) -> None:
-        self._variable, self._file = array.variable, file
+    def __init__(self, array: xr.DataArray, file: Unfailing) -> None:
+        self._variable, self.file = array.variable, file
         self.shape, self.ndim, self.dtype = array.shape, array.ndim, array.dtype
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        self._file.check()
+        self.file.check()
         return np.asarray(self._variable[key].to_numpy())
 
 
-def _in_chunks(dataset: xr.Dataset, file: _Unfailing) -> tuple[xr.Dataset, dict[Hashable, dict[str, Any]]]:
+def _in_chunks(dataset: xr.Dataset, file: Unfailing) -> tuple[xr.Dataset, dict[Hashable, dict[str, Any]]]:
     """Return a dataset whose large arrays are read a chunk at a time, and how to store them."""
     import dask.array
 
@@ -201,7 +201,7 @@ def _in_chunks(dataset: xr.Dataset, file: _Unfailing) -> tuple[xr.Dataset, dict[
         if array.ndim > 1 and array.size:
             shape = _chunk_shape(array)
             empty = np.empty((0,) * array.ndim, array.dtype)
-            slices = _Slices(array, file)
+            slices = Slices(array, file)
             from_array: Any = dask.array.from_array  # untyped
             chunked[name] = array.copy(data=from_array(slices, shape, name=False, asarray=False, meta=empty))
             encoding[name] = {"zlib": True, "complevel": 1, "shuffle": False, "chunksizes": shape}

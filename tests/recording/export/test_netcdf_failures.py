@@ -14,19 +14,24 @@ import xarray as xr
 from recording.export.by_hand import refused
 
 from neuroattn.recording.export import netcdf
-from neuroattn.recording.export.netcdf import to_netcdf
+from neuroattn.recording.export.netcdf import Slices, Unfailing, to_netcdf
 
 
 def test_nothing_is_overwritten(monkeypatch, tree, tmp_path):
     path, text = tmp_path / "a.nc", "path must not exist, got {!r}, which does; choose another path"
     path.write_text("precious")
     with monkeypatch.context() as patch, refused(text.format(str(path))):
-        patch.setattr(netcdf, "_write", None)  # not even begun
+        patch.setattr(xr.DataTree, "to_netcdf", None)  # not even begun
         to_netcdf(tree, path)
     assert path.read_text() == "precious"
     path.unlink()
-    fill = netcdf._fill
-    monkeypatch.setattr(netcdf, "_fill", lambda *arguments: (fill(*arguments), path.write_text("another's")))
+    write = xr.DataTree.to_netcdf
+
+    def meanwhile(*arguments, **options):
+        write(*arguments, **options)
+        path.write_text("another's")
+
+    monkeypatch.setattr(xr.DataTree, "to_netcdf", meanwhile)
     with refused(text.format(str(path))):
         to_netcdf(tree, path)
     assert path.read_text() == "another's"
@@ -105,16 +110,16 @@ def test_a_store_that_cannot_be_read_leaves_no_file(stored, tmp_path):
 def test_an_interrupt_leaves_no_file(monkeypatch, tree, tmp_path):
     begun = []
 
-    class Interrupted(netcdf._Slices):
+    class Interrupted(Slices):
         def __getitem__(self, key):
             begun.append(key)
             os.kill(os.getpid(), signal.SIGINT)
             deadline = time.monotonic() + 20
-            while self._file.stop is None and time.monotonic() < deadline:
+            while self.file.stop is None and time.monotonic() < deadline:
                 time.sleep(0.01)
             return super().__getitem__(key)
 
-    monkeypatch.setattr(netcdf, "_Slices", Interrupted)
+    monkeypatch.setattr(netcdf, "Slices", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         to_netcdf(tree, tmp_path / "a.nc")
     assert list(tmp_path.iterdir()) == []
@@ -122,7 +127,7 @@ def test_an_interrupt_leaves_no_file(monkeypatch, tree, tmp_path):
 
 
 def test_a_file_that_was_closed_keeps_it_to_itself(tmp_path):
-    file = netcdf._Unfailing(tmp_path / "a", "w+b")
+    file = Unfailing(tmp_path / "a", "w+b")
     assert file.truncate(3) == 3
     assert file.write(b"abc") == 3
     file.check()
