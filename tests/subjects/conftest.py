@@ -1,5 +1,5 @@
 """The small network of the recorder's tests, and what stops it."""
 
-from recording.conftest import network, stopped
+from recording.conftest import images, network, stimuli, stopped
 
-__all__ = ["network", "stopped"]
+__all__ = ["images", "network", "stimuli", "stopped"]
