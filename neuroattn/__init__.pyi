@@ -23,6 +23,8 @@ from .recording.record import record as record
 from .recording.reduce import Reduction as Reduction
 from .recording.unit_maps import unit_maps as unit_maps
 from .recording.units import Units as Units
+from .stimuli.digits import example_stimuli as example_stimuli
+from .stimuli.folder import pictures as pictures
 from .stimuli.stimulus_set import StimulusSet as StimulusSet
 from .subjects.timed_module import TimedModule as TimedModule
 

@@ -176,6 +176,32 @@ def require_room_for(number: int, n_objects: int) -> None:
     require_room("composites", f"{number:,} of {n_objects} digits", n_bytes, "make fewer")
 
 
+def example_stimuli(number: int = 12, *, n_objects: int = 2, seed: int = 0) -> StimulusSet:
+    """Return a few composites of handwritten digits, with their objects, to have something to record.
+
+    Parameters
+    ----------
+    number
+        How many.
+    n_objects
+        Digits side by side.
+    seed
+        Which digits.
+
+    Examples
+    --------
+    >>> import neuroattn
+    >>> neuroattn.example_stimuli(3).size
+    (1, 28, 42)
+    """
+    import torch
+
+    from neuroattn.stimuli.mnist import embedded
+
+    generator = torch.Generator().manual_seed(seed)
+    return stimulus_set(sample_composites(embedded(), number, n_objects=n_objects, noise=0.3, generator=generator))
+
+
 def stimulus_set(composites: Composites) -> StimulusSet:
     """Return the composites as stimuli.
 

@@ -67,10 +67,38 @@ def read_photograph(path: Path, width: int, height: int) -> NDArray[np.uint8]:
         upright = file.size[::-1] if orientation in _TURNED else file.size
         if (width, height) not in {file.size, upright}:
             raise OtherSizeError(f"{file.size[0]} × {file.size[1]} px, annotated as {width} × {height}")
-        seen = file if orientation == 1 or upright != (width, height) else ImageOps.exif_transpose(file)
-        if seen.mode == "F" or seen.mode.startswith("I"):
-            return np.repeat(_eight_bits(np.asarray(seen))[..., None], 3, axis=2)
-        return np.asarray(seen.convert("RGB"))
+        return _rgb(file if orientation == 1 or upright != (width, height) else ImageOps.exif_transpose(file))
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """Return a PNG or JPEG file of any size (y, x, 3), 8 bits, upright, and on grey where it is transparent.
+
+    Raises
+    ------
+    OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError
+        If it is not a whole image of values whose range is known.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> path = Path(mkdtemp(), "half.png")
+    >>> Image.new("LA", (4, 3), (255, 0)).save(path)
+    >>> read_picture(path)[0, 0]
+    array([127, 127, 127], dtype=uint8)
+    """
+    with Image.open(path, formats=("PNG", "JPEG")) as file:
+        upright = ImageOps.exif_transpose(file)
+        if upright.has_transparency_data:
+            ground = Image.new("RGBA", upright.size, (GREY, GREY, GREY, 255))
+            upright = Image.alpha_composite(ground, upright.convert("RGBA"))
+        return _rgb(upright)
+
+
+def _rgb(image: Image.Image) -> NDArray[np.uint8]:
+    if image.mode == "F" or image.mode.startswith("I"):
+        return np.repeat(_eight_bits(np.asarray(image))[..., None], 3, axis=2)
+    return np.asarray(image.convert("RGB"))
 
 
 def _eight_bits(grey: NDArray[Any]) -> NDArray[np.uint8]:
