@@ -9,8 +9,8 @@ import pandas as pd
 import torch
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
-from tqdm import tqdm
 
+from neuroattn.compute.progress import progress
 from neuroattn.models.trial import attend, gate_contrast
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def run_trials(
     """
     rows: dict[str, list[torch.Tensor]] = {name: [] for name in Outcomes._fields}
     starts = range(0, len(pictures), batch_size)
-    for start in tqdm(starts, desc=f"evaluating {model.name}", unit="batch", leave=False, disable=None):
+    for start in progress(f"evaluating {model.name}", "batch", starts):
         batch = pictures.part(slice(start, start + batch_size)).to(model.device)
         parts: dict[str, list[torch.Tensor]] = {name: [] for name in Outcomes._fields}
         for phase, choice in attend(model, batch.images, batch.objects):

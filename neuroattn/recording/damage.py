@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 import zarr
-from tqdm import tqdm
 from zarr.errors import ZarrUserWarning
 
 from neuroattn import dims
+from neuroattn.compute.progress import progress
 from neuroattn.recording.contents import holds_networks, is_network, named_networks, streamed_root
 from neuroattn.recording.layout import COMPLETE, DONE, DTYPES, TRIALS, array_at, read_trials, variables_of
 from neuroattn.recording.seal import (
@@ -217,7 +217,7 @@ def _chunk_problems(store: Path, root: zarr.Group, name: str, done: NDArray[np.b
         return
     step = array.chunks[0]
     starts = range(0, array.shape[0], step)
-    for start in tqdm(starts, desc=name, unit="chunk", leave=False, disable=None):
+    for start in progress(name, "chunk", starts):
         rows = slice(start, min(start + step, len(done)))
         which = f"{name}: presentations {start} to {rows.stop - 1}"
         file = store / name / dims.ACTIVATION / array.metadata.encode_chunk_key((start // step, 0, 0))

@@ -97,7 +97,7 @@ class Plan:
 
     def progress(self, n_stimuli: int) -> tqdm[Any]:
         """Return a bar for so many stimuli."""
-        return progress(n_stimuli, f"recording {self.work.subject.name}", "stimulus")
+        return progress(f"recording {self.work.subject.name}", "stimulus", total=n_stimuli)
 
     def steps(self) -> list[int] | dict[str, list[int]]:
         """Return the time steps that are kept: a list where they are the same for all variables."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from neuroattn.compute.progress import progress
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -53,21 +55,19 @@ def save(answer: requests.Response, path: Path, *, most: int, there: int = 0) ->
     >>> path.read_bytes()
     b'seven'
     """
-    from tqdm import tqdm
-
     if answer.headers.get("Content-Type", "").startswith("text/html"):
         raise UnexpectedError("a web page was sent")
     length = answer.headers.get("Content-Length", "")
     total = int(length) + there if length.isdecimal() and len(length) < 20 else None
     if (total or 0) > most:
         raise UnexpectedError("too long")
-    progress = tqdm(total=total, initial=there, desc=path.name, unit="B", unit_scale=True, leave=False, disable=None)
-    with path.open("ab" if there else "wb") as file, progress:
+    bar = progress(path.name, "B", total=total, initial=there, unit_scale=True)
+    with path.open("ab" if there else "wb") as file, bar:
         for piece in answer.iter_content(PIECE):
             if file.tell() + len(piece) > most:
                 raise UnexpectedError("too long")
             file.write(piece)
-            progress.update(len(piece))
+            bar.update(len(piece))
 
 
 def problem(error: requests.RequestException | UnexpectedError) -> str:

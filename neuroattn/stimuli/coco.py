@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import pandas as pd
 from pycocotools import mask as outlines
-from tqdm import tqdm
 
+from neuroattn.compute.progress import progress
 from neuroattn.runs.output_file import replacing
 from neuroattn.stimuli.outlines import OutlineError, decode_outline, usable_size
 
@@ -315,8 +315,8 @@ def select_scenes(annotations: Annotations, rule: Rule) -> SceneIndex:
     5
     """
     choice = _Choice(annotations, rule)
-    progress = tqdm(annotations.of_image.items(), desc="choosing scenes", unit="image", leave=False, disable=None)
-    rows = [row for image_id, objects in progress for row in choice.scene(annotations.images[image_id], objects)]
+    images = progress("choosing scenes", "image", annotations.of_image.items(), total=len(annotations.of_image))
+    rows = [row for image_id, objects in images for row in choice.scene(annotations.images[image_id], objects)]
     if not rows:
         raise choice.no_scene()
     return SceneIndex(

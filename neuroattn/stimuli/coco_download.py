@@ -7,6 +7,7 @@ import shutil
 import zipfile
 from pathlib import Path
 
+from neuroattn.compute.progress import progress
 from neuroattn.stimuli.bounded_download import UnexpectedError, problem, save
 
 SERVER = "http://images.cocodataset.org/"
@@ -110,10 +111,8 @@ def _md5(path: Path) -> str:
 
 
 def _unpack(archive: Path, names: list[str], folder: Path) -> None:
-    from tqdm import tqdm
-
     with zipfile.ZipFile(archive) as opened:
-        for name in tqdm(names, desc=f"unpacking {archive.name}", unit="file", leave=False, disable=None):
+        for name in progress(f"unpacking {archive.name}", "file", names):
             goal = folder / name
             if not goal.resolve().is_relative_to(folder.resolve()):
                 raise ValueError(f"archive must keep to its folder, got {name!r} in {archive.name}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from filelock import FileLock
 
+from neuroattn.compute.progress import progress
 from neuroattn.runs.folder import unwritable
 
 if TYPE_CHECKING:
@@ -94,8 +95,6 @@ def _complete(
 ) -> NDArray[np.uint8]:
     from concurrent.futures import ThreadPoolExecutor
 
-    from tqdm import tqdm
-
     layout = {**shapes, _STATE: ()}
     if not all(_is_whole(place / f"{name}.npy", (number, *shape)) for name, shape in layout.items()):
         _require_room(place.parent, number * sum(int(np.prod(shape)) for shape in shapes.values()))
@@ -123,8 +122,8 @@ def _complete(
                 array[k] = made[name]
             return DONE
 
-        progress = tqdm(total=number, initial=number - len(todo), desc="decoding", unit=what, disable=None)
-        with ThreadPoolExecutor() as pool, progress:  # Pillow decodes without the interpreter's lock
+        bar = progress("decoding", what, total=number, initial=number - len(todo))
+        with ThreadPoolExecutor() as pool, bar:  # Pillow decodes without the interpreter's lock
             for first in range(0, len(todo), BLOCK):
                 block = todo[first : first + BLOCK]
                 done = list(pool.map(fill, block))
@@ -132,7 +131,7 @@ def _complete(
                     array.flush()
                 state[block] = done
                 state.flush()
-                progress.update(len(block))
+                bar.update(len(block))
     return np.array(state)
 
 

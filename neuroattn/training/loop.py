@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
+from neuroattn.compute.progress import progress
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.models.trial import attend, by_ink, choose, target_images
 from neuroattn.training.loss import phase_loss
@@ -155,18 +155,12 @@ class _Course:
             permutation = torch.randperm(len(kept), generator=self._order)
             self.at = self.at._replace(permutation=permutation)
         self._items = kept[permutation].split(self._config.batch_size)  # type: ignore[no-untyped-call]
-        progress = tqdm(
-            initial=self.at.batch,
-            total=self._n_batches,
-            desc=f"epoch {self.at.epoch}/{self._config.epochs}",
-            unit="batch",
-            leave=False,
-            disable=None if self._fabric.is_global_zero else True,
-        )
-        with progress:
+        epoch = f"epoch {self.at.epoch}/{self._config.epochs}"
+        here = self._fabric.is_global_zero
+        with progress(epoch, "batch", total=self._n_batches, shown=here, initial=self.at.batch) as bar:
             while self.at.batch < self._n_batches:
                 yield time.perf_counter() - self.saved
-                progress.update()
+                bar.update()
 
     def step(self) -> None:
         """Train on the next batch.

@@ -93,9 +93,7 @@ def test_a_picture_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
 def test_more_than_memory_holds(tmp_path, monkeypatch):
     saved(tmp_path / "a.png")
     monkeypatch.setattr("neuroattn.compute.memory.free_memory", lambda: 4000)
-    with refused(
-        "folder must fit in memory, got 1 pictures, which needs 4.7e-06 GB, and 4e-06 GB are free; take fewer"
-    ):
+    with refused("folder must fit in memory, got 1 files, which needs 4.7e-06 GB, and 4e-06 GB are free; take fewer"):
         neuroattn.pictures(tmp_path)
 
 
