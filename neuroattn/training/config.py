@@ -19,6 +19,9 @@ class TrainingConfig(Compute, Seed):
     name: str = option("network", "name of the network: of its file, and in recordings and tables")
     n_objects: int = option(2, "objects of a picture, and phases of a trial", low=2, high=10)
     strength: float = option(0.2, "gate strength s", low=0, high=1)
+    n_train: int | None = option(
+        None, "digits or scenes to take, drawn at random: a few for a first try (default: all)", low=20
+    )
     epochs: int = option(15, "passes through the training pictures", low=1)
     batch_size: int = option(64, "pictures of a step", low=1, high=MOST_AT_ONCE)
     learning_rate: float = option(3e-3, "learning rate of Adam, the highest of a schedule", low=0, high=1)

@@ -20,6 +20,8 @@ from neuroattn.training.config import DigitsConfig, ScenesConfig
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
+
     from neuroattn.models.about import About
     from neuroattn.stimuli.cutouts import Cutouts
     from neuroattn.stimuli.mnist import Digits
@@ -84,10 +86,23 @@ def see(config: TrainingConfig, tell: Callable[[str], None], start: About | None
         tell(f"note: {note}")
     what = "training set" if digits.is_mnist else "training set, not MNIST's own,"
     digits = without_embedded(digits)
+    chosen, part = _some(config, len(digits))
+    digits = digits.select(chosen)
     # Whose folder the digits came from is nobody's business; which digits they were is.
     identity = digits.identity()
-    about = {"what": f"{what} without the embedded digits", "n": len(digits), "sha256": identity}
+    about = {"what": f"{part}{what} without the embedded digits", "n": len(digits), "sha256": identity}
     return Seen(DigitsSource(config, digits), identity, {"digits": about})
+
+
+def _some(config: TrainingConfig, number: int) -> tuple[NDArray[np.int64] | slice, str]:
+    """Return which of so many pictures are trained on, in their order, and how to begin to say so."""
+    n_train = config.n_train
+    if n_train is None:
+        return slice(None), ""
+    if n_train > number:
+        raise ValueError(f"n_train must be at most {number:,}, the pictures that there are, got {n_train:,}")
+    chosen = np.random.default_rng(config.seed).choice(number, n_train, replace=False)
+    return np.sort(chosen), f"{n_train:,} (seed {config.seed}) of the "
 
 
 def _see_scenes(config: ScenesConfig, tell: Callable[[str], None], start: About | None) -> Seen:
@@ -95,6 +110,8 @@ def _see_scenes(config: ScenesConfig, tell: Callable[[str], None], start: About 
     tell_notes(scenes, tell)
     if len(scenes) < 2:
         raise ValueError(f"annotations must have at least 2 scenes, one to hold out, got {len(scenes)}")
+    chosen, part = _some(config, len(scenes))
+    whole, scenes = scenes.identity, scenes.select(chosen)
     cutouts = None
     if config.composites:
         cutouts = load_cutouts(
@@ -106,8 +123,8 @@ def _see_scenes(config: ScenesConfig, tell: Callable[[str], None], start: About 
             least_area=config.least_cutout,
         )
     what = f"{len(scenes):,} scenes of {Path(config.annotations).name}"
-    about = {"what": what, "n": len(scenes), "sha256": scenes.identity}
-    identity = scenes.identity + (cutouts.identity if cutouts is not None else "")
+    about = {"what": what, "n": len(scenes), "sha256": whole}
+    identity = whole + part + (cutouts.identity if cutouts is not None else "")
     new = None if start is None else start.held_out_images or ()
     source = ScenesSource(config, scenes, cutouts, tell, new_images=new)
     return Seen(source, identity, {"scenes": about, "classes": list(scenes.classes)})

@@ -92,6 +92,7 @@ def test_a_whole_training(folder, tmp_path):
         "strength": 0.2,
         "noise": 0.3,
         "resample": True,
+        "n_train": None,
         "epochs": 2,
         "batch_size": 23,
         "learning_rate": 0.003,
@@ -119,6 +120,23 @@ def test_a_whole_training(folder, tmp_path):
     )
     assert {"neuroattn", "git_commit", "python", "platform", "torch", "numpy"} <= about["provenance"].keys()
     assert about["provenance"]["torch"] == torch.__version__
+
+
+def test_a_first_try_takes_a_few_digits(folder, tmp_path):
+    options = ["digits", "--data", folder, "--epochs", 1, "--hidden", 2, 3]
+    known = without_embedded(from_folder(folder, "train"))
+    seen = {}
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        ended = run_here(*options, "--n_train", 23, "--seed", seed, "--out", tmp_path / name)
+        assert (ended[0], ended[2]) == (0, "")
+        digits = read_metadata(tmp_path / name / "digits.safetensors")["training"]["digits"]
+        start = f"23 (seed {seed}) of the training set, not MNIST's own,"
+        assert (digits["n"], digits["what"]) == (23, f"{start} without the embedded digits")
+        seen[name] = digits["sha256"]
+    assert seen["a"] == seen["b"] != seen["c"] != known.identity()
+    text = f"n_train must be at most {len(known)}, the pictures that there are, got 90"
+    assert run_here(*options, "--n_train", 90, "--out", tmp_path / "d") == (2, "", f"error: {text}\n")
+    assert not (tmp_path / "d").exists()
 
 
 @pytest.mark.slow
