@@ -71,9 +71,6 @@ def test_a_name_that_is_not_there():
         _ = neuroattn.no_such_name
 
 
-# Still without an example: names and modules that wait for one.
-
-
 def documented():
     """Yield every module of the package with its public functions and classes."""
     for path in sorted(PACKAGE.rglob("*.py")):
