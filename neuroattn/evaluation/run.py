@@ -46,7 +46,8 @@ COLUMNS = ["what", "estimate", "interval_low", "interval_high", "sd", "n", "note
 class Evaluated(NamedTuple):
     """What was found of networks: estimates of each, those of each that are about single classes, texts to tell.
 
-    `of_mean` are the columns of the mean over networks that are told, and `alike` is whether there is such a mean.
+    `of_mean` are the columns of the mean over networks that are told, and `alike` is whether there is such a mean;
+    `head` is what is told before anything.
     """
 
     tables: list[pd.DataFrame]
@@ -54,6 +55,7 @@ class Evaluated(NamedTuple):
     texts: list[str]
     of_mean: list[str]
     alike: bool
+    head: str = ""
 
 
 def evaluate_networks(config: DigitsConfig | ScenesConfig, tell: Tell) -> None:
@@ -73,8 +75,20 @@ def evaluate_networks(config: DigitsConfig | ScenesConfig, tell: Tell) -> None:
         tables.append(over)
     if config.out is not None:
         write_csv(pd.concat([*tables, *found.of_classes], ignore_index=True), config.out)
-    for text in texts:  # once the files are written: a reader may leave
+    in_short = [_in_short(table) for table in tables]
+    for text in filter(None, [found.head, "\n".join(in_short) + "\n", *texts]):  # now: a reader may leave
         tell(text)
+
+
+def _in_short(table: pd.DataFrame) -> str:
+    """Return what most readers look for, in a line; `table` is of one network, or of the mean of several."""
+    rows = table.set_index("what")
+    accuracy, attended, unattended = (rows.loc[name] for name in ("accuracy", "gate_attended", "gate_unattended"))
+    low, high = accuracy["interval_low"], accuracy["interval_high"]
+    return printable(
+        f"{accuracy['model']}: accuracy {accuracy['estimate']:.3f} [{low:.3f}, {high:.3f}], gate over attended pixels "
+        f"{attended['estimate']:.2f}, over the others {unattended['estimate']:.2f} (1 inhibits)"
+    )
 
 
 def _on_digits(config: DigitsConfig) -> Evaluated:
@@ -89,9 +103,9 @@ def _on_digits(config: DigitsConfig) -> Evaluated:
             )
     number = config.composites or len(digits)
     tables = _of_composites(models, digits, number, noise=config.noise, seed=config.seed)
-    texts = [f"{number} composites of {digits.source}, noise {config.noise:g}, seed {config.seed}\n"]
-    texts += [_text(model.name, table[COLUMNS]) for model, table in zip(models, tables, strict=True)]
-    return Evaluated(tables, [], texts, COLUMNS, alike=len({model.config.size for model in models}) == 1)
+    head = f"{number} composites of {digits.source}, noise {config.noise:g}, seed {config.seed}\n"
+    texts = [_text(model.name, table[COLUMNS]) for model, table in zip(models, tables, strict=True)]
+    return Evaluated(tables, [], texts, COLUMNS, len({model.config.size for model in models}) == 1, head)
 
 
 def _of_composites(

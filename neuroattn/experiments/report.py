@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from neuroattn.experiments.finding import Estimate
+    from neuroattn.experiments.finding import Estimate, Finding
     from neuroattn.experiments.protocol import Tables
 
 _TEMPLATE = "report.html.j2"
@@ -23,6 +23,7 @@ _TEMPLATE = "report.html.j2"
 _LONG = 40
 # Of the estimates that a verdict rests on: those that a card shows unfolded.
 _SHOWN = 2
+_IN_SHORT = ("verdict", "claim", "where", "estimate [95 % interval]", "n")
 # Columns of the statistics that are shown at first; the others are there to be chosen.
 _FIRST = (
     *("what", "model", "layer", "control", "reduction", "condition", "strength", "time_step", "unit", "estimate"),
@@ -105,6 +106,25 @@ def _provenance(about: Mapping[str, Any]) -> pd.DataFrame:
 
 def _plain(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def in_short(heading: str, findings: Sequence[Finding]) -> str:
+    """Return a table of findings as HTML, verdict first, for a notebook."""
+    from markupsafe import Markup
+
+    rows = [
+        Markup("<tr><td><b>{}</b></td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>").format(
+            printable(finding.verdict),
+            printable(finding.claim),
+            printable(", ".join(filter(None, (finding.layer, finding.condition)))),
+            printable("; ".join(map(str, finding.rests_on[:_SHOWN]))),
+            printable(finding.numbers),
+        )
+        for finding in findings
+    ]
+    head = Markup("").join(Markup("<th>{}</th>").format(name) for name in _IN_SHORT)
+    table = Markup("<p>{}</p><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>")
+    return str(table.format(heading, head, Markup("").join(rows)))
 
 
 def _estimates(estimates: Sequence[Estimate]) -> Markup:

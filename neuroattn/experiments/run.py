@@ -85,6 +85,11 @@ class Run:
             f"Run of {self.protocol.name} on {', '.join(self._file['weights_sha256'])} in {str(self.path)!r}"
         )
 
+    def _repr_html_(self) -> str:
+        from neuroattn.experiments.report import in_short
+
+        return in_short(repr(self), self.findings)
+
     @property
     def store(self) -> Path:
         """Folder of the recording."""

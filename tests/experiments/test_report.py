@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from neuroattn.experiments.finding import Estimate, Finding
 from neuroattn.experiments.protocol import Tables
-from neuroattn.experiments.report import report
+from neuroattn.experiments.report import in_short, report
 from neuroattn.figures.style import as_svg
 
 NOTES = ["WARNING: a control shows <an effect>.", "NOTE: beware."]
@@ -113,6 +113,14 @@ def test_it_opens_without_a_network(text):
     assert not re.search(r'(src|href)="(https?:)?//', text)
     assert "@import" not in text
     assert "url(http" not in text
+
+
+def test_a_run_in_a_notebook_shows_its_findings():
+    text = in_short("Run of <a>", FINDINGS)
+    assert text.startswith("<p>Run of &lt;a&gt;</p><table>")
+    row = ("<b>supported</b>", "Attention multiplies &lt;responses&gt;", "stage1/response, by the mean",
+           "gain 1.250° [1.125, ∞]; slope 1.000 no interval", "3 networks, 12,345 units, 1 stimulus")  # fmt: skip
+    assert f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" in text
 
 
 @pytest.mark.process
