@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
+    from neuroattn.experiments.columns import Column
     from neuroattn.experiments.finding import Finding
     from neuroattn.stimuli.stimulus_set import StimulusSet
     from neuroattn.subjects.subject import Subject
@@ -92,6 +93,8 @@ class Protocol(Generic[C]):
         subjects (a group each) → tables; options, tables → figure.
     needs
         Options → what a subject must not lack, from `neuroattn.subjects.subject`: one that does is told the reason.
+    columns
+        What the columns of its unit table mean.
     caption
         Of the figure: what every panel shows, for those who cannot see it, too.
     methods
@@ -109,3 +112,4 @@ class Protocol(Generic[C]):
     caption: str
     methods: Callable[[C], str]
     needs: Callable[[C], tuple[str, ...]]
+    columns: tuple[Column, ...]

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from neuroattn.experiments.activity_scaling.analysis import analysis
+from neuroattn.experiments.activity_scaling.columns import COLUMNS
 from neuroattn.experiments.activity_scaling.options import Config
 from neuroattn.experiments.contrast import states_needed
 from neuroattn.experiments.pairs import pair_stimuli, record_pairs, require_pairs
@@ -95,4 +96,5 @@ PROTOCOL = Protocol(
     "of each unit, additive and multiplicative effects; index in the controls.",
     methods=methods,
     needs=states_needed,
+    columns=COLUMNS,
 )

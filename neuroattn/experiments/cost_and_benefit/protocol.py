@@ -20,6 +20,7 @@ from neuroattn import dims
 from neuroattn.command.option import option
 from neuroattn.experiments import finding, pairs
 from neuroattn.experiments.contrast import states_needed
+from neuroattn.experiments.cost_and_benefit.columns import COLUMNS
 from neuroattn.experiments.layers import Layer, layer_analysis
 from neuroattn.experiments.protocol import Protocol, Tables
 from neuroattn.statistics.population import Measure
@@ -156,4 +157,5 @@ PROTOCOL = Protocol(
     "in the network and in the controls. Within the grey band there is no effect; −1 is silence.",
     methods=methods,
     needs=states_needed,
+    columns=COLUMNS,
 )

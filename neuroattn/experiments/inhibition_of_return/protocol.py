@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from neuroattn.experiments.inhibition_of_return.analysis import analysis
+from neuroattn.experiments.inhibition_of_return.columns import COLUMNS
 from neuroattn.experiments.inhibition_of_return.options import Config
 from neuroattn.experiments.protocol import Protocol, Tables
 from neuroattn.experiments.scene_stimuli import (
@@ -161,4 +162,5 @@ PROTOCOL = Protocol(
     "is chance.",
     methods=methods,
     needs=lambda _config: ("inhibition",),
+    columns=COLUMNS,
 )

@@ -21,6 +21,7 @@ from neuroattn.experiments.protocol import Protocol, Tables
 from neuroattn.experiments.recording import stored_configuration
 from neuroattn.experiments.scene_stimuli import SCENES
 from neuroattn.experiments.tuning.analysis import analysis, too_few_orientations
+from neuroattn.experiments.tuning.columns import COLUMNS
 from neuroattn.experiments.tuning.layout import (
     CONDITIONS,
     DISTRACTOR,
@@ -222,4 +223,5 @@ PROTOCOL = Protocol(
     "Modulation index in the controls.",
     methods=methods,
     needs=states_needed,
+    columns=COLUMNS,
 )
