@@ -49,8 +49,9 @@ def bars(
 
         exp(−d² / 2σ²) · [|a| < length / 2]
 
-    averaged over the area of each pixel. A square pixel seen along a direction is a trapezoid (a box of width |cos θ|
-    convolved with one of width |sin θ|); both factors are averaged over their trapezoid in closed form, and multiplied.
+    averaged over the area of each pixel. A square pixel seen along a direction is a trapezoid (a box as wide as the
+    size of cos θ convolved with one as wide as that of sin θ); both factors are averaged over their trapezoid in closed
+    form, and multiplied.
     The product is exact at 0° and 90°, and everywhere but within a pixel of the bar's two ends; there it is up to 0.02
     off at oblique orientations. The error of rounding is below 1e-7 for σ ≥ 0.1.
 

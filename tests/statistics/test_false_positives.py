@@ -104,7 +104,7 @@ def test_the_mixed_model_keeps_its_level():
 
 @pytest.mark.slow
 def test_units_as_if_each_were_an_animal_are_significant_two_times_out_of_three():
-    """The t test that README warns of, and the bootstrap without its correction."""
+    """The t test that the documentation warns of, and the bootstrap without its correction."""
     random = np.random.default_rng(0)
     differences = [experiment(random) for _ in range(N_EXPERIMENTS)]
     naive = np.mean([stats.ttest_1samp(one, 0).pvalue < 0.05 for one in differences])
