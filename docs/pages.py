@@ -70,7 +70,7 @@ def _table(columns: tuple[Column, ...], where: dict[str, list[str]] | None = Non
     if where is not None:
         lines = [f"{line} {end}" for line, end in zip(lines, ("protocols |", "---|"), strict=True)]
     for name, unit, meaning in columns:
-        cells = [f"`{name}`", unit, meaning.replace("|", "\\|")]
+        cells = [f"`{name}`", unit, meaning.replace("|", "\\|").replace('""', '`""`')]
         if where is not None:
             cells.append("all" if where[name] == protocols() else ", ".join(f"`{found}`" for found in where[name]))
         lines.append(f"| {' | '.join(cells)} |")

@@ -9,7 +9,7 @@ COLUMNS = (
     Column("ungated_with_object", "response", "Mean response before any gate acts, on the half that selects units."),
     Column("ungated_without_object", "response", "The same with the unit's object taken out of the picture."),
     Column("own", "", "Object that the unit sees alone, counted from the left; −1 where it differs between scenes."),
-    Column("driven", "", "Whether the first is above the second by more than the option driven, on enough stimuli."),
+    Column("driven", "", "Whether the object lifts the ungated response by more than the option driven."),
     EXCLUDED_BY,
     Column("silent", "", 'In which states the unit does not respond at all; "" if it responds in both.'),
     Column("mean_attended", "response", "A: mean response at the last step with its object attended."),
