@@ -66,7 +66,8 @@ def figure(config, tables):
     """Draw the ratio of every unit."""
     import seaborn as sns
 
-    return sns.displot(tables.units, x="variation_ratio", hue="layer", kind="ecdf", height=2.4).figure
+    grid = sns.displot(tables.units, x="variation_ratio", hue="layer", kind="ecdf", height=2.4)
+    return grid.set_axis_labels("ratio of variation, A/N (1)", "fraction of units").figure
 
 
 PROTOCOL = Protocol(
