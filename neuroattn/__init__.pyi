@@ -3,6 +3,7 @@ from . import compute as compute
 from . import dims as dims
 from . import evaluation as evaluation
 from . import experiments as experiments
+from . import explorer as explorer
 from . import figures as figures
 from . import models as models
 from . import recording as recording
@@ -13,6 +14,7 @@ from . import subjects as subjects
 from . import training as training
 from .experiments.run import open_run as open_run
 from .experiments.run import run as run
+from .explorer.widget import explore as explore
 from .models.checkpoint import load_model as load_model
 from .recording.export.assembly import to_assembly as to_assembly
 from .recording.export.netcdf import to_netcdf as to_netcdf

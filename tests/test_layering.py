@@ -24,10 +24,12 @@ ALLOWED = {
     "figures": {*BELOW, "statistics"},
     "subjects": {*BELOW, "stimuli", "models"},
     "recording": {*BELOW, "stimuli", "models", "subjects"},
+    "explorer": {*BELOW, "stimuli", "models", "subjects", "recording"},
     "training": {*BELOW, "stimuli", "models"},
     "evaluation": {*BELOW, "stimuli", "models", "statistics", "figures"},
     "experiments": {
-        *BELOW, "stimuli", "models", "statistics", "figures", "subjects", "recording", "training", "evaluation",
+        *BELOW, "stimuli", "models", "statistics", "figures", "subjects", "recording", "explorer", "training",
+        "evaluation",
     },
 }  # fmt: skip
 VERBS = ("command", "verbs")  # runs doors by their names, and so stands on top like them
@@ -104,8 +106,8 @@ def test_no_import_hides_behind_a_name():
         if path.name != "__init__.py"
         and re.search(r"import_module|__import__|\brunpy\b|lazy_loader|pkgutil", path.read_text())
     }
-    optional = ("recording", "export", "rsatoolbox_dataset")  # a library that may be missing
-    assert by_name == {VERBS, ("experiments", "run"), optional}
+    optional = {("recording", "export", "rsatoolbox_dataset"), ("explorer", "widget")}  # a library that may be missing
+    assert by_name == {VERBS, ("experiments", "run"), *optional}
     packages = {
         ast.dump(ast.Module(ast.parse(path.read_text()).body[1:], [])) for path in PACKAGE.rglob("*/__init__.py")
     }

@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    import pandas as pd
     from matplotlib.figure import Figure
 
     from neuroattn.experiments.protocol import C, Protocol, Tables
+    from neuroattn.explorer.contents import Contents, Shown
 
 UNITS, STATISTICS, FINDINGS, REPORT = "units.parquet", "statistics.csv", "findings.json", "report.html"
+EXPLORER = "explorer.html"
 # What a methods section names, by its key among the versions.
 SOFTWARE = {
     "torch": "PyTorch", "numpy": "NumPy", "scipy": "SciPy", "statsmodels": "statsmodels", "pandas": "pandas",
@@ -58,6 +61,7 @@ def analyse_recording(
     store: Path,
     folder: Path,
     session: Session,
+    shown: Shown,
     recorded: Sequence[str] = (),
 ) -> Tables:
     """Make everything of a run that comes after its recording, and write it.
@@ -72,6 +76,8 @@ def analyse_recording(
         The recording, and where to write.
     session
         The one that this is part of.
+    shown
+        The stimuli and receptive fields, for the explorer.
     recorded
         Networks that it recorded.
 
@@ -94,6 +100,7 @@ def analyse_recording(
     }
     svg = as_svg(figure)
     page = _page(protocol, config, tables, svg, outcome)
+    explorer = _explorer(protocol, tables, store, outcome, shown)
     # Whoever is interrupted from here on leaves a folder that says so, not tables of two analyses.
     write_run(folder, {**outcome, "state": "analysing"})
     _write_tables(config, tables, folder)
@@ -105,6 +112,8 @@ def analyse_recording(
         file.write_text(json.dumps(to_json(tables.findings), indent=2, allow_nan=False) + "\n", encoding="utf-8")
     with replacing(folder / REPORT) as file:
         file.write_text(page, encoding="utf-8")
+    with replacing(folder / EXPLORER) as file:
+        file.write_text(explorer, encoding="utf-8")
     write_run(folder, {**outcome, "state": "done"})
     return tables
 
@@ -122,6 +131,25 @@ def _page(protocol: Protocol[C], config: C, tables: Tables, svg: str, outcome: M
         methods=f"{protocol.methods(config)} {_software(outcome['versions'], outcome['analysis_versions'])}",
         about=outcome,
     )
+
+
+def _explorer(protocol: Protocol[C], tables: Tables, store: Path, outcome: Mapping[str, Any], shown: Shown) -> str:
+    from neuroattn.explorer.page import page
+
+    made = browsed(protocol, tables.units, store, outcome, shown)
+    return page(made, ((REPORT, "report"),))
+
+
+def browsed(
+    protocol: Protocol[C], units: pd.DataFrame, store: Path, about: Mapping[str, Any], shown: Shown
+) -> Contents:
+    """Return what the explorer shows of a run."""
+    from neuroattn.explorer.contents import contents
+    from neuroattn.recording.store import open_recording
+
+    title = f"{protocol.name.replace('_', ' ').capitalize()}, unit by unit"
+    with open_recording(store) as recordings:
+        return contents(title, units, recordings, protocol.view, shown, notes=about["notes"])
 
 
 def draw(protocol: Protocol[C], config: C, tables: Tables) -> Figure:

@@ -13,6 +13,7 @@ from neuroattn.command.option import option
 from neuroattn.experiments.contrast import ContrastOptions, controls_of, joined, require_few
 from neuroattn.experiments.recording import stored_configuration
 from neuroattn.experiments.scene_stimuli import SCENES, require_digit_networks, scene_stimuli
+from neuroattn.explorer.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,6 +34,7 @@ UNIT_COLUMNS = (
 )
 # Of each half: those in which attention was confirmed in both states, and those in which a unit sees its object alone.
 FEWEST_STIMULI = 8
+PAIR_VIEW = View(where={"half": MEASUREMENT, dims.CONFIRMED: True})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from neuroattn.command.groups import Compute, Models, Seed
 from neuroattn.command.option import option
+from neuroattn.explorer.view import DEFAULT, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -99,6 +100,8 @@ class Protocol(Generic[C]):
         Of the figure: what every panel shows, for those who cannot see it, too.
     methods
         Options → a paragraph for a paper: what was shown, recorded and tested, with its sources.
+    view
+        How the explorer shows its units; the default goes by the recording's coordinates.
     """
 
     name: str
@@ -113,3 +116,4 @@ class Protocol(Generic[C]):
     methods: Callable[[C], str]
     needs: Callable[[C], tuple[str, ...]]
     columns: tuple[Column, ...]
+    view: View = DEFAULT

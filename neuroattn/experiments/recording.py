@@ -10,12 +10,15 @@ from neuroattn.experiments.run_file import RUN, earlier_sessions, write_run
 from neuroattn.runs.provenance import code_hash, versions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import xarray as xr
 
     from neuroattn.experiments.protocol import C, Protocol, ProtocolConfig
+    from neuroattn.explorer.contents import Shown
+    from neuroattn.stimuli.stimulus_set import StimulusSet
+    from neuroattn.subjects.fields import Fields
     from neuroattn.subjects.subject import Subject
 
 STORE = "recording.zarr"  # in the folder of a run
@@ -31,14 +34,14 @@ _OWN_CODE = ("protocol", "options", "stimuli", "recording", "layout")
 
 def record_networks(
     protocol: Protocol[C], config: C, subjects: Sequence[Subject], folder: Path
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[dict[str, Any], list[str], Shown]:
     """Record the networks that the folder of a run does not hold yet.
 
     Returns
     -------
     tuple
-        What ``run.json`` is to say, the sessions before this one among it; and the names of the networks that were
-        recorded now.
+        What ``run.json`` is to say, the sessions before this one among it; the names of the networks that were
+        recorded now; and the stimuli and receptive fields.
 
     Raises
     ------
@@ -85,7 +88,37 @@ def record_networks(
                 (folder / RUN).unlink()  # these stimuli cannot be recorded: nothing is left behind
             raise
     _write_attributes(store, about)
-    return {**about, "sessions": sessions}, [subject.name for subject in missing]
+    return {**about, "sessions": sessions}, [subject.name for subject in missing], _shown(stimuli, subjects)
+
+
+def shown_again(protocol: Protocol[C], config: C, about: Mapping[str, Any]) -> Shown:
+    """Return the stimuli and receptive fields of a run that was recorded before, as far as they can be made again."""
+    from neuroattn.explorer.contents import Shown
+    from neuroattn.models.checkpoint import load_models
+    from neuroattn.subjects.adapter import subject_of
+
+    try:
+        subjects = [subject_of(network) for network in load_models(config.models)]
+        stimuli = protocol.stimuli(config, subjects)
+    except (ValueError, OSError) as error:
+        return Shown(reason=f"a recording does not hold them, and they could not be made again ({error})")
+    if stimuli.identity() != about["stimuli_sha256"]:
+        return Shown(reason="a recording does not hold them, and what is made by the same options now is another set")
+    return _shown(stimuli, [subject.facing(stimuli.size) for subject in subjects])
+
+
+def _shown(stimuli: StimulusSet, subjects: Sequence[Subject]) -> Shown:
+    from neuroattn.explorer.contents import Shown
+
+    named = {subject.name: subject for subject in subjects}
+
+    def fields(model: str, variable: str) -> Fields | None:
+        try:
+            return named[model].fields(variable, stimuli.size[1:])
+        except ValueError:  # no map of the picture
+            return None
+
+    return Shown(stimuli=stimuli, fields=fields)
 
 
 def require_undamaged(store: Path) -> None:

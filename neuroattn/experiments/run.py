@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuroattn.command.line import configured
 from neuroattn.command.option import suggestion
-from neuroattn.experiments.analysis import FINDINGS, STATISTICS, UNITS, Session, analyse_recording, draw
+from neuroattn.experiments.analysis import FINDINGS, STATISTICS, UNITS, Session, analyse_recording, browsed, draw
 from neuroattn.experiments.finding import ON_TOP, from_json
 from neuroattn.experiments.protocol import Tables
 from neuroattn.experiments.recording import (
@@ -21,6 +21,7 @@ from neuroattn.experiments.recording import (
     in_order,
     record_networks,
     require_undamaged,
+    shown_again,
     stored_configuration,
 )
 from neuroattn.experiments.run_file import RECORDING, RUN, read_bounded, read_run
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from neuroattn.experiments.finding import Finding
     from neuroattn.experiments.protocol import C, Protocol, ProtocolConfig
+    from neuroattn.explorer.contents import Contents
     from neuroattn.subjects.adapter import Model
     from neuroattn.subjects.subject import Subject
 
@@ -142,6 +144,11 @@ class Run:
         """Everything that was found, in sentences."""
         return tuple(self._file["findings"])
 
+    def browsed(self) -> Contents:
+        """Return what the explorer shows of this run; its stimuli are made again."""
+        pictured = shown_again(self.protocol, self.config, self._file)
+        return browsed(self.protocol, self.units, self.store, self._file, pictured)
+
     def figure(self) -> Figure:
         """Draw the protocol's figure."""
         tables = Tables(units=self.units, statistics=self.statistics, findings=(), text=())
@@ -183,7 +190,8 @@ class Run:
             about = {**run._file, "configuration": stored_configuration(config), "notes": run._notes}
             if own:
                 about[RECORDING] = os.path.relpath(run.store, folder)
-            analyse_recording(run.protocol, config, about, run.store, folder, Session("cpu"))
+            pictured = shown_again(run.protocol, config, about)
+            analyse_recording(run.protocol, config, about, run.store, folder, Session("cpu"), pictured)
         if not own:
             for made in ("units", "statistics", "findings"):
                 self.__dict__.pop(made, None)
@@ -330,8 +338,8 @@ def perform(protocol: Protocol[C], config: C, subjects: Sequence[Subject] | None
         subjects = [subject.on(device) for subject in subjects]
         require_different(subject.name for subject in subjects)
         session = Session(str(device))
-        about, recorded = record_networks(protocol, config, subjects, folder)
-        return analyse_recording(protocol, config, about, folder / STORE, folder, session, recorded)
+        about, recorded, pictured = record_networks(protocol, config, subjects, folder)
+        return analyse_recording(protocol, config, about, folder / STORE, folder, session, pictured, recorded)
 
 
 def interrupted(folder: Path) -> str:

@@ -12,7 +12,7 @@ from neuroattn.stimuli import bars, digits
 
 FILES = {
     *("recording.zarr", "units.parquet", "statistics.csv", "findings.json"),
-    *("figure.png", "figure.svg", "run.json", "report.html"),
+    *("figure.png", "figure.svg", "run.json", "report.html", "explorer.html"),
 }
 ON_DIGITS = (
     "stimuli must be scenes for {}, which takes pictures of (channel, y, x) = (3, {}), got 'digits'; add "

@@ -9,13 +9,14 @@ and McAdams & Maunsell (1999), J. Neurosci. 19:431.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from neuroattn.experiments.activity_scaling.analysis import analysis
 from neuroattn.experiments.activity_scaling.columns import COLUMNS
 from neuroattn.experiments.activity_scaling.options import Config
 from neuroattn.experiments.contrast import states_needed
-from neuroattn.experiments.pairs import pair_stimuli, record_pairs, require_pairs
+from neuroattn.experiments.pairs import PAIR_VIEW, pair_stimuli, record_pairs, require_pairs
 from neuroattn.experiments.protocol import Protocol, Tables
 from neuroattn.experiments.scene_stimuli import SCENES
 
@@ -97,4 +98,5 @@ PROTOCOL = Protocol(
     methods=methods,
     needs=states_needed,
     columns=COLUMNS,
+    view=replace(PAIR_VIEW, measures=("gain_ratio", "modulation_index")),
 )

@@ -10,7 +10,7 @@ The biology: Treue & Maunsell (1999), J. Neurosci. 19:7591.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -158,4 +158,5 @@ PROTOCOL = Protocol(
     methods=methods,
     needs=states_needed,
     columns=COLUMNS,
+    view=replace(pairs.PAIR_VIEW, measures=("cost", "benefit")),
 )

@@ -23,6 +23,7 @@ from neuroattn.experiments.scene_stimuli import SCENES
 from neuroattn.experiments.tuning.analysis import analysis, too_few_orientations
 from neuroattn.experiments.tuning.columns import COLUMNS
 from neuroattn.experiments.tuning.layout import (
+    BAR,
     CONDITIONS,
     DISTRACTOR,
     FEWEST_ORIENTATIONS,
@@ -34,6 +35,7 @@ from neuroattn.experiments.tuning.layout import (
 )
 from neuroattn.experiments.tuning.options import Config
 from neuroattn.experiments.tuning.stimuli import stimuli
+from neuroattn.explorer.view import View
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -224,4 +226,13 @@ PROTOCOL = Protocol(
     methods=methods,
     needs=states_needed,
     columns=COLUMNS,
+    view=View(
+        x="orientation",
+        unit="°",
+        states={BAR: "attended", DISTRACTOR: "unattended"},
+        of="bar",
+        where={"half": MEASUREMENT},
+        fit="{parameter}_{state}_{value}",
+        measures=(f"gain_{REDUCTIONS[0]}", f"modulation_index_{REDUCTIONS[0]}"),
+    ),
 )
