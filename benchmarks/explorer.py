@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import xarray as xr
 
 from neuroattn.explorer.contents import contents
@@ -82,21 +83,28 @@ def main() -> None:
         driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
         try:
             driver.get("about:blank")
-            start = time.perf_counter()
+            start, before = time.perf_counter(), processor_seconds()
             driver.get(file.as_uri())
             while not driver.execute_script("return document.querySelector('main').dataset.ready"):
                 time.sleep(0.02)
-            first = time.perf_counter() - start
+            first, used = time.perf_counter() - start, processor_seconds() - before
             ids = units["neuroid_id"].sample(20, random_state=0)
             took = [driver.execute_async_script(UNIT, name) for name in ids]
         finally:
             driver.quit()
     found = {"size_mb": file_size(text), "first_view_s": first, "unit_ms": statistics.median(took)}
+    print(f"the first view took {used:.2f} s of all processors, which on a busy machine says more than the clock")
     print(f"page of {len(units):,} units made in {made:.1f} s; the slowest of 20 units took {max(took):.0f} ms")
     for name, value in found.items():
         print(f"{name:14} {value:8.2f}   bound {BOUNDS[name]:g}   {'ok' if value <= BOUNDS[name] else 'BEYOND'}")
     if any(value > BOUNDS[name] for name, value in found.items()):
         raise SystemExit(1)
+
+
+def processor_seconds() -> float:
+    """Return the processor time of all processes of the browser so far."""
+    times = [process.cpu_times() for process in psutil.Process().children(recursive=True)]
+    return float(sum(one.user + one.system for one in times))
 
 
 def file_size(text: str) -> float:

@@ -147,7 +147,7 @@ def browsed(
     from neuroattn.explorer.contents import contents
     from neuroattn.recording.store import open_recording
 
-    title = f"{protocol.name.replace('_', ' ').capitalize()}, unit by unit"
+    title = f"{protocol.name.replace('_', ' ').capitalize()} explorer"
     with open_recording(store) as recordings:
         return contents(title, units, recordings, protocol.view, shown, notes=about["notes"])
 

@@ -196,7 +196,7 @@ def _pictures(blocks: dict[str, bytes], name: str, found: Pictures, of: Layout) 
         "shape": found.pixels.shape[1:],
         "size": found.size,
         "ids": [_scalar(one) for one in found.ids.tolist()],
-        "of_x": [found.values.get(x, -1) for x in of.x] if found.values else [],
+        "of_x": [found.values.get(x, []) for x in of.x] if found.values else [],
     }
 
 

@@ -32,10 +32,11 @@ export function shown(value) {
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
   const size = Math.abs(value);
   if (Number.isInteger(value) && size < 1e6) return value.toLocaleString("en").replace("-", "−");
-  const text = size !== 0 && (size < 1e-3 || size >= 1e6) ? value.toExponential(2) : String(Number(value.toPrecision(4)));
+  const text = size !== 0 && (size < 1e-3 || size >= 1e6) ? Number(value.toPrecision(3)).toExponential() : String(Number(value.toPrecision(4)));
   return text.replace("-", "−");
 }
 const words = name => name.replaceAll("_", " ");
+const DEGREES = /^(absolute_|crossvalidated_)?(shift|bandwidth_change|half_width|preferred)/;
 
 // -------------------------------------------------------------------------------------------------------------- data
 
@@ -125,6 +126,26 @@ class Data {
       }
       return { size, channels: of };
     })();
+  }
+
+  // Of several pictures that with the largest contrast in a receptive field; the middle one where none is known.
+  async clearest(group, numbers, box) {
+    if (!box || numbers.length < 2) return numbers[numbers.length >> 1];
+    const { shape: [height, width, channels], size, blocks } = group.pictures, per = this.head.pictures_per_block;
+    const [top, bottom, left, right] = Array.from(box, (edge, k) => Math.round(edge * (k < 2 ? height / size[0] : width / size[1])));
+    let best = null, most = -1;
+    for (const number of numbers) {
+      const bytes = await this.#block(blocks[Math.floor(number / per)]), start = (number % per) * height * width * channels;
+      let n = 0, sum = 0, squares = 0;
+      for (let y = top; y < Math.max(bottom, top + 1); y++) {
+        for (let k = left * channels; k < Math.max(right, left + 1) * channels; k++, n++) {
+          const value = bytes[start + y * width * channels + k];
+          sum += value; squares += value * value;
+        }
+      }
+      if (squares / n - (sum / n) ** 2 > most) [best, most] = [number, squares / n - (sum / n) ** 2];
+    }
+    return best;
   }
 
   // One picture as the address of a small image.
@@ -330,7 +351,7 @@ class Explorer {
   async start() {
     this.build();
     await this.refresh();
-    const named = this.address ? await this.named() : null;
+    const named = this.address ? await this.asked() : null;
     await this.pick(named ?? this.rows[0] ?? null);
     this.root.dataset.ready = "true";
   }
@@ -338,7 +359,7 @@ class Explorer {
   // What identifies a unit in the address.
   async names() { return this.data.head.of_units ? this.data.column("neuroid_id") : null; }
 
-  async named() {
+  async asked() {
     const match = /^#unit=(.+)$/.exec(location.hash);
     if (!match) return null;
     let name = match[1];
@@ -368,15 +389,18 @@ class Explorer {
       h("header", {}, title, h("p", { class: "meta" }, many, ...links.flatMap(link => [" · ", link])),
         ...head.notes.map(note => h("p", { class: "warning" }, note))),
       this.tools(), this.live, this.told,
-      h("div", { class: "columns" },
+      this.parts.columns = h("div", { class: "columns" },
         h("div", { class: "left" },
           h("section", { "aria-label": "Scatter of two measures", class: "scatter" }, this.scatterTools(), this.parts.plots, this.parts.groups),
           h("section", { "aria-label": "Table" }, this.table.element)),
         h("section", { class: "right", "aria-label": "Unit" }, this.parts.unit)));
     this.keys.addEventListener("keydown", event => this.key(event));
-    if (this.address) addEventListener("hashchange", async () => { const found = await this.named(); if (found !== null) this.pick(found); });
+    if (this.address) addEventListener("hashchange", async () => { const found = await this.asked(); if (found !== null) this.pick(found); });
     new ResizeObserver(() => { if (this.parts.plots.clientWidth !== this.width) this.drawScatter(); }).observe(this.parts.plots);
   }
+
+  // The name of a measure, with its unit.
+  named(measure) { return words(measure) + (DEGREES.test(measure) && this.data.head.groups.some(group => group.unit === "°") ? " (°)" : ""); }
 
   kind() { return this.data.head.of_units ? "units" : "rows"; }
 
@@ -398,7 +422,7 @@ class Explorer {
   }
 
   scatterTools() {
-    const measures = this.numbers.map(name => [name, words(name)]);
+    const measures = this.numbers.map(name => [name, this.named(name)]);
     const colours = [["", "nothing"], ...["layer", "model", "excluded_by"].filter(name => this.data.columns.has(name))
       .map(name => [name, { model: "network", excluded_by: "exclusion" }[name] ?? name])];
     return h("div", { class: "tools" },
@@ -468,7 +492,7 @@ class Explorer {
   }
 
   key(event) {
-    if (event.target.closest("input, select, textarea, summary") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest?.("input, select, textarea, summary") || event.ctrlKey || event.metaKey || event.altKey) return;
     const by = { n: 1, ArrowDown: 1, p: -1, ArrowUp: -1, Home: -Infinity, End: Infinity, PageDown: 10, PageUp: -10 }[event.key];
     if (by !== undefined) this.move(by);
     else if (event.key === "k") this.pin();
@@ -506,7 +530,7 @@ class Explorer {
     const size = { width: Math.floor(width / across) - (apart ? 8 : 0), height: apart ? 220 : Math.min(360, Math.max(260, width * 0.55)) };
     const of = this.colouring();
     this.panels = panels.map(panel => {
-      const { at, marks, box } = axes({ ...size, x, y, xLabel: words(state.x), yLabel: words(state.y) });
+      const { at, marks, box } = axes({ ...size, x, y, xLabel: this.named(state.x), yLabel: this.named(state.y) });
       const clamp = ([low, high]) => v => Math.max(low, Math.min(high, v));
       const rows = this.filtered.filter(i => panel.has(i) && !Number.isNaN(xs[i]) && !Number.isNaN(ys[i]));
       return { ...panel, ...size, at, marks, box, clampX: clamp(x), clampY: clamp(y), rows };
@@ -632,7 +656,7 @@ class Explorer {
     });
     const legend = state.colour === "excluded_by" ? h("p", { class: "meta" }, ...this.loaded.get("excluded_by").words.map((word, k) =>
       h("span", { class: "key" }, h("span", { class: "swatch", style: `background:${PALETTE[k % PALETTE.length]}` }), word || "takes part"))) : "";
-    const head = ["network", "layer", "n", `median ${words(state.x ?? "")}`, `median ${words(state.y ?? "")}`];
+    const head = ["network", "layer", "n", `median ${this.named(state.x ?? "")}`, `median ${this.named(state.y ?? "")}`];
     this.parts.groups.replaceChildren(legend, h("div", { class: "scroll" }, h("table", {},
       h("thead", {}, h("tr", {}, ...head.map(text => h("th", { scope: "col" }, text)))), h("tbody", {}, ...rows))), h("p", { class: "meta" }, "n: shown; medians are of those that have the measure."));
   }
@@ -655,6 +679,7 @@ class Explorer {
       button("Keep", "Keep this unit beside the others", () => this.pin()), button("CSV", "Download this unit's responses as CSV", () => this.saveResponses(i)),
       button("SVG", "Download this unit's drawings as SVG", () => save(`unit-${i}.svg`, "image/svg+xml", svgText([...this.parts.unit.querySelector("article").querySelectorAll("svg")], this.paper()))));
     const others = this.state.pinned.filter(one => one !== i);
+    this.parts.columns.classList.toggle("comparing", others.length > 0);
     const made = await Promise.all([i, ...others].map(one => new UnitView(this, one).element(one !== i)));
     if (i !== this.state.unit) return;
     this.parts.unit.replaceChildren(bar, h("div", { class: "beside" }, ...made));
@@ -769,7 +794,7 @@ class UnitView {
   async map([channel, y, x]) {
     const { explorer, data, i } = this, group = data.group(i), measure = explorer.state.map;
     if (channel === undefined || !group || !measure) return "";
-    const title = `Map of channel ${channel}: ${words(measure)} at (y, x)`;
+    const title = `Map of channel ${channel}: ${explorer.named(measure)} at (y, x)`;
     const [ys, xs, of] = await Promise.all(["channel_y", "channel_x", measure].map(name => data.column(name)));
     const { size, channels } = await data.places(group), here = channels.get(channel);
     if (size[0] * size[1] <= 1) return this.figure(title, h("p", { class: "missing" }, "The layer is a vector: its units have no places."));
@@ -788,19 +813,20 @@ class UnitView {
   }
 
   // The pictures that drive the unit most, and least, each with its response; those that tie with the least are no most.
-  ranked(unit) {
-    const found = this.both(unit), per = found.length / 2, [most, least] = [found.slice(0, per), found.slice(per)];
+  async ranked(unit) {
+    const found = await this.both(unit), per = found.length / 2, [most, least] = [found.slice(0, per), found.slice(per)];
     return { most: most.filter(one => one.response > least[0]?.response), least };
   }
 
-  both(unit) {
+  async both(unit) {
     const { group, value } = unit, { of_x } = group.pictures ?? {};
     if (!of_x?.length) return Array.from(unit.pictures, (number, k) => ({ number, response: unit.driven[k], text: `stimulus ${group.pictures.ids[number]}` }));
     const array = this.array(unit), step = this.step(unit);
-    const found = of_x.map((number, k) => {
+    const found = (await Promise.all(of_x.map(async (numbers, k) => {
       const known = group.states.map((_, state) => value(array, state, k, step)).filter(v => !Number.isNaN(v));
+      const number = await this.data.clearest(group, numbers, unit.box);
       return { number, response: known.reduce((a, b) => a + b, 0) / known.length, text: `${words(group.x_name)} ${shown(group.x[k])}${group.unit}` };
-    }).filter(one => one.number >= 0 && !Number.isNaN(one.response)).sort((a, b) => b.response - a.response);
+    }))).filter(one => one.number !== undefined && !Number.isNaN(one.response)).sort((a, b) => b.response - a.response);
     const n = Math.min(4, found.length);
     return [...found.slice(0, n), ...found.slice(found.length - n).reverse()];
   }
@@ -810,7 +836,7 @@ class UnitView {
     if (!unit) return "";
     if (!unit.box) return this.figure(title, h("p", { class: "missing" }, "The receptive field is not known: the run's network was not at hand when this page was made, or the layer is no map."));
     const [top, bottom, left, right] = unit.box, text = `rows ${top} to ${bottom - 1}, columns ${left} to ${right - 1} of the picture`;
-    const best = unit.group.pictures && this.ranked(unit).most[0];
+    const best = unit.group.pictures && (await this.ranked(unit)).most[0];
     if (!best) return this.figure(title, h("p", { class: "missing" }, `${text[0].toUpperCase()}${text.slice(1)}; there is no picture that drives it, to draw it on.`));
     const [height, width] = unit.group.pictures.size, scale = Math.max(1, Math.min(8, 300 / width)), address = await this.data.picture(unit.group, best.number);
     return this.figure(title, picture(`Receptive field on ${best.text}: ${text}.`, width * scale + 4, height * scale + 4,
@@ -824,11 +850,11 @@ class UnitView {
     const title = "Pictures that drive it most and least";
     if (!unit) return "";
     if (!unit.group.pictures) return this.figure(title, h("p", { class: "missing" }, `There are no pictures: ${this.data.head.no_pictures || "none of the presentations has one"}.`));
-    const { most, least } = this.ranked(unit), { of_x, ids } = unit.group.pictures;
+    const { most, least } = await this.ranked(unit), { of_x, ids } = unit.group.pictures;
     if (!least.length) return this.figure(title, h("p", { class: "missing" }, "None of the pictures was presented in a condition that counts."));
     const row = async (name, part) => h("div", { class: "row" }, h("span", { class: "meta" }, name), ...await Promise.all(part.map(async one => h("span", { class: "thumb" },
       h("img", { src: await this.data.picture(unit.group, one.number), alt: one.text }), h("span", {}, `${shown(one.response)}`), h("span", { class: "meta" }, one.text)))));
-    const how = of_x.length ? "The recording holds responses by condition, not by picture: one example each, with the mean response over states."
+    const how = of_x.length ? `The recording holds responses by condition, not by picture: of each condition one example${unit.box ? ", that with the largest contrast in the receptive field" : ""}, and the condition's response, mean over states.`
       : `Mean response over states at the last time step, of ${shown(ids.length)} pictures.`;
     return this.figure(title, most.length ? await row("most", most) : h("p", { class: "missing" }, "All pictures drive it alike."), await row("least", least), h("p", { class: "meta" }, how));
   }
@@ -854,7 +880,7 @@ class Table {
     this.explorer = explorer;
     this.head = h("thead", {}); this.body = h("tbody", {}); this.count = h("span", { class: "count" });
     this.grid = h("table", {}, this.head, this.body);
-    this.view = h("div", { class: "wide", tabindex: 0, role: "region", "aria-label": "Table; arrow keys pick the next and the previous row", onscroll: () => this.fill(this.view.scrollTop) }, this.grid);
+    this.view = h("div", { class: "wide", tabindex: 0, role: "region", "aria-label": "Table; arrow keys pick the next and the previous row", onscroll: () => { if (Math.abs(this.view.scrollTop - this.top) > 1) this.fill(this.view.scrollTop); } }, this.grid);
     this.chooser = h("div", { class: "chooser" });
     const all = [...explorer.data.columns.keys()];
     this.chooser.append(...all.map(name => h("label", {}, h("input", { type: "checkbox", checked: explorer.shownColumns.includes(name), onchange: event => {
@@ -882,8 +908,8 @@ class Table {
   mark(rank) {
     const top = rank * ROW_HEIGHT, room = this.tall - 2 * ROW_HEIGHT;
     if (rank >= 0 && (top < this.top || top > this.top + room)) {
-      this.fill(Math.max(0, top - room / 2));
-      this.view.scrollTop = this.top;
+      this.fill(Math.max(0, Math.min(top - room / 2, (this.explorer.rows.length + 1) * ROW_HEIGHT - this.tall)));
+      requestAnimationFrame(() => { this.view.scrollTop = this.top; });  // with the frame's own layout, not with one more
     }
     for (const row of this.body.children) if (row.rank !== undefined) row.setAttribute("aria-selected", row.rank === rank);
   }

@@ -31,22 +31,22 @@ class Pictures(NamedTuple):
     size
         (y, x) of the pictures as they were shown.
     values
-        Value along the curve → picture, where a recording tells conditions and no single presentations.
+        Value along the curve → pictures, where a recording tells conditions and no single presentations.
     """
 
     pixels: NDArray[np.uint8]
     ids: NDArray[Any]
     size: tuple[int, int]
-    values: dict[Any, int]
+    values: dict[Any, list[int]]
 
 
 def pictures(stimuli: StimulusSet, dataset: xr.Dataset, of: Layout, view: View) -> Pictures:
-    """Return an example of every condition, or the presented stimuli, of which a sample where they are many."""
+    """Return examples of every condition, or the presented stimuli, of which a sample where they are many."""
     channels, height, width = stimuli.size
     known, values = stimuli.table[dims.STIMULUS_ID].to_numpy(), {}
+    room = max(2, min(_MOST, _MOST_BYTES // (channels * min(height, _SIDE) * min(width, _SIDE))))
     if dims.STIMULUS_ID in dataset.variables:
         chosen = np.flatnonzero(np.isin(known, np.unique(dataset[dims.STIMULUS_ID].values[of.rows])))
-        room = max(2, min(_MOST, _MOST_BYTES // (channels * min(height, _SIDE) * min(width, _SIDE))))
         if len(chosen) > room:
             generator = np.random.default_rng([*b"explorer pictures"])
             chosen = np.sort(generator.choice(chosen, room, replace=False))
@@ -54,11 +54,16 @@ def pictures(stimuli: StimulusSet, dataset: xr.Dataset, of: Layout, view: View) 
         table = stimuli.table
         for name, value in {"bar": True, **view.where}.items():
             table = table[table[name] == value] if name in table else table
-        # In the middle of those that were presented, where the example is as typical as any.
         groups = table.groupby(of.x_name).indices if of.x_name in table else {}
-        at = {value: int(table.index[groups[value][len(groups[value]) // 2]]) for value in of.x if value in groups}
-        chosen = np.array([*at.values()], np.int64)
-        values = {value: number for number, value in enumerate(at)}
+        number, parts = 0, [np.zeros(0, np.int64)]
+        for value in of.x:
+            if value in groups:
+                rows = table.index.to_numpy()[groups[value]]
+                generator = np.random.default_rng([*b"explorer pictures"])  # of each condition the same ones
+                drawn = np.sort(generator.permutation(len(rows))[: max(1, room // len(of.x))])
+                values[value] = [*range(number, number := number + len(drawn))]
+                parts.append(rows[drawn])
+        chosen = np.concatenate(parts)
     return Pictures(_small(stimuli.images[chosen]), known[chosen], (height, width), values)
 
 

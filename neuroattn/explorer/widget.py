@@ -78,7 +78,7 @@ def _of_recording(recording: xr.DataTree, stimuli: StimulusSet | None) -> Conten
         raise ValueError(f"explore must be given a run or a recording, got {shown(recording)}")
     reason = "a recording does not hold them; pass stimuli to explore"
     of = Shown(stimuli=stimuli, reason=reason, fields=partial(recorded_fields, recording))
-    return contents("Recording, unit by unit", recorded_units(recording, View()), recording, shown=of)
+    return contents("Recording explorer", recorded_units(recording, View()), recording, shown=of)
 
 
 @cache

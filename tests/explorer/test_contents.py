@@ -52,7 +52,7 @@ def test_large_responses_are_scaled_to_what_half_a_float_holds(units, recording,
 def test_pictures_and_fields_stand_beside_the_responses(units, recording, stimuli, fields, record):
     made = contents("title", units, recording, TUNED, Shown(stimuli=stimuli, fields=fields))
     group = group_of(made, "first", "stage1/response")
-    assert group["pictures"]["of_x"] == [0, 1, 2, 3]
+    assert group["pictures"]["of_x"] == [[0, 1], [2, 3], [4, 5], [6, 7]]
     assert (group["pictures"]["size"], tuple(group["pictures"]["shape"])) == ((5, 7), (5, 7, 1))
     # Unit 5 is at y 1, x 2.
     assert record(made, group, 5)[-4:].tolist() == [2, 5, 4, 7]

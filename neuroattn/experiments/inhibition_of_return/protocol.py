@@ -24,6 +24,7 @@ from neuroattn.experiments.scene_stimuli import (
     require_digit_networks,
     scene_stimuli,
 )
+from neuroattn.explorer.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -163,4 +164,5 @@ PROTOCOL = Protocol(
     methods=methods,
     needs=lambda _config: ("inhibition",),
     columns=COLUMNS,
+    view=View(measures=("gate", "response_stage1")),
 )
