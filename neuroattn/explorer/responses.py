@@ -73,7 +73,7 @@ def layout(dataset: xr.Dataset, view: View) -> Layout | None:
         rows &= coordinates.get(name, value) == value
     attended = coordinates.get(dims.ATTENDED)
     own = OWN in dataset and attended is not None
-    objects = range(int(dataset[OWN].values.max()) + 1) if own else range(1)
+    objects = range(int(dataset[OWN].values.max(initial=0)) + 1) if own else range(1)
     x_name, values = _axis(coordinates, view.x, len(objects) if own else 0)
     distinct = sorted(set(np.concatenate([one[rows] for one in values]).tolist())) if values else [""]
     codes = [np.searchsorted(distinct, one).clip(max=len(distinct) - 1) for one in values] or [0 * rows] * len(objects)
