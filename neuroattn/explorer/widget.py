@@ -64,8 +64,8 @@ def explore(of: Browsable | xr.DataTree, *, stimuli: StimulusSet | None = None) 
     >>> explore(tree, stimuli=stimuli).units.shape
     (7200, 9)
     """
-    widget = widget()  # before the work
-    return widget(of.browsed() if isinstance(of, Browsable) else _of_recording(of, stimuli))
+    kind = widget_class()  # before the work
+    return kind(of.browsed() if isinstance(of, Browsable) else _of_recording(of, stimuli))
 
 
 def _of_recording(recording: xr.DataTree, stimuli: StimulusSet | None) -> Contents:
@@ -82,7 +82,7 @@ def _of_recording(recording: xr.DataTree, stimuli: StimulusSet | None) -> Conten
 
 
 @cache
-def widget() -> Any:
+def widget_class() -> Any:
     """Return the class of the widget, which anywidget has to be there for."""
     try:
         anywidget: Any = importlib.import_module("anywidget")
@@ -98,7 +98,7 @@ def widget() -> Any:
     def begin(self: Any, made: Contents) -> None:
         self.made, self.units = made, made.units
         super(type(self), self).__init__(head=made.head, baked=secrets.token_hex(8))
-        self.on_msg(lambda widget, message, _buffers: give(self, message))
+        self.on_msg(lambda _widget, message, _buffers: give(self, message))
 
     def give(self: Any, message: Any) -> None:
         name = message.get("name") if isinstance(message, dict) else None

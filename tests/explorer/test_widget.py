@@ -90,7 +90,7 @@ def test_a_recording_is_explored_by_its_coordinates(shown):
 
 
 def test_without_its_library_one_line_says_what_to_do(made, monkeypatch):
-    widget.widget.cache_clear()
+    widget.widget_class.cache_clear()
     monkeypatch.setitem(sys.modules, "anywidget", None)
     error = (
         'anywidget must be installed to explore in a notebook; pip install "neuroattn[explore]", or open the run\'s '
@@ -98,7 +98,7 @@ def test_without_its_library_one_line_says_what_to_do(made, monkeypatch):
     )
     with pytest.raises(ValueError, match=f"^{re.escape(error)}$"):
         neuroattn.explore(OfRun(made))
-    widget.widget.cache_clear()
+    widget.widget_class.cache_clear()
 
 
 def test_what_is_neither_a_run_nor_a_recording_is_refused(shown):
