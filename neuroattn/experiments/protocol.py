@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from neuroattn.command.groups import Compute, Models, Seed
-from neuroattn.command.option import option
+from neuroattn.command.option import option, varied
 from neuroattn.explorer.view import DEFAULT, View
 
 if TYPE_CHECKING:
@@ -33,6 +33,13 @@ class CommandConfig(Seed, Compute, Models):
 class ProtocolConfig(CommandConfig):
     """Options that every protocol has."""
 
+    models: tuple[str, ...] = varied(
+        Models,
+        "models",
+        description="networks: shipped names, or paths of .safetensors or published .pt files; or subjects of known "
+        "truth, planted-KIND or planted-KIND-SEED: response_gain, contrast_gain, mixed_gain, baseline, null, "
+        "spatial_only, object_based, shared_noise, undriven_background, normalisation",
+    )
     analyse: str | None = option(
         None,
         "folder of a run whose recording is analysed again, with the options of the analysis that are given here; what "

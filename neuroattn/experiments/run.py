@@ -262,8 +262,8 @@ def run(
     protocol
         Its name, such as ``tuning``.
     models
-        Shipped names, paths, networks, or any other module (`neuroattn.TimedModule`, which says how it is cued); None
-        takes the protocol's own default.
+        Shipped names, paths, planted subjects (``planted-null``), networks, or any other module
+        (`neuroattn.TimedModule`, which says how it is cued); None takes the protocol's own default.
     out
         Folder of the run (default: ``runs/PROTOCOL-DATE-TIME``). One that holds the same run goes on.
     **options
@@ -284,8 +284,7 @@ def run(
     ...     run.findings[0].verdict
     'supported'
     """
-    from neuroattn.models.checkpoint import load_models
-    from neuroattn.subjects.adapter import subject_of
+    from neuroattn.subjects.adapter import load_subjects, subject_of
 
     found = protocol_named(protocol)
     if not isinstance(models, Sequence | None) or isinstance(models, str):
@@ -299,8 +298,8 @@ def run(
     names = [str(one) if subject is None else subject.name for one, subject in zip(given, subjects, strict=True)]
     folder = run_folder(None if out is None else str(out), protocol)
     config = configured(found.config, {**options, "models": names, "out": str(folder)})
-    loaded = iter(load_models([one for one in given if isinstance(one, str | Path)]))
-    perform(found, config, [subject or subject_of(next(loaded)) for subject in subjects], folder)
+    loaded = iter(load_subjects([one for one in given if isinstance(one, str | Path)]))
+    perform(found, config, [subject or next(loaded) for subject in subjects], folder)
     return Run(folder)
 
 
@@ -328,13 +327,13 @@ def perform(protocol: Protocol[C], config: C, subjects: Sequence[Subject] | None
         If something cannot be written. What was recorded of whole networks is kept.
     """
     from neuroattn.compute.device import choose_device
-    from neuroattn.models.checkpoint import load_models, require_different
-    from neuroattn.subjects.adapter import subject_of
+    from neuroattn.models.checkpoint import require_different
+    from neuroattn.subjects.adapter import load_subjects
 
     with alone(folder):
         device = choose_device(config.device)
         if subjects is None:
-            subjects = [subject_of(network) for network in load_models(config.models, device=device)]
+            subjects = load_subjects(config.models, device)
         subjects = [subject.on(device) for subject in subjects]
         require_different(subject.name for subject in subjects)
         session = Session(str(device))

@@ -6,13 +6,19 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from neuroattn.models.checkpoint import load_models
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.runs.plain_text import shown
 from neuroattn.subjects.gated import GatedSubject
+from neuroattn.subjects.planted.named import is_planted, planted_subject
 from neuroattn.subjects.timed_module import TimedModule
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
     from typing import TypeAlias
+
+    import torch
 
     from neuroattn.subjects.subject import Subject
 
@@ -42,3 +48,20 @@ def subject_of(model: Model) -> Subject:
     raise ValueError(
         f"model must be a network or another torch module, got {shown(model)}; load one with neuroattn.load_model"
     )
+
+
+def load_subjects(names: Sequence[str | Path], device: str | torch.device = "cpu") -> list[Subject]:
+    """Load models by their names as subjects: planted ones, and networks as `load_models` does, in this order.
+
+    Raises
+    ------
+    ValueError
+        If one cannot be loaded, or two networks have the same name.
+
+    Examples
+    --------
+    >>> [subject.name for subject in load_subjects(["planted-null", "digits-0"])]
+    ['planted-null-0', 'digits-0']
+    """
+    networks = iter(load_models([name for name in names if not is_planted(str(name))], device=device))
+    return [planted_subject(str(name)) if is_planted(str(name)) else subject_of(next(networks)) for name in names]

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -192,7 +192,7 @@ class TimedModule:
             if path and takes_hooks(part) and not any(True for _ in part.children())
         ]
 
-    def facing(self, size: tuple[int, int, int]) -> TimedModule:
+    def facing(self, size: tuple[int, int, int]) -> Self:
         """Return the module before pictures of a size, once it has run through a grey one."""
         shapes, steps = self._rehearsed(size)
         common = set.intersection(*steps) if steps else set()
@@ -203,7 +203,7 @@ class TimedModule:
             )
         return self._with(size=size, _layers=shapes, _steps=tuple(sorted(common)))
 
-    def _with(self, **changed: Any) -> TimedModule:
+    def _with(self, **changed: Any) -> Self:
         """Return the subject with some of what it holds changed."""
         twin = copy.copy(self)
         vars(twin).update(changed)
@@ -247,7 +247,7 @@ class TimedModule:
             raise ValueError(f"{variable} must be computed in the run, got no value of it; record the module around it")
         return found[0]
 
-    def control(self, name: str, seed: int) -> TimedModule:
+    def control(self, name: str, seed: int) -> Self:
         """Return the module of a control that it does not lack; see `neuroattn.dims.CONTROLS`."""
         if name in self.lacks:
             raise ValueError(f"control must be one that {self.name} has, got {name!r}: {self.lacks[name]}")
@@ -262,11 +262,11 @@ class TimedModule:
                     part.reset_parameters()  # type: ignore[operator]
         return self._with(module=module)
 
-    def with_strength(self, strength: float) -> TimedModule:
+    def with_strength(self, strength: float) -> Self:
         """Refuse; see `lacks`."""
         raise ValueError(f"strength cannot be set for {self.name}, got {strength}: {self.lacks['strength']}")
 
-    def on(self, device: torch.device) -> TimedModule:
+    def on(self, device: torch.device) -> Self:
         """Return the module on a device, in evaluation mode."""
         if device_of(self.module) == device:
             return self
@@ -279,7 +279,7 @@ class TimedModule:
         steps: Sequence[int] | None,
         design: str,
         phases: int | None,
-    ) -> TimedModule:
+    ) -> Self:
         """Return the module about to run, or to be cued to either object; see `neuroattn.record`."""
         del stimuli, variables, steps
         if phases is not None:
