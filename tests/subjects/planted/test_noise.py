@@ -29,14 +29,16 @@ def test_fano_factor_and_correlation_are_those_of_the_formula(cued):
         assert_allclose(pairs.mean(), correlation, atol=0.008)
 
 
-def test_halves_do_not_share_their_noise_and_draws_come_back(cued):
+def test_draws_come_back_in_any_batch_and_differ_between_seeds(cued):
     rng = np.random.default_rng(0)
     images = rng.random((400, 1, 9, 16), np.float32)
     objects = np.zeros((400, 2, 1, 9, 16), np.float32)
     objects[:, 0, :, :, 2] = objects[:, 1, :, :, 13] = 1
     counts = cued(planted.shared_noise(), images, objects)[0]
     assert_allclose(cued(planted.shared_noise(), images[7:19], objects[7:19])[0], counts[7:19])
-    assert not np.array_equal(cued(planted.shared_noise(1), images, objects)[0], counts)
+    images[:, :, 1:] = 1  # then the lower units' mean is the same, whatever orientations a seed draws
+    one, other = (cued(planted.shared_noise(seed), images[:40], objects[:40])[0][..., 1:, :] for seed in (0, 1))
+    assert np.mean(one == other) < 0.3
 
 
 @pytest.mark.slow
