@@ -17,17 +17,18 @@ SMALL = {
 
 @pytest.fixture(scope="session")
 def through():
-    """Return tables of a subject by the recorder and the analysis of a protocol."""
+    """Return tables of subjects by the recorder and the analysis of a protocol."""
 
-    def run(name, subject, **options):
+    def run(name, *subjects, **options):
         protocol = protocol_named(name)
         config = protocol.config(**{"controls": ("none",), "n_resamples": 100, **SMALL[name], **options})
-        stimuli = protocol.stimuli(config, [subject])
-        facing = subject.facing(stimuli.size)
-        protocol.check(config, facing, stimuli)
-        return protocol.analysis(
-            config, xr.DataTree(children={subject.name: protocol.recording(config, facing, stimuli)})
-        )
+        stimuli = protocol.stimuli(config, subjects)
+        trees = {}
+        for subject in subjects:
+            facing = subject.facing(stimuli.size)
+            protocol.check(config, facing, stimuli)
+            trees[subject.name] = protocol.recording(config, facing, stimuli)
+        return protocol.analysis(config, xr.DataTree(children=trees))
 
     return run
 

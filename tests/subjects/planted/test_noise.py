@@ -44,12 +44,9 @@ def test_draws_come_back_in_any_batch_and_differ_between_seeds(cued):
 @pytest.mark.slow
 @pytest.mark.parametrize(("protocol", "of_counts"), [("activity_scaling", "difference"), ("cost_and_benefit", "")])
 def test_over_seeds_attention_has_no_effect_on_means(through, protocol, of_counts):
-    means = []
-    for seed in range(5):
-        subject = planted.shared_noise(seed)
-        units = through(protocol, subject, n_stimuli=40, n_units=60, seed=seed).units.query("excluded_by == ''")
-        means.append(units.loc[units["ungated_with_object"] > 1, list(subject.expected(protocol))].mean())
-    table = pd.DataFrame(means)
+    subjects = [planted.shared_noise(seed) for seed in range(5)]
+    units = through(protocol, *subjects, n_stimuli=40, n_units=60).units.query("ungated_with_object > 1")
+    table = units.groupby("model")[list(subjects[0].expected(protocol))].mean()
     half_width = 2.78 * table.std() / 5**0.5
     # Of indices, and of counts.
     bound = pd.Series(0.05, table.columns).mask(table.columns == of_counts, 0.3)

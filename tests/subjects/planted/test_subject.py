@@ -10,24 +10,32 @@ from refused import refused
 from neuroattn.subjects.planted.named import KINDS
 from neuroattn.subjects.planted.subject import centre, on_its_side
 
-PREDICTED = [
-    pytest.param(kind, protocol, marks=[pytest.mark.slow] * (protocol == "tuning"))
-    for kind in KINDS
-    if kind != "shared_noise"  # whose prediction is of a mean over seeds
-    for protocol in ("activity_scaling", "cost_and_benefit", "tuning")
-    if protocol != "tuning" or kind in {"response_gain", "baseline", "null", "object_based", "undriven_background"}
-]
+KNOWN = [make() for kind, make in KINDS.items() if kind != "shared_noise"]  # which predicts a mean over seeds
+OF_TUNING = [KINDS[kind]() for kind in ("response_gain", "baseline", "null", "object_based", "undriven_background")]
 
 
-@pytest.mark.parametrize(("kind", "protocol"), PREDICTED)
-def test_a_protocol_finds_what_is_predicted(through, kind, protocol):
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("protocol", "subjects"), [("activity_scaling", KNOWN), ("cost_and_benefit", KNOWN), ("tuning", OF_TUNING)]
+)
+def test_a_protocol_finds_what_every_subject_predicts(through, protocol, subjects):
+    units = through(protocol, *subjects).units.query("excluded_by == ''")
+    for subject in subjects:
+        of_subject = units[units["model"] == subject.name]
+        for measure, (low, high) in subject.expected(protocol).items():
+            found = of_subject[measure].dropna()
+            assert len(found) >= 5, (subject, measure)
+            assert found.min() >= low - 2e-4, (subject, measure)
+            assert found.max() <= high + 2e-4, (subject, measure)
+
+
+@pytest.mark.parametrize("kind", ["response_gain", "null"])
+def test_cost_and_benefit_finds_what_is_predicted(through, kind):
     subject = KINDS[kind]()
-    units = through(protocol, subject).units.query("excluded_by == ''")
-    for measure, (low, high) in subject.expected(protocol).items():
-        found = units[measure].dropna()
-        assert len(found) >= 5, measure
-        assert found.min() >= low - 2e-4, measure
-        assert found.max() <= high + 2e-4, measure
+    units = through("cost_and_benefit", subject).units.query("excluded_by == ''")
+    for measure, (value, same) in subject.expected("cost_and_benefit").items():
+        assert value == same
+        np.testing.assert_allclose(units[measure], value, atol=1e-6, rtol=1e-6)
 
 
 def test_nothing_is_predicted_of_other_protocols():
