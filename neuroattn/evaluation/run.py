@@ -14,7 +14,15 @@ from neuroattn.evaluation.config import DigitsConfig, ScenesCardConfig
 from neuroattn.evaluation.networks import over_networks
 from neuroattn.evaluation.scenes import class_rows, evaluate_scenes
 from neuroattn.evaluation.trials import evaluate
-from neuroattn.models.checkpoint import checkpoint_path, is_of_scenes, load_models, read_about, shipped_models
+from neuroattn.models.checkpoint import (
+    checkpoint_path,
+    gated,
+    is_gated,
+    is_of_scenes,
+    load_models,
+    read_about,
+    shipped_models,
+)
 from neuroattn.runs.output_file import replacing, require_folder, require_new, require_picture, write_csv
 from neuroattn.runs.plain_text import printable
 from neuroattn.stimuli.mnist import load
@@ -93,7 +101,7 @@ def _in_short(table: pd.DataFrame) -> str:
 
 def _on_digits(config: DigitsConfig) -> Evaluated:
     digits = load(config.data, config.digits)
-    models = load_models(config.models, device=choose_device(config.device), strength=config.strength)
+    models = _loaded(config.models, config.device, config.strength)
     for model in models:
         takes = n_digits(model)
         if config.n_objects not in {None, takes}:
@@ -106,6 +114,10 @@ def _on_digits(config: DigitsConfig) -> Evaluated:
     head = f"{number} composites of {digits.source}, noise {config.noise:g}, seed {config.seed}\n"
     texts = [_text(model.name, table[COLUMNS]) for model, table in zip(models, tables, strict=True)]
     return Evaluated(tables, [], texts, COLUMNS, len({model.config.size for model in models}) == 1, head)
+
+
+def _loaded(names: Sequence[str], device: str, strength: float | None = None) -> list[GatedNetwork]:
+    return [gated(network) for network in load_models(names, device=choose_device(device), strength=strength)]
 
 
 def _of_composites(
@@ -122,7 +134,7 @@ def _on_scenes(config: ScenesConfig, tell: Tell) -> Evaluated:
     told = None if config.held_out_of is None else read_about(checkpoint_path(config.held_out_of, "held_out_of"))
     if told is not None:
         require_held_out(told, str(config.held_out_of))  # before scenes are decoded
-    models = load_models(config.models, device=choose_device(config.device), strength=config.strength)
+    models = _loaded(config.models, config.device, config.strength)
     found = Evaluated([], [], [], [name for name in COLUMNS if name != "sd"], alike=True)
     for model in models:
         scenes = scenes_for([model], config, n_objects=config.n_objects, labels=config.labels)
@@ -206,8 +218,8 @@ def write_card(config: CardConfig | ScenesCardConfig, tell: Tell) -> None:
 
 def _card_of_digits(config: CardConfig) -> str:
     digits = load(config.data, "test")
-    names = config.models or tuple(name for name in shipped_models() if not is_of_scenes(name))
-    files = _files(names, load_models(names, device=choose_device(config.device)))
+    names = config.models or tuple(name for name in shipped_models() if is_gated(name) and not is_of_scenes(name))
+    files = _files(names, _loaded(names, config.device))
     require_described(files, of_scenes=False)
     models = list(files.values())
     for model in models:
@@ -226,7 +238,7 @@ def _card_of_scenes(config: ScenesCardConfig, tell: Tell) -> str:
         raise ValueError(f"beside must name other networks than models, got {', '.join(twice)}")
     for name in config.beside:
         checkpoint_path(name, "beside")
-    models = load_models([*names, *config.beside], device=choose_device(config.device))
+    models = _loaded([*names, *config.beside], config.device)
     files = _files(names, models[: len(names)])
     require_described(files, of_scenes=True)
     options = [network.about.options for network in files.values()]

@@ -74,14 +74,14 @@ def draw_training(runs: list[Path], config: TrainingConfig) -> None:
     """
     from neuroattn.figures.style import save
     from neuroattn.figures.training import accuracy_figure, curves_figure
-    from neuroattn.models.checkpoint import load_model
+    from neuroattn.models.checkpoint import gated, load_model
 
     folder = Path(config.out)
     files = [folder / f"{name}.{kind}" for name in ("curves", "accuracy", "phases") for kind in ("png", "svg")]
     if there := [file for file in files if file.exists()]:
         raise ValueError(f"out must be a folder without these figures, got {config.out!r}, which holds {there[0].name}")
     table, weights = read_runs(runs)
-    network = load_model(weights[0])
+    network = gated(load_model(weights[0]))
     of_scenes = network.about.scenes is not None
     if config.images is not None and not of_scenes:
         raise ValueError(f"images must be left out for trainings on digits, got {config.images!r}")

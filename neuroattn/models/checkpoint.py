@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from neuroattn.models.about import About
+from neuroattn.models.gain_cnn import KIND, Attention, GainCNN, GainConfig
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.models.metadata import FORMAT, configured, own_metadata, require_weights
 from neuroattn.models.name import require_name
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from torch import nn
+
+Network: TypeAlias = GatedNetwork | GainCNN
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # An installed package carries its checkpoints; in a source tree they lie beside it.
@@ -45,14 +49,15 @@ def shipped_models() -> list[str]:
     return sorted(path.stem for path in SHIPPED_FOLDER.glob("*.safetensors"))
 
 
-def load_model(name: str | Path, *, device: str | torch.device = "cpu", strength: float | None = None) -> GatedNetwork:
+def load_model(name: str | Path, *, device: str | torch.device = "cpu", strength: float | None = None) -> Network:
     """Load a network, in evaluation mode.
 
     Parameters
     ----------
     name
         A shipped name (`shipped_models`), or the path of a ``.safetensors`` file of this package or of a ``.pt`` file
-        published with the paper.
+        published with the paper. Behind the name of a plain network stands how attention acts on it, where it is not to
+        act by the default: ``gaincnn-0:place,layer=1,strength=0.4``; see `neuroattn.models.gain_cnn.Attention`.
     device
         Where the weights go.
     strength
@@ -71,21 +76,61 @@ def load_model(name: str | Path, *, device: str | torch.device = "cpu", strength
     >>> network.name, network.config.size, network.config.strength
     ('digits-0', (1, 28, 42), 0.5)
     """
-    path = checkpoint_path(name)
+    base, attention = _attended(name)
+    path = checkpoint_path(base)
     network = _load_published(path) if path.suffix == ".pt" else _load_own(path)
+    if attention:
+        _attend(network, attention, str(base))
     try:
         require_name(network.name)
     except ValueError as error:
         how = "rename the file" if path.suffix == ".pt" else "save it under another one"
         raise ValueError(f"model {str(path)!r} has a name that cannot be used: {error}; {how}") from error
     if strength is not None:
-        network = network.with_strength(strength)
+        network = gated(network, "strength is that of gates").with_strength(strength)
     return network.to(device).eval()
+
+
+def gated(network: Network, why: str = "") -> GatedNetwork:
+    """Return a network that has gates, as it is.
+
+    Raises
+    ------
+    ValueError
+        If it has none.
+
+    Examples
+    --------
+    >>> gated(load_model("gaincnn-0"))
+    Traceback (most recent call last):
+    ValueError: models must be gated networks here, got 'gaincnn-0', a plain one without gates; leave it out
+    """
+    if isinstance(network, GatedNetwork):
+        return network
+    raise ValueError(
+        f"models must be gated networks here{why and f' ({why})'}, got {network.name!r}, a plain one without gates; "
+        "leave it out"
+    )
+
+
+def _attended(name: str | Path) -> tuple[str | Path, str]:
+    """Return a name and how attention acts on the network, which may stand behind a colon."""
+    base, colon, how = str(name).rpartition(":")
+    return (base, how) if colon and (base in shipped_models() or base.endswith(".safetensors")) else (name, "")
+
+
+def _attend(network: Network, how: str, name: str) -> None:
+    if not isinstance(network, GainCNN):
+        raise ValueError(
+            f"model must be a plain network for ':{shortened(how)}' behind its name, got {name!r}, a gated one"
+        )
+    network.attention = Attention.from_text(how)
+    network.name = f"{network.name}-{re.sub('[=,]', '-', how)}"
 
 
 def load_models(
     names: Sequence[str | Path], *, device: str | torch.device = "cpu", strength: float | None = None
-) -> list[GatedNetwork]:
+) -> list[Network]:
     """Load several networks, which recordings and tables tell apart by their names.
 
     Parameters
@@ -123,9 +168,7 @@ def require_different(names: Iterable[str]) -> None:
         raise ValueError(f"models must have different names, got {', '.join(twice)} more than once; rename a file")
 
 
-def save_model(
-    network: GatedNetwork, path: Path, *, training: Mapping[str, Any], provenance: Mapping[str, str]
-) -> None:
+def save_model(network: Network, path: Path, *, training: Mapping[str, Any], provenance: Mapping[str, str]) -> None:
     """Write a checkpoint, whole or not at all: weights, configuration, name and seed of the network, and its history.
 
     Parameters
@@ -161,6 +204,7 @@ def save_model(
         "config": network.config.to_json(),
         "training": json.dumps(training),
         "provenance": json.dumps(dict(provenance)),
+        **({"kind": KIND} if isinstance(network, GainCNN) else {}),
     }
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     with replacing(path) as file:
@@ -188,6 +232,15 @@ def read_about(name: str | Path) -> About:
         return About()
     metadata = read_metadata(name)
     return About(metadata["training"], metadata["provenance"])
+
+
+def is_gated(name: str | Path) -> bool:
+    """Return whether a network's file says that it has gates, as those published with the paper do.
+
+    >>> is_gated("digits-0"), is_gated("gaincnn-0")
+    (True, False)
+    """
+    return checkpoint_path(name).suffix == ".pt" or "kind" not in read_metadata(name)
 
 
 def is_of_scenes(name: str | Path) -> bool:
@@ -265,7 +318,7 @@ def _opened(path: Path) -> Any:
     )
 
 
-def _load_own(path: Path) -> GatedNetwork:
+def _load_own(path: Path) -> Network:
     with _opened(path) as file:
         metadata = own_metadata(path, file.metadata())
         config, training = configured(path, metadata), About(metadata["training"], metadata["provenance"])
@@ -273,7 +326,12 @@ def _load_own(path: Path) -> GatedNetwork:
         require_weights(path, config, {key: (tuple(p.get_shape()), p.get_dtype()) for key, p in parts.items()})
         # How the weights were drawn before the training, for a control that is not trained.
         initial = training.options.get("initial", "uniform")
-        network = GatedNetwork(config, initial=initial, name=metadata["name"], seed=metadata["seed"])
+        named = {"name": metadata["name"], "seed": metadata["seed"]}
+        network: Network = (
+            GainCNN(config, **named)
+            if isinstance(config, GainConfig)
+            else GatedNetwork(config, initial=initial, **named)
+        )
         network.about = training
         _fill(network, {key: file.get_tensor(key) for key in parts}, path)
     return network
@@ -286,7 +344,7 @@ def _load_published(path: Path) -> GatedNetwork:
     return network
 
 
-def _fill(network: GatedNetwork, state: Mapping[str, torch.Tensor], path: Path) -> None:
+def _fill(network: Network, state: Mapping[str, torch.Tensor], path: Path) -> None:
     network.load_state_dict(dict(state))
-    if not all(torch.isfinite(parameter).all() for parameter in network.parameters()):
+    if not all(torch.isfinite(value).all() for value in network.state_dict().values()):
         raise ValueError(f"model {str(path)!r} holds weights that are not finite; its training went wrong")

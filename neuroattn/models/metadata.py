@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 
 from neuroattn.models.config import GatedConfig
+from neuroattn.models.gain_cnn import KIND, GainConfig
 from neuroattn.runs.plain_text import shortened, shown
 
 if TYPE_CHECKING:
@@ -106,6 +107,10 @@ def own_metadata(path: Path, metadata: Mapping[str, str] | None) -> dict[str, An
     if missing := [key for key in ("name", *_JSON) if key not in metadata]:
         raise damaged(path, f"no {missing[0]}")
     decoded: dict[str, Any] = {"name": metadata["name"]}
+    if "kind" in metadata:  # gated networks, the first, do not say theirs
+        decoded["kind"] = metadata["kind"]
+        if decoded["kind"] != KIND:
+            raise damaged(path, f"kind {shown(decoded['kind'])}")
     for key in _JSON:
         try:
             decoded[key] = json.loads(metadata[key], object_pairs_hook=_different, parse_constant=_no_number)
@@ -120,7 +125,7 @@ def own_metadata(path: Path, metadata: Mapping[str, str] | None) -> dict[str, An
     return decoded
 
 
-def configured(path: Path, metadata: Mapping[str, Any]) -> GatedConfig:
+def configured(path: Path, metadata: Mapping[str, Any]) -> GatedConfig | GainConfig:
     """Return the configuration in the metadata of a checkpoint, or raise ValueError if it is none.
 
     >>> from pathlib import Path
@@ -128,7 +133,8 @@ def configured(path: Path, metadata: Mapping[str, Any]) -> GatedConfig:
     5
     """
     try:
-        return GatedConfig.from_values(metadata["config"])
+        of = GainConfig if metadata.get("kind") == KIND else GatedConfig
+        return of.from_values(metadata["config"])
     except (ValueError, OverflowError) as error:
         reason = shortened(str(error).replace("`$.", "`"), 200)
         raise ValueError(
@@ -136,7 +142,9 @@ def configured(path: Path, metadata: Mapping[str, Any]) -> GatedConfig:
         ) from error
 
 
-def require_weights(path: Path, config: GatedConfig, found: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
+def require_weights(
+    path: Path, config: GatedConfig | GainConfig, found: Mapping[str, tuple[tuple[int, ...], str]]
+) -> None:
     """Raise unless a file holds the weights of a configuration, and no others.
 
     Parameters

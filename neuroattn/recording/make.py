@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from distributed import Client
     from numpy.typing import NDArray
 
-    from neuroattn.models.gated import GatedNetwork
+    from neuroattn.models.checkpoint import Network
     from neuroattn.recording.units import Units
     from neuroattn.stimuli.stimulus_set import StimulusSet
 
@@ -129,7 +129,7 @@ def make(config: MakeConfig) -> str:
     return summary(Path(str(config.store)))
 
 
-def _stimuli(config: MakeConfig, model: GatedNetwork) -> tuple[StimulusSet, str]:
+def _stimuli(config: MakeConfig, model: Network) -> tuple[StimulusSet, str]:
     """Return what is shown, and in words what it is."""
     if config.images is None:
         return _composites(config, model)
@@ -138,7 +138,7 @@ def _stimuli(config: MakeConfig, model: GatedNetwork) -> tuple[StimulusSet, str]
     return _own(config, config.images), config.images
 
 
-def _composites(config: MakeConfig, model: GatedNetwork) -> tuple[StimulusSet, str]:
+def _composites(config: MakeConfig, model: Network) -> tuple[StimulusSet, str]:
     from neuroattn.stimuli.digits import stimulus_set
     from neuroattn.stimuli.mnist import load
     from neuroattn.stimuli.shown import composites_for
@@ -169,7 +169,7 @@ def _own(config: MakeConfig, images: str) -> StimulusSet:
     return StimulusSet(_mapped("images", images), objects, table)
 
 
-def _scenes(config: MakeConfig, model: GatedNetwork) -> StimulusSet:
+def _scenes(config: MakeConfig, model: Network) -> StimulusSet:
     """Return scenes at the size that the network takes."""
     from neuroattn.compute.memory import free_memory
     from neuroattn.stimuli.scenes import tell_notes

@@ -126,6 +126,52 @@ def composites(
     )
 
 
+def single_digits(
+    digits: Digits,
+    items: torch.Tensor,
+    *,
+    noise: float = 0.3,
+    generator: torch.Generator,
+    device: str | torch.device = "cpu",
+) -> Labelled:
+    """Put single digits left or right, by chance, on the canvas of a composite of two, with its background.
+
+    Parameters
+    ----------
+    digits
+        The set to take them from.
+    items
+        (picture,) indices into `digits`.
+    noise, generator, device
+        As for `composites`.
+
+    Raises
+    ------
+    ValueError
+        As for `composites`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from neuroattn.stimuli.mnist import embedded
+    >>> single_digits(embedded(), torch.arange(3), generator=torch.Generator().manual_seed(0))
+    <Labelled: 3 pictures of 1 × 28 × 42, 1 objects each, 1 classes, on cpu>
+    """
+    import torch
+
+    _check(digits, 2, noise, True, generator)
+    start = _checked_first(items, len(digits)).to(device)
+    images, labels = digits.tensors(device)
+    left = torch.rand(len(start), generator=generator).to(device) < 0.5
+    canvas = torch.zeros(len(start), 1, SIDE, SIDE + SHIFT, device=device)
+    canvas[left, 0, :, :SIDE] = images[start[left]] / 255
+    canvas[~left, 0, :, SHIFT:] = images[start[~left]] / 255
+    background = torch.rand(canvas.shape, generator=generator).mul_(noise).to(device)
+    return Labelled(
+        images=torch.where(canvas == 0, background, canvas), objects=canvas[:, None], labels=labels[start][:, None]
+    )
+
+
 def sample_composites(
     digits: Digits,
     number: int,

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from neuroattn.models.checkpoint import load_models
+from neuroattn.models.gain_cnn import GainCNN
 from neuroattn.models.gated import GatedNetwork
 from neuroattn.runs.plain_text import shown
+from neuroattn.subjects.gain_cnn import gain_subject
 from neuroattn.subjects.gated import GatedSubject
 from neuroattn.subjects.planted.named import is_planted, planted_subject
 from neuroattn.subjects.timed_module import TimedModule
@@ -41,6 +43,8 @@ def subject_of(model: Model) -> Subject:
     """
     if isinstance(model, GatedNetwork):
         return GatedSubject(module=model)
+    if isinstance(model, GainCNN):
+        return gain_subject(model)
     if isinstance(model, nn.Module):
         return TimedModule(model)
     if callable(getattr(model, "trials", None)):

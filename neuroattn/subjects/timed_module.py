@@ -6,7 +6,7 @@ import copy
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -61,6 +61,20 @@ class Target(NamedTuple):
     picture: torch.Tensor
     label: torch.Tensor | None
     location: torch.Tensor | None
+
+
+@runtime_checkable
+class AdjustableCue(Protocol):
+    """A cue that knows on which layers it acts, and how strongly (`neuroattn.subjects.gain`)."""
+
+    def require(self, module: nn.Module) -> None:
+        """Raise ValueError unless the module has the layers."""
+
+    def with_strength(self, strength: float) -> Cue:
+        """Return the cue with another strength."""
+
+    def __call__(self, module: nn.Module, images: torch.Tensor, target: Target) -> Iterator[tuple[int, int]]:
+        """Run the module; see `TimedModule`."""
 
 
 class TimedModule:
@@ -124,6 +138,8 @@ class TimedModule:
         cue: Cue | None = None,
     ) -> None:
         _require_rest(module)
+        if isinstance(cue, AdjustableCue):
+            cue.require(module)
         self.module, self._run, self._cue, self.seed = module, run, cue, seed
         self.name = type(module).__name__.lower() if name is None else name
         self._mean, self._std = mean, std
@@ -138,7 +154,11 @@ class TimedModule:
         self._steps: tuple[int, ...] = ()
 
     about = About()
-    n_classes = None
+    n_classes: int | None = None
+
+    def known(self, about: About, n_classes: int | None) -> TimedModule:
+        """Return the subject with what is known of its training, and of the classes that it tells apart."""
+        return self._with(about=about, n_classes=n_classes)
 
     def __repr__(self) -> str:
         cued = "can be cued" if self._cue else "cannot be cued"
@@ -172,6 +192,9 @@ class TimedModule:
             "zero_strength": "its attention has no strength that could be set",
             "shuffled_gates": "it has no gates",
         }
+        if isinstance(self._cue, AdjustableCue):
+            found["strength"] = "the strength of its attention is no gate strength in [0, 1]"
+            del found["zero_strength"]
         if self._cue is None:
             found["cued"] = "it cannot be cued; give TimedModule a cue"
         if len(self._steps) == 1:
@@ -251,6 +274,8 @@ class TimedModule:
         """Return the module of a control that it does not lack; see `neuroattn.dims.CONTROLS`."""
         if name in self.lacks:
             raise ValueError(f"control must be one that {self.name} has, got {name!r}: {self.lacks[name]}")
+        if name == "zero_strength" and isinstance(self._cue, AdjustableCue):
+            return self._with(_cue=self._cue.with_strength(0.0))
         if name != "untrained":
             return self
         module = copy.deepcopy(self.module)

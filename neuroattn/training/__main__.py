@@ -1,4 +1,4 @@
-"""``python -m neuroattn.training digits|scenes|sweep``: train a network, or a grid of them."""
+"""``python -m neuroattn.training digits|scenes|gain|sweep``: train a network, or a grid of them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from neuroattn.command.line import tell
 from neuroattn.runs.folder import run_folder
 from neuroattn.runs.local_path import local_path
 from neuroattn.training.config import DigitsConfig, ScenesConfig, SweepConfig
+from neuroattn.training.gain_config import GainTrainingConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from neuroattn.training.config import TrainingConfig
 
 
-def _folder(config: TrainingConfig, _: list[str]) -> Path:
+def _folder(config: TrainingConfig | GainTrainingConfig, _: list[str]) -> Path:
     return run_folder(config.out, f"training-{config.name}")
 
 
@@ -33,10 +34,16 @@ def _train(config: TrainingConfig, folder: Path) -> None:
         raise
 
 
-def _kept(config: TrainingConfig, folder: Path) -> str:
+def _kept(config: TrainingConfig | GainTrainingConfig, folder: Path) -> str:
     from neuroattn.training.run import kept
 
     return kept(folder, config.name)
+
+
+def _train_gain(config: GainTrainingConfig, folder: Path) -> None:
+    from neuroattn.training.gain import train_gain_network
+
+    train_gain_network(config, folder, tell)
 
 
 def _places(config: SweepConfig, recipes: list[str]) -> tuple[Path, Path]:
@@ -78,6 +85,17 @@ ACTIONS = {
         usage="--images DIR --annotations FILE [options]",
         prepare=_folder,
         run=_train,
+        interrupted=_kept,
+    ),
+    "gain": Action(
+        config=GainTrainingConfig,
+        description=(
+            "Train a plain convolutional network on single digits or on composites, with a yes/no read-out for every "
+            "class, and measure the tuning of its channels to the classes, which attention as a gain goes by. The "
+            "folder of the run gets NAME.safetensors and metrics.csv."
+        ),
+        prepare=_folder,
+        run=_train_gain,
         interrupted=_kept,
     ),
     "sweep": Action(

@@ -11,6 +11,7 @@ import torch
 
 from neuroattn.models.checkpoint import (
     checkpoint_path,
+    gated,
     load_model,
     save_model,
     weights_hash,
@@ -122,7 +123,7 @@ def _tell_epoch(epoch: Epoch, n_epochs: int, tell: Tell) -> None:
 
 def _start(config: TrainingConfig) -> GatedNetwork | None:
     """Return the network to begin with, None if there is none."""
-    return None if config.start is None else load_model(checkpoint_path(config.start, "start"))
+    return None if config.start is None else gated(load_model(checkpoint_path(config.start, "start")))
 
 
 def _require_alike(config: TrainingConfig, begun: GatedNetwork | None, seen: Seen) -> None:

@@ -89,7 +89,7 @@ def _recomputed(config: Config, tell: Callable[[str], None]) -> tuple[pd.DataFra
 
     from neuroattn.compute.device import choose_device
     from neuroattn.experiments.reproduce.comparison import compare
-    from neuroattn.models.checkpoint import load_models, weights_hash
+    from neuroattn.models.checkpoint import gated, load_models, weights_hash
     from neuroattn.runs.provenance import versions
     from neuroattn.stimuli.mnist import load
 
@@ -97,15 +97,16 @@ def _recomputed(config: Config, tell: Callable[[str], None]) -> tuple[pd.DataFra
     sweep = last_epochs(config)
     digits = load(config.data, "test") if config.data else load(None, "embedded")
     device = choose_device(config.device)
-    ours = load_models(config.models, device=device)
-    published = load_models((config.published,), device=device) if config.published else []
+    ours = [gated(network) for network in load_models(config.models, device=device)]
+    published = [gated(one) for one in load_models((config.published,) if config.published else (), device=device)]
     if published and published[0].name in config.models:
         raise ValueError(f"published must have another name than models, got {published[0].name!r}; rename the file")
     models = [*published, *ours]
     to_tune = models[: config.tuning_networks + len(published)]
     _require_fitting(config, models, to_tune)
     scenes_networks = _scenes_networks(config) if config.images else []
-    scenes_models = dict(zip(scenes_networks, load_models(scenes_networks, device=device), strict=True))
+    of_them = [gated(network) for network in load_models(scenes_networks, device=device)]
+    scenes_models = dict(zip(scenes_networks, of_them, strict=True))
     notes = list(digits.notes)
     of_scenes = {name: scene_numbers(config, name, model, notes) for name, model in scenes_models.items()}
     for note in notes:
