@@ -26,7 +26,7 @@ ALLOWED = {
     "recording": {*BELOW, "stimuli", "models", "subjects"},
     "explorer": {*BELOW, "stimuli", "models", "subjects", "recording"},
     "training": {*BELOW, "stimuli", "models"},
-    "evaluation": {*BELOW, "stimuli", "models", "statistics", "figures"},
+    "evaluation": {*BELOW, "stimuli", "models", "statistics", "figures", "subjects"},
     "experiments": {
         *BELOW, "stimuli", "models", "statistics", "figures", "subjects", "recording", "explorer", "training",
         "evaluation",

@@ -1,4 +1,4 @@
-"""``python -m neuroattn.evaluation digits|scenes|card|scenes-card``: how well networks do on the same pictures."""
+"""``python -m neuroattn.evaluation digits|scenes|gain|card|scenes-card``: how well networks do on the same pictures."""
 
 from __future__ import annotations
 
@@ -12,12 +12,19 @@ from neuroattn.evaluation.config import (
     ScenesCardConfig,
     ScenesConfig,
 )
+from neuroattn.evaluation.gain_config import GainEvaluationConfig
 
 
 def _evaluate(config: DigitsConfig | ScenesConfig, _: list[str]) -> None:
     from neuroattn.evaluation.run import evaluate_networks
 
     evaluate_networks(config, tell)
+
+
+def _gain(config: GainEvaluationConfig, _: list[str]) -> None:
+    from neuroattn.evaluation.gain import evaluate_gain
+
+    evaluate_gain(config, tell)
 
 
 def _card(config: CardConfig | ScenesCardConfig, _: list[str]) -> None:
@@ -46,6 +53,15 @@ ACTIONS = {
         usage="--models NAME --images DIR --annotations FILE [options]",
         run=_evaluate,
         interrupted=lambda *_: "pictures that are made are kept",
+    ),
+    "gain": Action(
+        config=GainEvaluationConfig,
+        description=(
+            "Detection of every class in composites by plain networks, without attention and with a gain on their "
+            "units by what they prefer or by place: performance, sensitivity, criterion, by layer and sign, with "
+            "controls and verdicts over networks; and their model card (--card)."
+        ),
+        run=_gain,
     ),
     "card": Action(
         config=CardConfig,
