@@ -29,8 +29,10 @@ class Verb(NamedTuple):
 
 
 VERBS = {
-    "train": Verb("neuroattn.training", "digits|scenes|sweep: train a network, or a grid of them."),
-    "evaluate": Verb("neuroattn.evaluation", "digits|scenes|card|scenes-card: how well networks do, and model cards."),
+    "train": Verb("neuroattn.training", "digits|scenes|gain|sweep: train a network, or a grid of them."),
+    "evaluate": Verb(
+        "neuroattn.evaluation", "digits|scenes|gain|card|scenes-card: how well networks do, and model cards."
+    ),
     "record": Verb("neuroattn.recording", "make|info: record a network into a store; say what a store holds."),
     "figures": Verb("neuroattn.figures", "training: draw trainings from what their runs left."),
     "stimuli": Verb("neuroattn.stimuli", "scenes index|cache|show|download: make scenes of COCO ready."),

@@ -167,7 +167,13 @@ class Attention:
 
 
 class Stage(nn.Module):
-    """A convolution and its rectified response."""
+    """A convolution and its rectified response.
+
+    Examples
+    --------
+    >>> Stage(1, 8)(torch.zeros(3, 1, 28, 42)).shape
+    torch.Size([3, 8, 28, 42])
+    """
 
     def __init__(self, below: int, channels: int) -> None:
         super().__init__()

@@ -214,7 +214,7 @@ def test_an_interrupt(untrained, monkeypatch):
 
 
 def test_what_to_evaluate_on():
-    text = "error: what to do must be digits, scenes, card or scenes-card, got 'scenery'\n"
+    text = "error: what to do must be digits, scenes, gain, card or scenes-card, got 'scenery'\n"
     assert ended(main, "scenery") == (2, "", text)
 
 

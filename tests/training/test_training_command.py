@@ -153,7 +153,7 @@ def test_options_reach_the_network_and_the_seed_decides(folder, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["scenery"], "what to train must be digits, scenes or sweep, got 'scenery'"),
+        (["scenery"], "what to train must be digits, scenes, gain or sweep, got 'scenery'"),
         (["digits", "--strength", "1.5"], "strength must be in [0, 1], got 1.5"),
         (["digits", "--noise", ".nan"], "noise must be in [0, 1], got nan"),
         (["digits", "--noise", "-0.1"], "noise must be in [0, 1], got -0.1"),
