@@ -20,7 +20,7 @@ class TrainingConfig(Compute, Seed):
     n_objects: int = option(2, "objects of a picture, and phases of a trial", low=2, high=10)
     strength: float = option(0.2, "gate strength s", low=0, high=1)
     n_train: int | None = option(
-        None, "digits or scenes to take, drawn at random: a few for a first try (default: all)", low=20
+        None, "digits or scenes to take, drawn at random: a few for a first try (default: all)", low=20, high=10**8
     )
     epochs: int = option(15, "passes through the training pictures", low=1)
     batch_size: int = option(64, "pictures of a step", low=1, high=MOST_AT_ONCE)
