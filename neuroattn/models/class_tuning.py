@@ -3,9 +3,9 @@
     f[c, k] = z[c, k]/max over c of |z[c, k]|,   z[c, k] = (r[c, k] - mean over c)/(SD over c)
 
 with r[c, k] the mean response of channel k to pictures of class c, over pictures and places. A channel that responds to
-all classes alike has f = 0. After Lindsay & Miller 2018, eLife 7:e38105: that tuning is divided by its largest absolute
-value over classes, and that what is not finite is 0, is in their code; the z-score over classes is their text's, and
-leaves f as it is without it.
+all classes alike has f = 0; the SD leaves f as it is. After Lindsay & Miller 2018, eLife 7:e38105, whose published code
+reads finished tuning values from a file: that what is not finite is 0 is in the code, which divides gradients, its
+other choice, by their largest size over classes; that tuning is a z-score divided likewise is our understanding.
 """
 
 from __future__ import annotations

@@ -192,6 +192,7 @@ def test_tokens_are_places_row_by_row_and_change_nothing(stimuli):
     handle = module.encoder.layer[1].register_forward_hook(lambda _m, _i, output: kept.append(output[0]))
     module(images)
     handle.remove()
+    assert not any(path.endswith("map") for path, _ in module.named_modules())  # the user's own stays as it is
     assert model.facing(SIZE).layers["block1/response"] == (8, 2, 3)
     found = neuroattn.record(model, stimuli, ["block1/response"])["block1/response"]["activation"].values[:, 0]
     by_place = found.reshape(4, 8, 2, 3)
