@@ -55,6 +55,7 @@ def network():
     made = GainCNN(GainConfig(channels=(2, 3, 5, 7), dense=11), name="plain").eval()
     for number in range(1, 5):
         made.tuning(number).copy_(2 * torch.rand(made.tuning(number).shape) - 1)
+    torch.nn.init.normal_(made.dense.weight)  # so that half of the dense layer is silent, and much
     torch.nn.init.normal_(made.detectors.weight, std=3)
     return made
 
