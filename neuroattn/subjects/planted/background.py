@@ -5,19 +5,19 @@ from __future__ import annotations
 import torch
 
 from neuroattn.subjects.planted.gain import null
-from neuroattn.subjects.planted.subject import N_ORIENTATIONS, PlantedSubject, Units, on_its_side, saturating
+from neuroattn.subjects.planted.subject import N_ORIENTATIONS, DrivenUnits, PlantedSubject, on_its_side, saturating
 
 BACKGROUND = 0.35
 N_UNDRIVEN = N_ORIENTATIONS // 2
 
 
-class BackgroundUnits(Units):
+class BackgroundUnits(DrivenUnits):
     """Units of which half respond with 0.35 to any picture, times `gain` on the attended side; no gain on the others.
 
     Parameters
     ----------
     seed
-        See `Units`.
+        See `DrivenUnits`.
     gain
         Of those that no pixel drives, the first half of the channels.
     """

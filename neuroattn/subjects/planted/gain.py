@@ -11,8 +11,8 @@ from neuroattn.subjects.planted.subject import (
     HALF_SATURATION,
     NO_EFFECT,
     UNCHANGED_SHAPE,
+    DrivenUnits,
     PlantedSubject,
-    Units,
     on_its_side,
     saturating,
 )
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from neuroattn.subjects.planted.subject import Expected
 
 
-class GainUnits(Units):
+class GainUnits(DrivenUnits):
     """Units whose response R·N(k·x) + b on the side of the attended object, and N(x) elsewhere.
 
     Parameters
     ----------
     seed
-        See `Units`.
+        See `DrivenUnits`.
     response, contrast, offset
         R, k and b.
     """

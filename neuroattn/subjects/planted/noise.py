@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from neuroattn.subjects.planted.subject import PlantedSubject, Units, on_its_side, saturating
+from neuroattn.subjects.planted.subject import DrivenUnits, PlantedSubject, on_its_side, saturating
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,7 +17,7 @@ MEAN_COUNT = 10.0  # spikes of a unit whose N is 1
 SHARED, SHARED_ATTENDED, PRIVATE = 0.010, 0.0065, 0.03  # variances of the gains
 
 
-class NoisyUnits(Units):
+class NoisyUnits(DrivenUnits):
     """Units whose counts are Poisson, with mean 10·N(x)·s·u: s is drawn for each half, u for each unit.
 
     s and u are gamma variables of mean 1. The variance of s is lower in the half of the attended object. Picture, half
@@ -27,7 +27,7 @@ class NoisyUnits(Units):
     Parameters
     ----------
     seed
-        See `Units`; of the noise, too.
+        See `DrivenUnits`; of the noise, too.
     """
 
     def __init__(self, seed: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from neuroattn.subjects.planted.subject import UNCHANGED_SHAPE, PlantedSubject, Units
+from neuroattn.subjects.planted.subject import UNCHANGED_SHAPE, DrivenUnits, PlantedSubject
 
 if TYPE_CHECKING:
     import torch
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from neuroattn.subjects.planted.subject import Expected
 
 
-class ObjectUnits(Units):
+class ObjectUnits(DrivenUnits):
     """Units that respond with their drive, x = x₀ + x₁ + background, in which that of the attended object counts more.
 
     Parameters
     ----------
     seed
-        See `Units`.
+        See `DrivenUnits`.
     gain
         On the part of the drive that the attended object makes.
     """

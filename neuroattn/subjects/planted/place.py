@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from neuroattn.subjects.planted.subject import (
+    DrivenUnits,
     PlantedSubject,
-    Units,
     centre,
     centres_of_fields,
     saturating,
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from neuroattn.subjects.planted.subject import Expected
 
 
-class SpotlightUnits(Units):
+class SpotlightUnits(DrivenUnits):
     """Units (1 + h)·N(x), with h = `peak`·exp(−d²/2`spread`²) at distance d from the attended object's centre of ink.
 
     Parameters
     ----------
     seed
-        See `Units`.
+        See `DrivenUnits`.
     peak, spread
         Of h, without unit and in pixels.
     """

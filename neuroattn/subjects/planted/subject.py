@@ -89,7 +89,7 @@ class PlantedSubject(TimedModule):
         return TimedModule.fields(self._with(_known={variable: "drive"}), variable, size)
 
 
-class Units(nn.Module):
+class DrivenUnits(nn.Module):
     """Units N(x) = x²/(x² + 0.3²) whose drive x is the mean luminance under an elongated field of 7 × 7 px.
 
     Channels prefer `N_ORIENTATIONS` orientations, equally spaced from one that the seed draws. Field weights are
