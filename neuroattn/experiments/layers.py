@@ -99,7 +99,7 @@ def layer_analysis(
     import numpy as np
     import pandas as pd
 
-    from neuroattn.experiments.wording import caveat
+    from neuroattn.experiments.wording import caveat, excluded
     from neuroattn.statistics.summary import adjusted, summary
 
     def of_layer(layer: Layer, control: str) -> pd.DataFrame:
@@ -115,5 +115,11 @@ def layer_analysis(
     found = findings(config, statistics)
     first = statistics[statistics["scope"].astype(bool)].iloc[0]
     headline = f"{first['scope']}, {int(first['n_stimuli']):,} stimuli measure.{caveat(str(first['scope']))}"
-    lines = (*scene_notes(config), *confounds(config), headline, *map(str, found))
+    own = statistics[(statistics["model"] == "") & (statistics["control"] == "")]
+    without = [
+        f"  {layer}: no unit takes part ({excluded(rows, 'n_excluded')})"
+        for layer, rows in own.groupby("layer", sort=False)
+        if not rows.loc[rows["what"] == measures[0].name, "n_units"].gt(0).any()
+    ]
+    lines = (*scene_notes(config), *confounds(config), headline, *map(str, found), *without)
     return Tables(units=tables[""], statistics=statistics, findings=found, text=lines)

@@ -30,7 +30,10 @@ def ceiling(strength: float) -> tuple[float, float]:
 
 
 def sentences(statistics: pd.DataFrame, strengths: Sequence[float]) -> list[str]:
-    """Return sentences with estimates, intervals and numbers, warnings first; `strengths` are those of the networks."""
+    """Return sentences with estimates, intervals and numbers, warnings first.
+
+    `strengths` are those of the networks' gates, none where no subject has any: nothing is then said of gates.
+    """
     statistics = rows_of(statistics, model="")
     main = whole(statistics)
     measured = rows_of(main, what=INDEX)
@@ -53,6 +56,11 @@ def sentences(statistics: pd.DataFrame, strengths: Sequence[float]) -> list[str]
     without = [layer for layer in main["layer"].unique() if layer not in {"", *measured["layer"]}]
     lines += [f"  {layer}: no unit takes part ({_counts(rows_of(main, layer=layer))})" for layer in without]
     lines.append(_order(rows_of(statistics, control="", strength=None), [*measured["layer"]]))
+    if strengths:
+        lines[-1] += (
+            " Gates act from step 1 on, so that a difference from there follows from the architecture and says nothing "
+            "of latency."
+        )
     for strength in sorted(set(strengths)):
         low, high = ceiling(strength)
         lines.append(
@@ -63,9 +71,12 @@ def sentences(statistics: pd.DataFrame, strengths: Sequence[float]) -> list[str]
     return [
         *lines,
         (
-            f"Biology (McAdams & Maunsell 1999): modulation index {indices}. What a network shows grows with the "
-            "strength of its gates (a gain of up to 1/(1 − s) a gate), which was chosen: an index like the brain's is "
-            "a choice of s."
+            f"Biology (McAdams & Maunsell 1999): modulation index {indices}."
+            + bool(strengths)
+            * (
+                " What a network shows grows with the strength of its gates (a gain of up to 1/(1 − s) a gate), which "
+                "was chosen: an index like the brain's is a choice of s."
+            )
         ),
     ]
 
@@ -140,10 +151,7 @@ def _order(main: pd.DataFrame, layers: Sequence[str]) -> str:
     few = int(rows_of(main, what=INDEX)["n_models"].max())
     if 1 < few < FEWEST_FOR_CLUSTERS:
         texts.append(f"{few} networks cannot give p below {2 / 2**few:g}")
-    return (
-        f"Time steps whose index differs from 0 (cluster permutation): {'; '.join(texts)}. Gates act from step 1 on, "
-        "so that a difference from there follows from the architecture and says nothing of latency."
-    )
+    return f"Time steps whose index differs from 0 (cluster permutation): {'; '.join(texts)}."
 
 
 def _control_warnings(statistics: pd.DataFrame) -> list[str]:

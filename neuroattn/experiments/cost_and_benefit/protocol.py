@@ -126,7 +126,7 @@ def findings(config: Config, statistics: pd.DataFrame) -> tuple[finding.Finding,
             biology=BIOLOGY if name == "difference" else "",
         )
         for row in finding.each_of(statistics, model="", control="")
-        if (name := str(row["what"]).removesuffix(FIRST_PHASE)) in CLAIMS
+        if (name := str(row["what"]).removesuffix(FIRST_PHASE)) in CLAIMS and row["n_units"] > 0
     )
 
 

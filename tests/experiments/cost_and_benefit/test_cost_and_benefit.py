@@ -27,6 +27,17 @@ def test_a_planted_gain_is_a_benefit_without_a_cost(gain, verdicts):
     assert (tables.statistics.query("control == 'intact'")["layer"] == "response").all()
 
 
+def test_without_a_driven_unit_nothing_is_claimed():
+    config = cost_and_benefit.Config(n_stimuli=60, n_control_stimuli=40, controls=("none",), n_resamples=100, driven=9)
+    subject = scaled_subject(ScaledUnits(1, 7, 4, left=11, right=28, gain=1.5))
+    shown = cost_and_benefit.PROTOCOL.stimuli(config, [subject])
+    tree = cost_and_benefit.recording(config, subject.facing(shown.size), shown)
+    tables = cost_and_benefit.PROTOCOL.analysis(config, xr.DataTree(children={"planted": tree}))
+    assert tables.findings == ()
+    number = len(tables.units)
+    assert tables.text[-1] == f"  response: no unit takes part ({number} not driven by its object)"
+
+
 @pytest.mark.slow
 def test_a_network_from_the_command_to_the_figure(tmp_path):
     run = neuroattn.run("cost_and_benefit", out=tmp_path / "run", n_stimuli=60, n_control_stimuli=20, n_resamples=100)

@@ -43,7 +43,9 @@ def test_the_ratio_of_both_states_at_three_contrasts(cued, uniform, subject, rat
     [(planted.response_gain(), "multiplicative"), (planted.baseline(), "additive")],
 )
 def test_the_form_that_activity_scaling_tells(through, subject, form):
-    assert [finding.verdict for finding in through("activity_scaling", subject).findings] == ["supported", form]
+    tables = through("activity_scaling", subject)
+    assert [finding.verdict for finding in tables.findings] == ["supported", form]
+    assert [line for line in tables.text if "gate" in line.lower()] == []  # it has none
 
 
 def test_a_gain_that_is_none_is_refused():
