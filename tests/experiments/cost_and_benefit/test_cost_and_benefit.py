@@ -35,7 +35,7 @@ def test_without_a_driven_unit_nothing_is_claimed():
     tables = cost_and_benefit.PROTOCOL.analysis(config, xr.DataTree(children={"planted": tree}))
     assert tables.findings == ()
     number = len(tables.units)
-    assert tables.text[-1] == f"  response: no unit takes part ({number} not driven by its object)"
+    assert tables.text[-1] == f"  response: no unit takes part ({number:,} not driven by its object)"
 
 
 @pytest.mark.slow
