@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -16,30 +17,30 @@ pytestmark = [pytest.mark.process, pytest.mark.slow]
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.py"))
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Return where all notebooks run, so that the second to need a run finds that of the first."""
-    return tmp_path_factory.mktemp("notebooks")
+@pytest.fixture(scope="session")
+def folder(made_once):
+    """Return where all notebooks ran, so that the second to need a run found that of the first."""
+    return made_once("notebooks", _run_all)
 
 
-@pytest.fixture(scope="module")
-def shown(folder):
-    """Return the last line of what each notebook prints."""
+def _run_all(folder):
+    folder.mkdir()
     environment = {**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": str(NOTEBOOKS[0].parents[1])}
     lines = {}
     for file in NOTEBOOKS:
+        command = [sys.executable, "-W", "ignore", str(file)]
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", str(file)],
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
         )
         assert done.returncode == 0, f"{file.name}: {done.stderr}"
         lines[file.stem] = (done.stdout.splitlines() or [""])[-1]
-    return lines
+    (folder / "shown.json").write_text(json.dumps(lines))
+
+
+@pytest.fixture
+def shown(folder):
+    """Return the last line of what each notebook prints."""
+    return json.loads((folder / "shown.json").read_text())
 
 
 def test_a_table_and_a_figure_of_pictures(shown, folder):
