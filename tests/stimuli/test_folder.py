@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -65,14 +67,13 @@ def test_a_turned_photograph_is_turned_back(tmp_path):
     assert found.images[0, 0, 12:].max() < 0.1
 
 
-def test_what_is_no_folder_of_pictures(tmp_path):
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    with refused(f"folder must hold PNG or JPEG files, got {str(empty)!r} without any; name another"):
-        neuroattn.pictures(empty)
-    missing = str(tmp_path / "missing")
-    with refused(f"folder must be a folder of pictures, got {missing!r}, which is none; name another"):
-        neuroattn.pictures(missing)
+def test_what_is_no_folder_of_pictures(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    with refused("folder must hold PNG or JPEG files, got 'empty' without any; name another"):
+        neuroattn.pictures("empty")
+    with refused("folder must be a folder of pictures, got 'missing', which is none; name another"):
+        neuroattn.pictures("missing")
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", b"GIF89a"])
