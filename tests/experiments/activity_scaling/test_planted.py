@@ -143,7 +143,7 @@ def test_several_networks_are_the_sample():
     assert_allclose(index["estimate"], medians.mean())
     assert (cluster["time_step"], cluster["last_step"], cluster["p"]) == (1, 4, 2 / 2**6)
     assert np.isnan(cluster["p_within_network"])
-    assert told(tables, "response 1 to 4. Gates act from step 1 on, so that a difference from there follows")
+    assert told(tables, "Time steps whose index differs from 0 (cluster permutation): response 1 to 4.")
 
 
 def test_a_subject_that_does_not_attend_is_refused():

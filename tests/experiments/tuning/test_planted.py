@@ -13,7 +13,8 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from neuroattn.experiments.tuning import protocol as tuning
-from neuroattn.experiments.tuning.summary import MEASURES, tuning_statistics
+from neuroattn.experiments.tuning.summary import MEASURES
+from neuroattn.statistics.summary import Draws, summarise
 from neuroattn.statistics.tuning_curve import half_width, kappa_of_half_width
 from neuroattn.stimuli.planted import coded_bars
 from neuroattn.subjects.planted.tuned import PlantedCurves, tuned_subject
@@ -306,10 +307,16 @@ def experiments(seed: int, preferred: np.ndarray | float) -> tuple[pd.DataFrame,
 def rejections(units: pd.DataFrame, kept: list[str], what: list[str], column: str) -> pd.DataFrame:
     """Return (experiment, measure) whether a test of the mean over bars came out below 5 %."""
     needed = ["experiment", "model", "layer", "channel", "converged_mean", *kept, *(f"{name}_mean" for name in what)]
+    bounded = {"shift", "absolute_shift"}
+    measures = [
+        dataclasses.replace(measure, bounds=(-5.0, 5.0)) if measure.name in bounded else measure
+        for measure in MEASURES
+        if measure.name in what
+    ]
     rows = []
     for _, network in units[needed].groupby("experiment"):
-        table = tuning_statistics(network, {"shift": 5.0}, 0, 10)
-        rows.append(table.set_index("what").loc[what, column] < 0.05)
+        found = summarise(network, measures, Draws(0, 10), "_mean")
+        rows.append({row["what"]: row[column] < 0.05 for row in found})
     assert len(rows) == N_EXPERIMENTS
     return pd.DataFrame(rows)
 
